@@ -1,0 +1,45 @@
+public import NIOCore
+
+/// What carries messages between gateways and knows who is a member of what.
+///
+/// The gateway's sockets and Redis meet here: neither side imports the other. All methods may be called from any
+/// thread; futures complete on a loop of the backplane's.
+public protocol Backplane: AnyObject, Sendable {
+    /// Where deliveries go: one outlet per event loop of the gateway, known by its index. Called once, first.
+    func attach(_ outlets: [any Outlet])
+
+    /// Makes a connection a member of a group. When the future succeeds, what is sent to the group from then on is
+    /// delivered to the outlet; the position is the group's at that time.
+    ///
+    /// - Throws (in the future): `BackplaneError`. The membership is then undone.
+    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position>
+
+    /// Ends a membership. It is remembered while the backplane is unreachable.
+    func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int)
+
+    /// Sends a JSON object to a group.
+    ///
+    /// - Throws (in the future): `BackplaneError`; a message that was not accepted says so.
+    func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt>
+}
+
+/// One event loop's end of the backplane.
+public protocol Outlet: Sendable {
+    /// Publications of groups that this outlet has members in, in order. Called from any thread.
+    func deliver(_ publications: [Publication])
+}
+
+/// Why the backplane did not do what was asked.
+public struct BackplaneError: Error, Sendable, CustomStringConvertible {
+    public enum Code: Sendable { case unavailable, refused }
+    /// `unavailable`: try again later. `refused`: the same again will be refused again.
+    public let code: Code
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}

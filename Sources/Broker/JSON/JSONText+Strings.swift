@@ -1,0 +1,87 @@
+import NIOCore
+
+extension JSONText {
+    /// Appends a JSON string with its quotation marks, escaping only what RFC 8259 section 7 requires: `"`, `\` and
+    /// the characters below 0x20. Everything else, non-ASCII included, stays as it is.
+    ///
+    /// - Parameter utf8: valid UTF-8. Each byte that is not becomes U+FFFD, so that the result is JSON all the same.
+    @inlinable
+    public static func appendString(_ utf8: some Sequence<UInt8>, to output: inout ByteBuffer) {
+        if utf8.withContiguousStorageIfAvailable({ appendString($0.span, to: &output) }) == nil {
+            appendString(Array(utf8).span, to: &output)
+        }
+    }
+
+    /// Appends a JSON string exactly as Python's `json.dumps` writes a `str` by default (`ensure_ascii=True`):
+    /// non-ASCII as `\uXXXX` in lower-case hex, beyond the BMP as a pair of surrogates; 0x7F as it is.
+    ///
+    /// - Parameter utf8: valid UTF-8. Each byte that is not becomes `\ufffd`.
+    @inlinable
+    public static func appendPythonString(_ utf8: some Sequence<UInt8>, to output: inout ByteBuffer) {
+        if utf8.withContiguousStorageIfAvailable({ appendPythonString($0.span, to: &output) }) == nil {
+            appendPythonString(Array(utf8).span, to: &output)
+        }
+    }
+
+    /// As ``appendString(_:to:)`` for a sequence.
+    public static func appendString(_ utf8: Span<UInt8>, to output: inout ByteBuffer) {
+        output.writeText(expecting: utf8.count + utf8.count / 8 + 2) { writer in
+            _ = writeString(utf8, 0..<utf8.count, to: &writer)
+        }
+    }
+
+    /// As ``appendPythonString(_:to:)`` for a sequence.
+    public static func appendPythonString(_ utf8: Span<UInt8>, to output: inout ByteBuffer) {
+        output.writeText(expecting: utf8.count + utf8.count / 8 + 2) { writer in
+            writePythonString(utf8, to: &writer)
+        }
+    }
+
+    /// Writes the bytes in `range` as a JSON string and tells of the first that is not UTF-8, so that a reader of
+    /// another format needs no second pass to check them.
+    ///
+    /// - Returns: the offset of the first byte that is not UTF-8 and was replaced; `nil` when there is none.
+    package static func writeString(_ utf8: Span<UInt8>, _ range: Range<Int>, to writer: inout ByteWriter) -> Int? {
+        var firstBad: Int?
+        writer.byte(UInt8(ascii: "\""))
+        // Bytes from `pending` to `at` need no change and are copied in one piece.
+        var pending = range.lowerBound
+        var at = range.lowerBound
+        while true {
+            at = ByteScan.unescapedEnd(utf8, from: at, to: range.upperBound)
+            guard at < range.upperBound else { break }
+            writer.bytes(utf8, pending..<at)
+            if utf8[at] < 0x80 {
+                writeEscape(utf8[at], to: &writer)
+            } else {
+                firstBad = firstBad ?? at
+                writer.text("\u{FFFD}")
+            }
+            at += 1
+            pending = at
+        }
+        writer.bytes(utf8, pending..<range.upperBound)
+        writer.byte(UInt8(ascii: "\""))
+        return firstBad
+    }
+
+    private static func writePythonString(_ utf8: Span<UInt8>, to writer: inout ByteWriter) {
+        writer.byte(UInt8(ascii: "\""))
+        var at = 0
+        while true {
+            let end = ByteScan.plainEnd(utf8, from: at, to: utf8.count)
+            writer.bytes(utf8, at..<end)
+            at = end
+            guard at < utf8.count else { break }
+            if utf8[at] < 0x80 {
+                writeEscape(utf8[at], to: &writer)
+                at += 1
+            } else {
+                let length = ByteScan.characterLength(utf8, at: at, to: utf8.count)
+                writeEscape(codePoint: length == 0 ? 0xFFFD : codePoint(utf8, at: at, length: length), to: &writer)
+                at += max(length, 1)
+            }
+        }
+        writer.byte(UInt8(ascii: "\""))
+    }
+}

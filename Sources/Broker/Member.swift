@@ -1,0 +1,24 @@
+/// One connection's number, unique in the fleet (64 random bits), written in 16 hex digits.
+public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
+    public let value: UInt64
+
+    public init(value: UInt64) { self.value = value }
+    public static func random() -> ConnectionID { ConnectionID(value: .random(in: .min ... .max)) }
+
+    public var description: String {
+        let hex = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - hex.count) + hex
+    }
+}
+
+/// A connection as a member of groups: what the roster says of it.
+public struct Member: Sendable {
+    public let connection: ConnectionID
+    /// nil: nobody is logged in.
+    public let user: String?
+
+    public init(connection: ConnectionID, user: String?) {
+        self.connection = connection
+        self.user = user
+    }
+}

@@ -1,0 +1,28 @@
+public import NIOCore
+
+/// A message on its way to the connections of a group: decoded once, the same bytes for all.
+public struct Publication: Sendable {
+    public let group: GroupName
+    /// nil for a bare `PUBLISH`: live only, no position.
+    public let position: Position?
+    /// One JSON object on one line, without the broker's own entries.
+    public let json: ByteBuffer
+
+    public init(group: GroupName, position: Position?, json: ByteBuffer) {
+        self.group = group
+        self.position = position
+        self.json = json
+    }
+}
+
+/// What the sender of an accepted message learns.
+public struct Receipt: Sendable, Equatable {
+    public let position: Position
+    /// Subscribers that Redis told: gateways that serve the group.
+    public let gateways: Int
+
+    public init(position: Position, gateways: Int) {
+        self.position = position
+        self.gateways = gateways
+    }
+}

@@ -1,0 +1,153 @@
+#include "CHiredis.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(CHIREDIS_STRING == REDIS_REPLY_STRING, "hiredis' reply types");
+_Static_assert(CHIREDIS_ARRAY == REDIS_REPLY_ARRAY, "hiredis' reply types");
+_Static_assert(CHIREDIS_INTEGER == REDIS_REPLY_INTEGER, "hiredis' reply types");
+_Static_assert(CHIREDIS_NIL == REDIS_REPLY_NIL, "hiredis' reply types");
+_Static_assert(CHIREDIS_STATUS == REDIS_REPLY_STATUS, "hiredis' reply types");
+_Static_assert(CHIREDIS_ERROR == REDIS_REPLY_ERROR, "hiredis' reply types");
+
+struct chiredis_reader {
+    redisReader *hiredis;
+    chiredis_token *tokens;
+    size_t token_count, token_room;
+    uint8_t *bytes;
+    size_t byte_count, byte_room;
+    size_t max_bytes;
+    int delivered; // the reply in tokens has been handed out: the next one starts at the front again
+};
+
+// hiredis wants an object back for each value, and passes the parent's to its children. The order of the tokens says
+// all that, so any pointer that is not NULL will do.
+static void *push(const redisReadTask *task, int64_t number, size_t offset)
+{
+    chiredis_reader *reader = task->privdata;
+    if (reader->token_count == reader->token_room) {
+        size_t room = reader->token_room ? reader->token_room * 2 : 16;
+        chiredis_token *grown = realloc(reader->tokens, room * sizeof *grown);
+        if (!grown) return NULL;
+        reader->tokens = grown;
+        reader->token_room = room;
+    }
+    reader->tokens[reader->token_count++] = (chiredis_token){ number, offset, task->type };
+    return reader;
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t length)
+{
+    chiredis_reader *reader = task->privdata;
+    if (length > reader->max_bytes - reader->byte_count) return NULL;
+    if (length > reader->byte_room - reader->byte_count) {
+        size_t room = reader->byte_room ? reader->byte_room : 512;
+        while (room - reader->byte_count < length) room *= 2;
+        uint8_t *grown = realloc(reader->bytes, room);
+        if (!grown) return NULL;
+        reader->bytes = grown;
+        reader->byte_room = room;
+    }
+    memcpy(reader->bytes + reader->byte_count, text, length);
+    size_t offset = reader->byte_count;
+    reader->byte_count += length;
+    return push(task, (int64_t)length, offset);
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *create_array(const redisReadTask *task, size_t elements) { return push(task, (int64_t)elements, 0); }
+#else
+static void *create_array(const redisReadTask *task, int elements) { return push(task, elements, 0); }
+#endif
+
+static void *create_integer(const redisReadTask *task, long long value) { return push(task, value, 0); }
+static void *create_nil(const redisReadTask *task) { return push(task, 0, 0); }
+static void free_object(void *object) { (void)object; } // tokens and bytes are the reader's
+
+#if HIREDIS_MAJOR >= 1
+// RESP3 is never asked for (no HELLO 3): its types only come from something that is no Redis, and are refused.
+static void *refuse_double(const redisReadTask *t, double v, char *s, size_t n) { (void)t, (void)v, (void)s, (void)n; return NULL; }
+static void *refuse_bool(const redisReadTask *t, int v) { (void)t, (void)v; return NULL; }
+#endif
+
+static redisReplyObjectFunctions functions = {
+    .createString = create_string,
+    .createArray = create_array,
+    .createInteger = create_integer,
+    .createNil = create_nil,
+    .freeObject = free_object,
+#if HIREDIS_MAJOR >= 1
+    .createDouble = refuse_double,
+    .createBool = refuse_bool,
+#endif
+};
+
+chiredis_reader *chiredis_reader_create(size_t max_bytes)
+{
+    chiredis_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) return NULL;
+    reader->max_bytes = max_bytes;
+    reader->hiredis = redisReaderCreateWithFunctions(&functions);
+    if (!reader->hiredis) {
+        free(reader);
+        return NULL;
+    }
+    reader->hiredis->privdata = reader;
+    return reader;
+}
+
+void chiredis_reader_free(chiredis_reader *reader)
+{
+    if (!reader) return;
+    redisReaderFree(reader->hiredis);
+    free(reader->tokens);
+    free(reader->bytes);
+    free(reader);
+}
+
+int chiredis_reader_feed(chiredis_reader *reader, const void *bytes, size_t length)
+{
+    return redisReaderFeed(reader->hiredis, bytes, length) == REDIS_OK ? 0 : -1;
+}
+
+int chiredis_reader_next(chiredis_reader *reader, chiredis_reply *reply)
+{
+    if (reader->delivered) {
+        // One huge reply must not leave its memory behind for good.
+        if (reader->byte_room > (1 << 20)) {
+            free(reader->bytes);
+            reader->bytes = NULL;
+            reader->byte_room = 0;
+        }
+        reader->token_count = reader->byte_count = 0;
+        reader->delivered = 0;
+    }
+    void *object = NULL;
+    if (redisReaderGetReply(reader->hiredis, &object) != REDIS_OK) return -1;
+    if (!object) return 0;
+    reader->delivered = 1;
+    *reply = (chiredis_reply){ reader->tokens, reader->token_count, reader->bytes, reader->byte_count };
+    return 1;
+}
+
+const char *chiredis_reader_error(const chiredis_reader *reader) { return reader->hiredis->errstr; }
+
+long long chiredis_command_format(const uint8_t *bytes, const size_t *lengths, int count, char **command)
+{
+    const char *few[32], **arguments = few;
+    if (count > 32) {
+        arguments = malloc((size_t)count * sizeof *arguments);
+        if (!arguments) return -1;
+    }
+    const char *at = (const char *)bytes;
+    for (int i = 0; i < count; i++) {
+        arguments[i] = at;
+        at += lengths[i];
+    }
+    long long length = redisFormatCommandArgv(command, count, arguments, lengths);
+    if (arguments != few) free(arguments);
+    return length < 0 ? -1 : length;
+}
+
+void chiredis_command_free(char *command) { redisFreeCommand(command); }

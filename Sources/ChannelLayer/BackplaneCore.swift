@@ -1,0 +1,239 @@
+import Broker
+import Logging
+import NIOCore
+import RedisClient
+
+/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them.
+///
+/// Lives on its event loop.
+final class BackplaneCore: RedisSubscriberDelegate {
+    let membership: Membership
+    private let configuration: LayerConfiguration
+    private let keys: LayerKeys
+    private let eventLoop: any EventLoop
+    private let client: RedisClient
+    private let subscriber: RedisSubscriber
+    private let lease: GatewayLease
+    private let relay: Relay
+    private let metrics: LayerMetrics
+    private let logger: Logger
+    private let onReady: @Sendable (Bool) -> Void
+    private let bells: [String: Int]
+
+    private var outlets: [any Outlet] = []
+    /// Publications of the read that is going on, per outlet.
+    private var gathered: [[Publication]] = []
+    private var throttle = LogThrottle()
+    private var polling: RepeatedTask?
+
+    /// Counts the times that the command link came up: what an earlier one began must not finish in a later one.
+    private var generation = 0
+    private var isPrepared = false
+    private var isPreparing = false
+    private var isLive = false
+    private var wasReady = false
+
+    init(
+        _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
+        metrics: LayerMetrics, logger: Logger, onReady: @escaping @Sendable (Bool) -> Void
+    ) {
+        self.configuration = configuration
+        self.keys = keys
+        self.client = client
+        self.eventLoop = eventLoop
+        self.metrics = metrics
+        self.logger = logger
+        self.onReady = onReady
+        subscriber = RedisSubscriber(configuration.redis, on: eventLoop, logger: logger)
+        membership = Membership(
+            configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
+        lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
+        relay = Relay(keys: keys, gatewayID: configuration.gatewayID, client: client, metrics: metrics, logger: logger)
+        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
+        wire()
+    }
+
+    private func wire() {
+        lease.onLiving = { [unowned self] living in relay.living = living }
+        lease.onForgotten = { [unowned self] in
+            logger.notice("Redis has forgotten this gateway: writing all memberships again")
+            membership.refreshAll()
+        }
+        lease.onSecond = { [unowned self] in relay.collectAll() }
+        lease.onRefresh = { [unowned self] in membership.refreshAll() }
+        lease.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        lease.fields = { [unowned self] in
+            [
+                ("connections", String(membership.connectionCount)), ("groups", String(membership.table.count)),
+            ]
+        }
+        membership.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        lease.start()
+        subscriber.delegate = self
+        subscriber.start()
+    }
+
+    func attach(_ outlets: [any Outlet]) {
+        self.outlets = outlets
+        gathered = [[Publication]](repeating: [], count: outlets.count)
+    }
+
+    func release() -> EventLoopFuture<Void> { lease.release() }
+
+    func stop() {
+        polling?.cancel()
+        lease.stop()
+        relay.pause()
+        subscriber.stop()
+    }
+
+    // MARK: The command link
+
+    func commandsChanged(isUp: Bool) {
+        generation += 1
+        if isUp {
+            prepare()
+        } else {
+            isPrepared = false
+            metrics.losses.add()
+            membership.pause()
+            relay.pause()
+            lease.pause()
+            polling?.cancel()
+            readinessChanged()
+        }
+    }
+
+    /// Somebody flushed the functions.
+    private func functionsMissing() {
+        if isPrepared { prepare() }
+    }
+
+    /// Functions, policies and the doorbell, before anything else is asked of this Redis.
+    private func prepare() {
+        guard !isPreparing else { return }
+        isPreparing = true
+        let generation = generation
+        let (client, configuration, logger) = (client, configuration, logger)
+        let rules = Self.rulesText(configuration.policies)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let eventLoop = eventLoop
+        Task {
+            do {
+                try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
+                var policies = RedisCommand.fcall("policy_set")
+                policies.append(configuration.prefix)
+                policies.append(rules)
+                _ = try await client.send(policies)
+                let rings = await Doorbell.install(by: client, logger: logger)
+                eventLoop.execute { bound.value.prepared(rings: rings, generation: generation) }
+            } catch {
+                eventLoop.execute { bound.value.couldNotPrepare(error) }
+            }
+        }
+    }
+
+    private func prepared(rings: Bool, generation: Int) {
+        isPreparing = false
+        guard client.isUp else { return }
+        // The link was lost and came back meanwhile: it may be another Redis.
+        guard generation == self.generation else { return prepare() }
+        isPrepared = true
+        membership.resume()
+        relay.resume()
+        lease.resume()
+        polling?.cancel()
+        if !rings {
+            let bound = NIOLoopBound(relay, eventLoop: eventLoop)
+            polling = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(20), delay: .milliseconds(20)) { _ in
+                bound.value.collectAll()
+            }
+        }
+        readinessChanged()
+    }
+
+    private func couldNotPrepare(_ error: any Error) {
+        isPreparing = false
+        if let held = throttle.pass() {
+            logger.error("Redis is there but not usable", metadata: ["error": "\(error)", "held_back": "\(held)"])
+        }
+        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
+            if self.client.isUp && !self.isPrepared { self.prepare() }
+        }
+    }
+
+    /// The policies as policy_set wants them. JSON by hand: four fixed fields.
+    static func rulesText(_ policies: [GroupPolicy]) -> ByteBuffer {
+        var text = ByteBuffer(string: "[")
+        for (index, policy) in policies.enumerated() {
+            text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
+            JSONText.appendString(policy.match.utf8, to: &text)
+            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)}"#)
+        }
+        text.writeString("]")
+        return text
+    }
+
+    // MARK: The subscription link
+
+    func subscriberIsLive() {
+        isLive = true
+        for bell in bells.keys { _ = subscriber.subscribe(bell) }
+        readinessChanged()
+    }
+
+    func subscriberLost(_ reason: RedisError) {
+        isLive = false
+        metrics.losses.add()
+        readinessChanged()
+    }
+
+    private func readinessChanged() {
+        let isReady = isPrepared && isLive
+        metrics.redisUp.set(isReady ? 1 : 0)
+        guard isReady != wasReady else { return }
+        wasReady = isReady
+        onReady(isReady)
+    }
+
+    // MARK: Messages
+
+    func subscriber(received payload: ByteBuffer, on channel: String) {
+        guard let entry = membership.table[channel] else {
+            if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
+            return
+        }
+        metrics.received.add()
+        metrics.receivedBytes.add(payload.readableBytes)
+        do {
+            let message = try WireMessage.decode(payload)
+            let position = message.stamp.flatMap { Position(String(buffer: $0)) }
+            let publication = Publication(group: entry.group, position: position, json: message.json)
+            for outlet in outlets.indices where entry.interests(outlet) {
+                gathered[outlet].append(publication)
+            }
+        } catch {
+            metrics.malformedLive.add()
+            if let held = throttle.pass() {
+                logger.warning(
+                    "dropped a published message that is no JSON object and no msgpack map",
+                    metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
+            }
+        }
+    }
+
+    func subscriberReadComplete() {
+        for outlet in gathered.indices where !gathered[outlet].isEmpty {
+            outlets[outlet].deliver(gathered[outlet])
+            gathered[outlet].removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// Of an inbox' events only new messages count: our own popping rings too.
+    private static func isWrite(_ event: ByteBuffer) -> Bool {
+        let event = event.readableBytesView
+        return event.elementsEqual("zadd".utf8) || event.elementsEqual("lpush".utf8) || event.elementsEqual("rpush".utf8)
+    }
+}
+
+@available(*, unavailable) extension BackplaneCore: Sendable {}

@@ -1,0 +1,112 @@
+public import Broker
+public import Logging
+public import NIOCore
+public import RedisClient
+
+/// What an operator asks of the channel layer: who is where, which gateways live, and a message sent by hand.
+public struct LayerInspector: Sendable {
+    private let client: RedisClient
+    private let keys: LayerKeys
+
+    public init(client: RedisClient, keys: LayerKeys) {
+        self.client = client
+        self.keys = keys
+    }
+
+    /// One line of a roster.
+    public struct Connection: Sendable {
+        public var group: String
+        /// `specific.GW!CONN`.
+        public var channel: String
+        /// The roster's JSON: user, gateway, since.
+        public var json: String
+    }
+
+    /// A living gateway and what it says of itself.
+    public struct Gateway: Sendable {
+        public var id: String
+        public var fields: [String: String]
+    }
+
+    public func who(in group: GroupName) async throws -> [Connection] {
+        try await roster(keys.roster(group), group: group.text)
+    }
+
+    /// Looks through all rosters: for an operator, not for a message's path.
+    public func whoAnywhere() async throws -> [Connection] {
+        var connections: [Connection] = []
+        var cursor = "0"
+        repeat {
+            let reply = try await client.send(
+                RedisCommand("SCAN", cursor, "MATCH", keys.rosterPattern, "COUNT", "1000"))
+            guard let page = reply.array, page.count == 2, let next = page[0].text else { break }
+            for key in (page[1].array ?? []).compactMap(\.text) {
+                connections += try await roster(key, group: String(keys.rosterGroup(key)))
+            }
+            cursor = next
+        } while cursor != "0"
+        return connections.sorted { ($0.group, $0.channel) < ($1.group, $1.channel) }
+    }
+
+    private func roster(_ key: String, group: String) async throws -> [Connection] {
+        try await client.send(RedisCommand("HGETALL", key)).pairs
+            .map { Connection(group: group, channel: $0.0, json: $0.1) }
+            .sorted { $0.channel < $1.channel }
+    }
+
+    public func gateways() async throws -> [Gateway] {
+        let ids = try await client.send(RedisCommand("ZRANGE", keys.gateways, "0", "-1")).array ?? []
+        var gateways: [Gateway] = []
+        for id in ids.compactMap(\.text) {
+            let fields = try await client.send(RedisCommand("HGETALL", keys.gateway(id))).pairs
+            // No hash: its lease has run out and nobody has swept it yet.
+            if !fields.isEmpty {
+                gateways.append(Gateway(id: id, fields: Dictionary(fields) { $1 }))
+            }
+        }
+        return gateways.sorted { $0.id < $1.id }
+    }
+
+    /// Sends as `FCALL group_send` does, and loads the function library where Redis has none yet.
+    ///
+    /// - Parameters:
+    ///   - ttl: seconds after which the message is not delivered any more.
+    ///   - key: idempotency key: the same key again is answered with the first position and sends nothing.
+    public func send(
+        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, logger: Logger
+    ) async throws -> Receipt {
+        var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
+        command.append(message)
+        if let ttl {
+            command.append("TTL")
+            command.append(ttl)
+        }
+        if let key {
+            command.append("KEY")
+            command.append(key)
+        }
+        let reply: RedisValue
+        do {
+            reply = try await client.send(command)
+        } catch let error as RedisError where FunctionLibrary.isMissing(error) {
+            try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
+            reply = try await client.send(command)
+        }
+        guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
+            let position = Position(answer[0].text ?? "")
+        else { throw RedisError(.protocolViolation, "group_send answered something else than a position") }
+        return Receipt(position: position, gateways: gateways)
+    }
+
+    /// The library's version in Redis; nil when it is not loaded. And the version that this program carries.
+    public func libraryVersion() async throws -> (loaded: Int?, carried: Int) {
+        do {
+            return (try await client.send(.fcall("tocsin_version")).int, FunctionLibrary.version)
+        } catch let error as RedisError where FunctionLibrary.isMissing(error) {
+            return (nil, FunctionLibrary.version)
+        }
+    }
+
+    /// What `notify-keyspace-events` has to be set to; nil when it suffices.
+    public static func missingKeyspaceEvents(_ setting: String) -> String? { Doorbell.completed(setting) }
+}

@@ -1,0 +1,49 @@
+import Broker
+
+/// Every Redis key and channel that Swift names, in one place. The schema for people is redis/README.md.
+public struct LayerKeys: Sendable {
+    /// channels_redis' `prefix`, default `asgi`.
+    public let prefix: String
+    /// What our own keys start with. Not the layer's prefix: channels_redis' flush() deletes all that starts with it.
+    private let own: String
+    public let database: Int
+
+    /// The fleet's inboxes: 16, so that the layer's capacity of 100 a key is 16 times as much.
+    public static let inboxCount = 16
+
+    public init(prefix: String = "asgi", database: Int = 3) {
+        self.prefix = prefix
+        self.database = database
+        own = prefix == "asgi" ? "tocsin:" : "tocsin:\(prefix):"
+    }
+
+    /// The zset of a group's channels, as channels_redis names it.
+    public func group(_ group: GroupName) -> String { "\(prefix):group:\(group.text)" }
+
+    /// The pub/sub channel of a group's live messages, as channels_redis' pub/sub layer names it.
+    public func liveChannel(_ group: GroupName) -> String { "\(prefix)__group__\(group.text)" }
+
+    public func log(_ group: GroupName) -> String { "\(own)log:\(group.text)" }
+    public func position(_ group: GroupName) -> String { "\(own)pos:\(group.text)" }
+    public func roster(_ group: GroupName) -> String { "\(own)roster:\(group.text)" }
+    /// A glob that finds all rosters; for an operator's `SCAN`, never on a message's path.
+    public var rosterPattern: String { "\(own)roster:*" }
+    public func rosterGroup(_ key: String) -> Substring { key.dropFirst("\(own)roster:".count) }
+
+    public var gateways: String { "\(own)gateways" }
+    public func gateway(_ id: String) -> String { "\(own)gateway:\(id)" }
+
+    /// What a connection is called in rosters and by Django: a channel name of channels_redis.
+    public func channelName(gateway: String, connection: ConnectionID) -> String { "specific.\(gateway)!\(connection)" }
+
+    // MARK: The relay
+
+    private static func hex(_ inbox: Int) -> String { inbox < 16 ? "0" + String(inbox, radix: 16) : String(inbox, radix: 16) }
+
+    /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
+    public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(Self.hex(inbox))!" }
+    public func inbox(_ inbox: Int) -> String { prefix + fleetChannel(inbox) }
+    public func staging(_ inbox: Int) -> String { "\(own)staging:\(Self.hex(inbox))" }
+    /// Where Redis rings when the inbox is written (redis.io, "Redis keyspace notifications").
+    public func doorbell(_ inbox: Int) -> String { "__keyspace@\(database)__:\(self.inbox(inbox))" }
+}

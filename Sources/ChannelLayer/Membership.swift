@@ -1,0 +1,186 @@
+import Broker
+import Logging
+import NIOCore
+import RedisClient
+
+/// group_add and group_discard: SUBSCRIBE confirmed, then the member in Redis, then the caller is told.
+///
+/// Lives on the backplane's loop.
+final class Membership {
+    private typealias Queue = MembershipQueue<EventLoopPromise<Position>>
+
+    private let configuration: LayerConfiguration
+    private let keys: LayerKeys
+    private let client: RedisClient
+    private let subscriber: RedisSubscriber
+    private let logger: Logger
+    private(set) var table: GroupTable
+    private var queue = Queue()
+    private var sendIsDue = false
+    var onFunctionsMissing: (() -> Void)?
+
+    init(
+        _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, subscriber: RedisSubscriber,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.keys = keys
+        self.client = client
+        self.subscriber = subscriber
+        self.logger = logger
+        table = GroupTable()
+    }
+
+    /// Memberships of this gateway: a connection counts once per group.
+    var connectionCount: Int { table.memberships }
+
+    func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<Position>) {
+        let channel = keys.liveChannel(group)
+        guard !queue.isPaused else { return promise.fail(Self.unavailable) }
+        table.add(member, to: group, channel: channel, outlet: outlet)
+        subscriber.subscribe(channel).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success:
+                let change = Queue.Change(group: group, member: member, waiter: promise)
+                if self.queue.add(change) { self.sendSoon() } else { promise.fail(Self.unavailable) }
+            case .failure(let error):
+                promise.fail(BackplaneError(.unavailable, "\(error)"))
+            }
+        }
+    }
+
+    func discard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
+        let channel = keys.liveChannel(group)
+        switch table.discard(connection, channel: channel, outlet: outlet) {
+        case .notAMember: return
+        case .last: subscriber.unsubscribe(channel)
+        case .others: break
+        }
+        queue.discard(Queue.Departure(group: group, connection: connection))
+        sendSoon()
+    }
+
+    /// Writes all memberships again: after a reconnect, a flush, a sweep of a gateway that slept, and now and then.
+    func refreshAll() {
+        queue.refresh(table.all.map { Queue.Change(group: $0.group, member: $0.member, waiter: nil) })
+        sendSoon()
+    }
+
+    /// Redis is there and has the functions.
+    func resume() {
+        queue.resume()
+        refreshAll()
+    }
+
+    func pause() {
+        for change in queue.pause() { change.waiter?.fail(Self.unavailable) }
+    }
+
+    private static let unavailable = BackplaneError(.unavailable, "Redis is not reachable")
+
+    // MARK: Batches
+
+    private func sendSoon() {
+        guard !sendIsDue else { return }
+        sendIsDue = true
+        client.eventLoop.assumeIsolated().execute {
+            self.sendIsDue = false
+            self.send()
+        }
+    }
+
+    private func send() {
+        while let batch = queue.nextBatch() {
+            switch batch {
+            case .add(let changes):
+                let current = changes.filter { change in
+                    if table.contains(change.member.connection, channel: keys.liveChannel(change.group)) { return true }
+                    change.waiter?.fail(BackplaneError(.unavailable, "the connection ended before it had joined"))
+                    return false
+                }
+                guard !current.isEmpty else {
+                    queue.finished()
+                    continue
+                }
+                sendAdds(current, isBatch: true)
+            case .discard(let departures): sendDiscards(departures)
+            }
+        }
+    }
+
+    private func sendAdds(_ changes: [Queue.Change], isBatch: Bool) {
+        var command = RedisCommand.fcall("group_add", keys: changes.map { keys.group($0.group) })
+        command.append(configuration.gatewayID)
+        command.append(configuration.groupExpiry)
+        for change in changes {
+            command.append(keys.channelName(gateway: configuration.gatewayID, connection: change.member.connection))
+            command.append(Self.rosterText(change.member))
+        }
+        client.submit(command).assumeIsolated().whenComplete { result in
+            if isBatch { self.queue.finished() }
+            switch result {
+            case .success(let reply):
+                let positions = reply.array ?? []
+                for (index, change) in changes.enumerated() {
+                    guard let waiter = change.waiter else { continue }
+                    if index < positions.count, let position = Position(positions[index].text ?? "") {
+                        waiter.succeed(position)
+                    } else {
+                        waiter.fail(BackplaneError(.refused, "group_add answered something else than positions"))
+                    }
+                }
+            case .failure(let error) where changes.count > 1 && Self.told(error).code == .refused:
+                // One group's key of a wrong type must not cost the others their joins.
+                for change in changes { self.sendAdds([change], isBatch: false) }
+            case .failure(let error):
+                self.failed("group_add", error)
+                let told = Self.told(error)
+                for change in changes { change.waiter?.fail(told) }
+            }
+            self.sendSoon()
+        }
+    }
+
+    private func sendDiscards(_ departures: [Queue.Departure]) {
+        var command = RedisCommand.fcall("group_discard", keys: departures.map { keys.group($0.group) })
+        command.append(configuration.gatewayID)
+        for departure in departures {
+            command.append(keys.channelName(gateway: configuration.gatewayID, connection: departure.connection))
+        }
+        client.submit(command).assumeIsolated().whenComplete { result in
+            self.queue.finished()
+            if case .failure(let error) = result {
+                self.failed("group_discard", error)
+                // What Redis refuses for good would be refused again: the lease's sweep is left to clean up after it.
+                if (error as? RedisError)?.code != .server { self.queue.owe(departures) }
+            }
+            self.sendSoon()
+        }
+    }
+
+    private func failed(_ function: String, _ error: any Error) {
+        guard let error = error as? RedisError else { return }
+        if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
+        if error.code == .server { logger.error("\(function) failed", metadata: ["error": "\(error)"]) }
+    }
+
+    private static func told(_ error: any Error) -> BackplaneError {
+        let transient = (error as? RedisError).map { $0.code != .server || RedisTrouble.isTransient($0) } ?? true
+        return BackplaneError(transient ? .unavailable : .refused, "\(error)")
+    }
+
+    /// `{"user":"42"}` or `{}`; group_add appends gateway and time.
+    static func rosterText(_ member: Member) -> ByteBuffer {
+        var text = ByteBuffer()
+        guard let user = member.user else {
+            text.writeStaticString("{}")
+            return text
+        }
+        text.writeStaticString(#"{"user":"#)
+        JSONText.appendString(user.utf8, to: &text)
+        text.writeStaticString("}")
+        return text
+    }
+}
+
+@available(*, unavailable) extension Membership: Sendable {}

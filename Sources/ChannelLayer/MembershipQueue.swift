@@ -1,0 +1,89 @@
+import Broker
+
+/// Memberships on their way to Redis: in order, one batch under way at a time, so that batches grow with the load and a
+/// storm of joins costs few round trips.
+///
+/// A value without I/O. `Waiter` is a promise in production.
+///
+/// ```
+///   add/discard ──▶ queued ──nextBatch()──▶ under way ──finished()──▶ (next)
+///   paused (Redis away): adds fail at once, discards are kept and go out first when it is back
+/// ```
+struct MembershipQueue<Waiter> {
+    struct Change {
+        var group: GroupName
+        var member: Member
+        /// nil: a refresh, which nobody waits for.
+        var waiter: Waiter?
+    }
+
+    struct Departure {
+        var group: GroupName
+        var connection: ConnectionID
+    }
+
+    enum Batch {
+        case add([Change])
+        case discard([Departure])
+    }
+
+    /// Groups in one FCALL.
+    static var batchSize: Int { 512 }
+
+    private var adds: [Change] = []
+    private var discards: [Departure] = []
+    private var refreshes: [Change] = []
+    private var isUnderWay = false
+    private(set) var isPaused = true
+
+    /// False when Redis is away: the waiter is to be failed.
+    mutating func add(_ change: Change) -> Bool {
+        guard !isPaused else { return false }
+        adds.append(change)
+        return true
+    }
+
+    mutating func refresh(_ changes: [Change]) { refreshes = changes }
+
+    mutating func discard(_ departure: Departure) { discards.append(departure) }
+
+    /// What is taken may name connections that have gone meanwhile: the caller, who has the table, leaves those out.
+    mutating func nextBatch() -> Batch? {
+        guard !isUnderWay, !isPaused else { return nil }
+        if !discards.isEmpty {
+            isUnderWay = true
+            return .discard(Self.take(&discards))
+        }
+        if !adds.isEmpty {
+            isUnderWay = true
+            return .add(Self.take(&adds))
+        }
+        if !refreshes.isEmpty {
+            isUnderWay = true
+            return .add(Self.take(&refreshes))
+        }
+        return nil
+    }
+
+    mutating func finished() { isUnderWay = false }
+
+    /// A batch of departures that Redis did not confirm: owed. Repeating one that it did carry out is harmless.
+    mutating func owe(_ departures: [Departure]) { discards.insert(contentsOf: departures, at: 0) }
+
+    mutating func resume() { isPaused = false }
+
+    /// Redis is away. Returns what waits in vain.
+    mutating func pause() -> [Change] {
+        isPaused = true
+        defer {
+            adds = []
+            refreshes = []
+        }
+        return adds
+    }
+
+    private static func take<T>(_ queue: inout [T]) -> [T] {
+        defer { queue.removeFirst(min(queue.count, batchSize)) }
+        return Array(queue.prefix(batchSize))
+    }
+}

@@ -1,0 +1,150 @@
+import Broker
+
+extension MessagePackReader {
+    /// Passes over one value inside the outermost map.
+    mutating func value(_ bytes: Span<UInt8>, into sink: inout some MessagePackSink) throws(MessageError) {
+        var open = OpenContainers()
+        values: while true {
+            let start = self.at
+            if let container = try self.scalarOrContainer(bytes, into: &sink) {
+                // The outermost map is the level that `open` does not know of.
+                guard open.depth + 1 < MessagePack.maximumNesting else {
+                    throw MessageError(offset: start, reason: .nesting)
+                }
+                sink.structure(UInt8(ascii: container.isMap ? "{" : "["))
+                if container.remaining > 0 {
+                    open.push(container)
+                    if container.isMap { try self.key(bytes, into: &sink) }
+                    continue values
+                }
+                sink.structure(UInt8(ascii: container.isMap ? "}" : "]"))
+            }
+            // A value has ended, and the containers around it may end here too.
+            while open.depth > 0 {
+                open.innermost.remaining -= 1
+                let isMap = open.innermost.isMap
+                if open.innermost.remaining > 0 {
+                    sink.structure(UInt8(ascii: ","))
+                    if isMap { try self.key(bytes, into: &sink) }
+                    continue values
+                }
+                sink.structure(UInt8(ascii: isMap ? "}" : "]"))
+                open.pop()
+            }
+            return
+        }
+    }
+
+    /// Passes over a map key and hands it on together with its colon.
+    mutating func key(_ bytes: Span<UInt8>, into sink: inout some MessagePackSink) throws(MessageError) {
+        let key = try self.key(bytes)
+        Self.write(key, bytes, into: &sink)
+    }
+
+    /// Hands a map key on as a JSON string, a bin that is no text in Base64, and a colon after it.
+    static func write(_ key: Key, _ bytes: Span<UInt8>, into sink: inout some MessagePackSink) {
+        if key.isText {
+            _ = sink.string(bytes, key.range)
+        } else {
+            sink.binary(bytes, key.range)
+        }
+        sink.structure(UInt8(ascii: ":"))
+    }
+
+    /// Passes over a scalar, or over the header of a map or array only, which is returned.
+    private mutating func scalarOrContainer(
+        _ bytes: Span<UInt8>,
+        into sink: inout some MessagePackSink
+    ) throws(MessageError) -> OpenContainers.Container? {
+        if let text = try self.string(bytes) {
+            if let bad = sink.string(bytes, text) { throw MessageError(offset: bad, reason: .badUTF8) }
+            return nil
+        }
+        if let count = try self.arrayHeader(bytes) {
+            return OpenContainers.Container(remaining: count, isMap: false)
+        }
+        if let count = try self.mapHeader(bytes) {
+            return OpenContainers.Container(remaining: count, isMap: true)
+        }
+        let start = self.at
+        let tag = try self.byte(bytes)
+        switch tag {
+        case 0x00...0x7F: sink.integer(UInt64(tag), isNegative: false)
+        case 0xE0...0xFF: sink.integer(0x100 - UInt64(tag), isNegative: true)
+        case 0xC0: sink.null()
+        case 0xC2, 0xC3: sink.bool(tag == 0xC3)
+        case 0xC4...0xC6: sink.binary(bytes, try self.run(self.bigEndian(bytes, width: 1 << Int(tag - 0xC4))))
+        case 0xCA:
+            let bits = UInt32(truncatingIfNeeded: try self.bigEndian(bytes, width: 4))
+            sink.double(Double(Float(bitPattern: bits)))
+        case 0xCB: sink.double(Double(bitPattern: try self.bigEndian(bytes, width: 8)))
+        case 0xCC...0xCF: sink.integer(try self.bigEndian(bytes, width: 1 << Int(tag - 0xCC)), isNegative: false)
+        case 0xD0...0xD3: try self.signed(bytes, width: 1 << Int(tag - 0xD0), into: &sink)
+        case 0xC1: throw MessageError(offset: start, reason: .unusedByte)
+        default: throw MessageError(offset: start, reason: .ext)
+        }
+        return nil
+    }
+
+    /// Passes over a two's complement number of 1, 2, 4 or 8 bytes.
+    private mutating func signed(
+        _ bytes: Span<UInt8>,
+        width: Int,
+        into sink: inout some MessagePackSink
+    ) throws(MessageError) {
+        let unused = UInt64(64 - width * 8)
+        let bits = try self.bigEndian(bytes, width: width)
+        // Up to the top of 64 bits and down again: the second shift fills with the sign.
+        let value = Int64(bitPattern: bits << unused) >> Int64(unused)
+        sink.integer(value.magnitude, isNegative: value < 0)
+    }
+}
+
+/// The maps and arrays around a value that is being read, the innermost last.
+///
+/// The first sixteen are kept in place, so that messages of usual depth allocate nothing here.
+struct OpenContainers {
+    /// A map or an array with values still to come: pairs of them in a map.
+    struct Container {
+        var remaining: Int
+        var isMap: Bool
+
+        fileprivate init(packed: UInt64) {
+            self.init(remaining: Int(packed >> 1), isMap: packed & 1 == 1)
+        }
+
+        init(remaining: Int, isMap: Bool) {
+            self.remaining = remaining
+            self.isMap = isMap
+        }
+
+        fileprivate var packed: UInt64 {
+            UInt64(self.remaining) << 1 | (self.isMap ? 1 : 0)
+        }
+    }
+
+    private(set) var depth = 0
+    /// The last container pushed; without meaning at depth 0.
+    var innermost = Container(remaining: 0, isMap: false)
+    private var near = SIMD16<UInt64>()
+    private var far: [UInt64] = []
+
+    mutating func push(_ container: Container) {
+        if self.depth < self.near.scalarCount {
+            self.near[self.depth] = self.innermost.packed
+        } else {
+            self.far.append(self.innermost.packed)
+        }
+        self.innermost = container
+        self.depth += 1
+    }
+
+    mutating func pop() {
+        self.depth -= 1
+        if self.depth < self.near.scalarCount {
+            self.innermost = Container(packed: self.near[self.depth])
+        } else {
+            self.innermost = Container(packed: self.far.removeLast())
+        }
+    }
+}

@@ -1,0 +1,94 @@
+public import Broker
+public import Logging
+public import NIOCore
+import RedisClient
+
+/// The backplane on Redis, the channels_redis way.
+///
+/// A facade that any thread may use; the work is done by `BackplaneCore` on one event loop.
+public final class RedisBackplane: Backplane {
+    private let eventLoop: any EventLoop
+    private let core: NIOLoopBound<BackplaneCore>
+    private let client: RedisClient
+    private let keys: LayerKeys
+    private let sent: Counter
+
+    /// Starts to connect; it does not wait for Redis. `onReady` is told each time the backplane becomes able, or
+    /// unable, to deliver and to accept.
+    public static func start(
+        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
+        onReady: @escaping @Sendable (Bool) -> Void
+    ) async throws -> RedisBackplane {
+        let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.address.database)
+        let layerMetrics = LayerMetrics(metrics)
+        let up = NIOLoopBoundBox<((Bool) -> Void)?>.makeEmptyBox(valueType: ((Bool) -> Void).self, eventLoop: eventLoop)
+        let client = try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger) { isUp in
+            up.value?(isUp)
+        }
+        return try await eventLoop.submit {
+            let core = BackplaneCore(
+                configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: layerMetrics, logger: logger,
+                onReady: onReady)
+            up.value = { core.commandsChanged(isUp: $0) }
+            if client.isUp { core.commandsChanged(isUp: true) }
+            return RedisBackplane(core, client: client, keys: keys, sent: layerMetrics.sent, eventLoop: eventLoop)
+        }.get()
+    }
+
+    private init(
+        _ core: BackplaneCore, client: RedisClient, keys: LayerKeys, sent: Counter, eventLoop: any EventLoop
+    ) {
+        self.core = NIOLoopBound(core, eventLoop: eventLoop)
+        self.client = client
+        self.keys = keys
+        self.sent = sent
+        self.eventLoop = eventLoop
+    }
+
+    public func attach(_ outlets: [any Outlet]) {
+        eventLoop.execute { self.core.value.attach(outlets) }
+    }
+
+    public func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
+        let promise = eventLoop.makePromise(of: Position.self)
+        onLoop { core in
+            core.membership.add(member, to: group, outlet: outlet, promise)
+            promise.futureResult.assumeIsolated().whenFailure { _ in
+                core.membership.discard(member.connection, from: group, outlet: outlet)
+            }
+        }
+        return promise.futureResult
+    }
+
+    public func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
+        onLoop { $0.membership.discard(connection, from: group, outlet: outlet) }
+    }
+
+    public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
+        var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
+        command.append(message)
+        return client.submit(command).flatMapThrowing { reply in
+            guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
+                let position = Position(answer[0].text ?? "")
+            else { throw BackplaneError(.refused, "group_send answered something else than a position") }
+            self.sent.add()
+            return Receipt(position: position, gateways: gateways)
+        }.flatMapErrorThrowing { error in
+            guard let error = error as? RedisError else { throw error }
+            let transient = error.code != .server || RedisTrouble.isTransient(error)
+            throw BackplaneError(transient ? .unavailable : .refused, "\(error)")
+        }
+    }
+
+    /// Leaves the fleet: the others sweep what is left of this gateway at once.
+    public func stop() async {
+        let released = eventLoop.flatSubmit { self.core.value.release() }
+        _ = try? await released.get()
+        try? await eventLoop.submit { self.core.value.stop() }.get()
+        await client.close()
+    }
+
+    private func onLoop(_ work: @escaping @Sendable (BackplaneCore) -> Void) {
+        if eventLoop.inEventLoop { work(core.value) } else { eventLoop.execute { work(self.core.value) } }
+    }
+}

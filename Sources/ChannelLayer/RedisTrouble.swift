@@ -1,0 +1,13 @@
+import RedisClient
+
+/// What a server's error means for who has to deal with it.
+enum RedisTrouble {
+    /// The same command may succeed later, on this server or on its successor (redis.io, "Redis error prefixes").
+    static func isTransient(_ error: RedisError) -> Bool {
+        switch error.kind {
+        case "LOADING", "BUSY", "READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF", "TRYAGAIN", "CLUSTERDOWN":
+            true
+        default: FunctionLibrary.isMissing(error)
+        }
+    }
+}

@@ -1,0 +1,182 @@
+import Broker
+import Logging
+import NIOCore
+import RedisClient
+
+/// Carries what Django's core layer sent to the fleet's members over to the fleet: inbox → staging → log and pub/sub.
+///
+/// The doorbell (a keyspace notification) rings at every gateway. The first in the rendezvous order for the inbox
+/// collects at once, the next ones a little later in case it is dead or stuck, and once a second all look. Whoever
+/// collects gets what is staged and commits it in order; a commit works only while the message is the oldest staged. So
+/// each message is told exactly once and in order, whoever does it, and however often they die.
+///
+/// Lives on the backplane's loop.
+final class Relay {
+    /// Messages taken from staging in one call.
+    static let batch = 200
+    /// How much later the next in the order looks: the layer holds 100 messages an inbox, so it cannot be long.
+    static let patience = TimeAmount.milliseconds(50)
+
+    /// relay_commit's answer when an older message of the inbox could not be committed: order before speed.
+    private static let notItsTurn = -2
+
+    private struct Inbox {
+        var isCollecting = false
+        var rangAgain = false
+        var isScheduled = false
+    }
+
+    private let keys: LayerKeys
+    private let gatewayID: String
+    private let client: RedisClient
+    private let logger: Logger
+    private let metrics: LayerMetrics
+    private var inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
+    private var throttle = LogThrottle()
+    private var isActive = false
+    /// The living gateways, as the last lease told.
+    var living: [String] = []
+
+    init(keys: LayerKeys, gatewayID: String, client: RedisClient, metrics: LayerMetrics, logger: Logger) {
+        self.keys = keys
+        self.gatewayID = gatewayID
+        self.client = client
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    func resume() {
+        isActive = true
+        collectAll()
+    }
+
+    func pause() {
+        isActive = false
+        inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
+    }
+
+    /// Something was written to the inbox.
+    func ring(_ inbox: Int) {
+        guard isActive else { return }
+        let rank = Rendezvous.rank(of: gatewayID, for: keys.fleetChannel(inbox), among: living) ?? living.count
+        if rank == 0 { return collect(inbox) }
+        guard !inboxes[inbox].isScheduled else { return }
+        inboxes[inbox].isScheduled = true
+        let delay = TimeAmount.nanoseconds(Self.patience.nanoseconds * Int64(min(rank, 10)))
+        client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
+            self.inboxes[inbox].isScheduled = false
+            self.collect(inbox)
+        }
+    }
+
+    /// The backstop: all inboxes, whoever is first for them.
+    func collectAll() {
+        for inbox in inboxes.indices { collect(inbox) }
+    }
+
+    private func collect(_ inbox: Int) {
+        guard isActive else { return }
+        if inboxes[inbox].isCollecting {
+            inboxes[inbox].rangAgain = true
+            return
+        }
+        inboxes[inbox].isCollecting = true
+        inboxes[inbox].rangAgain = false
+        var command = RedisCommand.fcall("relay_collect", keys: [keys.inbox(inbox), keys.staging(inbox)])
+        command.append(Self.batch)
+        client.submit(command).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let reply):
+                let staged = (reply.array?.last?.array ?? []).compactMap(Self.staged)
+                self.commit(staged, inbox: inbox)
+            case .failure(let error):
+                self.complain("the fleet's inbox cannot be read", error)
+                self.finish(inbox, more: false)
+            }
+        }
+    }
+
+    private static func staged(_ value: RedisValue) -> (id: String, message: ByteBuffer)? {
+        guard let pair = value.array, pair.count == 2, let id = pair[0].text, let message = pair[1].bytes else { return nil }
+        return (id, message)
+    }
+
+    private func finish(_ inbox: Int, more: Bool) {
+        inboxes[inbox].isCollecting = false
+        if more || inboxes[inbox].rangAgain { collect(inbox) }
+    }
+
+    // MARK: Commits
+
+    private func commit(_ staged: [(id: String, message: ByteBuffer)], inbox: Int) {
+        guard !staged.isEmpty else { return finish(inbox, more: false) }
+        var left = staged.count
+        var failed = false
+        for (id, bytes) in staged {
+            commit(id, bytes, inbox: inbox) { succeeded in
+                if !succeeded { failed = true }
+                left -= 1
+                // After a failure the next ring or the backstop tries again, instead of a loop that spins.
+                if left == 0 { self.finish(inbox, more: !failed && staged.count == Self.batch) }
+            }
+        }
+    }
+
+    private func commit(_ id: String, _ bytes: ByteBuffer, inbox: Int, _ done: @escaping (Bool) -> Void) {
+        let message: ByteBuffer, groups: [GroupName]
+        do {
+            let body = try LayerMessage.body(ofInboxMember: bytes)
+            let (bare, channels) = try LayerMessage.withoutChannels(body)
+            message = bare
+            groups = channels.compactMap { self.group(of: $0, inbox: inbox) }
+        } catch {
+            return drop(id, inbox: inbox, because: "\(error)", done)
+        }
+        guard !groups.isEmpty else { return drop(id, inbox: inbox, because: "it names no group of the fleet", done) }
+        var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)] + groups.map { keys.group($0) })
+        command.append(id)
+        command.append(message)
+        client.submit(command).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let reply):
+                let told = reply.int ?? 0
+                if told > 0 { self.metrics.relayed.add() }
+                done(told != Self.notItsTurn)
+            case .failure(let error as RedisError) where error.code == .server && !RedisTrouble.isTransient(error):
+                self.drop(id, inbox: inbox, because: "\(error)", done)
+            case .failure(let error):
+                self.complain("a message of the core layer waits in staging", error)
+                done(false)
+            }
+        }
+    }
+
+    /// `specific.tocsin-0e!42isInsufficient` → the group.
+    private func group(of channel: String, inbox: Int) -> GroupName? {
+        let fleet = keys.fleetChannel(inbox)
+        guard channel.hasPrefix(fleet) else { return nil }
+        return try? GroupName(channel.dropFirst(fleet.count))
+    }
+
+    /// A message that nobody can ever read leaves the staging stream, counted.
+    private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Bool) -> Void) {
+        metrics.malformedLayer.add()
+        if let held = throttle.pass() {
+            logger.warning(
+                "dropped a message of the core layer that cannot be relayed",
+                metadata: ["reason": "\(reason)", "inbox": "\(keys.inbox(inbox))", "held_back": "\(held)"])
+        }
+        var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)])
+        command.append(id)
+        client.submit(command).assumeIsolated().whenComplete { result in
+            if case .success(let reply) = result { done(reply.int != Self.notItsTurn) } else { done(false) }
+        }
+    }
+
+    private func complain(_ what: String, _ error: any Error) {
+        guard isActive, let held = throttle.pass() else { return }
+        logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])
+    }
+}
+
+@available(*, unavailable) extension Relay: Sendable {}

@@ -1,0 +1,32 @@
+/// What the gateway is told by the configuration.
+public struct GatewayConfiguration: Sendable {
+    public var host: String
+    public var port: Int
+    public var allowedHosts: AllowedHosts
+    public var routes: [Route]
+    /// Sockets at once; one more is answered 503. Default 100,000.
+    public var maximumConnections = 100_000
+    /// Bytes of one message from a client; more closes with 1009. Default 65,536.
+    public var maximumMessageBytes = 65_536
+    /// Bytes of a request line and its headers; more is answered 431. Default 16,384.
+    public var maximumHeaderBytes = 16_384
+    /// Seconds for a whole handshake, the login included its own. Default 5.
+    public var handshakeSeconds = 5
+    /// Bytes that may wait for one socket; a client that leaves more unread is closed with 4508. Default 1 MiB.
+    public var maximumPendingBytes = 1 << 20
+    /// Seconds between pings, ± 10 %. Default 20.
+    public var pingSeconds = 20
+    /// Seconds without a byte after a ping until the client counts as dead. Default 10.
+    public var pongSeconds = 10
+    /// Seconds over which a drain closes the connections. Default 30.
+    public var drainSeconds = 30
+    /// Whether `GET /` shows the page that tries the first route. Default: no.
+    public var demoPage = false
+
+    public init(host: String, port: Int, allowedHosts: AllowedHosts, routes: [Route]) {
+        self.host = host
+        self.port = port
+        self.allowedHosts = allowedHosts
+        self.routes = routes
+    }
+}

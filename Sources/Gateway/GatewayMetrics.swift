@@ -1,0 +1,45 @@
+import Broker
+
+/// What the gateway counts.
+struct GatewayMetrics: Sendable {
+    let connections: Gauge
+    let opened: Counter
+    let closed: Counter
+    let delivered: Counter
+    let received: Counter
+    let dead: Counter
+    let slow: Counter
+    let violations: Counter
+    private let refusals: [String: Counter]
+
+    /// Every `reason` that a refusal can have.
+    static let reasons = [
+        "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
+        "group_name", "headers", "timeout", "full", "draining", "redis",
+    ]
+
+    init(_ metrics: Metrics) {
+        connections = metrics.gauge("tocsin_connections", help: "WebSockets that are open now.")
+        opened = metrics.counter("tocsin_connections_opened_total", help: "WebSockets opened.")
+        closed = metrics.counter("tocsin_connections_closed_total", help: "WebSockets closed.")
+        delivered = metrics.counter("tocsin_deliveries_total", help: "Messages written to sockets.")
+        received = metrics.counter("tocsin_client_messages_total", help: "Messages that clients sent.")
+        let cut = "Connections that the gateway ended, by reason."
+        dead = metrics.counter("tocsin_connections_cut_total", #"reason="dead""#, help: cut)
+        slow = metrics.counter("tocsin_connections_cut_total", #"reason="slow""#, help: cut)
+        violations = metrics.counter("tocsin_connections_cut_total", #"reason="protocol""#, help: cut)
+        refusals = Dictionary(
+            uniqueKeysWithValues: Self.reasons.map { reason in
+                (
+                    reason,
+                    metrics.counter(
+                        "tocsin_handshakes_refused_total", #"reason="\#(reason)""#, help: "Handshakes refused, by reason.")
+                )
+            })
+    }
+
+    func refused(_ reason: String) {
+        guard let counter = refusals[reason] else { preconditionFailure("no refusal reason \(reason)") }
+        counter.add()
+    }
+}

@@ -1,0 +1,43 @@
+import Broker
+import Logging
+import Synchronization
+
+/// What all connections of the process share. Immutable, but for two atomic words.
+final class GatewayState: Sendable {
+    let configuration: GatewayConfiguration
+    let router: Router
+    let authenticators: [String: any Authenticator]
+    let backplane: any Backplane
+    let metrics: GatewayMetrics
+    let logger: Logger
+    private let admitted = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
+
+    init(
+        _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
+        metrics: GatewayMetrics, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.authenticators = authenticators
+        self.backplane = backplane
+        self.metrics = metrics
+        self.logger = logger
+        router = Router(routes: configuration.routes)
+    }
+
+    /// Takes one of the `maximumConnections` places; the caller gives it back with `leave`.
+    func admit() -> Bool {
+        let before = admitted.wrappingAdd(1, ordering: .relaxed).oldValue
+        if before < configuration.maximumConnections { return true }
+        leave()
+        return false
+    }
+
+    func leave() { admitted.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Connections and handshakes under way.
+    var admittedCount: Int { admitted.load(ordering: .relaxed) }
+
+    var isDraining: Bool { draining.load(ordering: .relaxed) }
+    func startDraining() { draining.store(true, ordering: .relaxed) }
+}

@@ -1,0 +1,22 @@
+import NIOCore
+import NIOHTTP1
+
+/// A whole HTTP answer after which the connection ends.
+struct HTTPAnswer {
+    let bytes: ByteBuffer
+
+    init(status: HTTPResponseStatus, headers: [(String, String)], contentType: String, body: ByteBuffer) {
+        var text = "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\nContent-Type: \(contentType)\r\n"
+        text += "Content-Length: \(body.readableBytes)\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n"
+        for (name, value) in headers { text += "\(name): \(value)\r\n" }
+        var bytes = ByteBuffer(string: text + "\r\n")
+        bytes.writeImmutableBuffer(body)
+        self.bytes = bytes
+    }
+
+    init(_ refusal: Refusal) {
+        self.init(
+            status: refusal.status, headers: refusal.headers, contentType: "text/plain; charset=utf-8",
+            body: ByteBuffer(string: "\(refusal.status.code) \(refusal.message)\n"))
+    }
+}

@@ -1,0 +1,70 @@
+import NIOCore
+import NIOHTTP1
+
+/// Stands before the HTTP parser: bounds a request's head in bytes and the whole handshake in time.
+///
+/// The parser's own limits are far above what a handshake needs, and it waits for ever. Lives on its shard's loop, and
+/// leaves the pipeline with the upgrade.
+final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let shard: Shard
+    private var context: ChannelHandlerContext?
+    private var seen = 0
+    /// The head has come whole: what follows is counted by others.
+    private var isPast = false
+    private var isOver = false
+    private let refuse: (Refusal) -> Void
+    var wheelPlace: WheelPlace?
+
+    /// - Parameter refuse: answers and ends the connection.
+    init(shard: Shard, refuse: @escaping (Refusal) -> Void) {
+        self.shard = shard
+        self.refuse = refuse
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        shard.schedule(self, in: shard.state.configuration.handshakeSeconds)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        shard.unschedule(self)
+        self.context = nil
+    }
+
+    func headArrived() { isPast = true }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isOver else { return }
+        if !isPast {
+            seen += unwrapInboundIn(data).readableBytes
+            guard seen <= shard.state.configuration.maximumHeaderBytes else {
+                isOver = true
+                let limit = shard.state.configuration.maximumHeaderBytes
+                return refuse(
+                    Refusal(
+                        status: .requestHeaderFieldsTooLarge, message: "the request's head has more than \(limit) bytes",
+                        reason: "headers"))
+            }
+        }
+        context.fireChannelRead(data)
+    }
+}
+
+extension HandshakeDeadline: Ticking {
+    func tick() -> Int? {
+        guard let context else { return nil }
+        if isOver {
+            // The refusal has had its time to be read.
+            context.close(promise: nil)
+            return nil
+        }
+        isOver = true
+        refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: "timeout"))
+        return 1
+    }
+}
+
+@available(*, unavailable) extension HandshakeDeadline: Sendable {}

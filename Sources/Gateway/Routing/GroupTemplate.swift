@@ -1,0 +1,45 @@
+public import Broker
+
+/// A group's name with `{user}` and path parameters in it: `{user}isInsufficient`.
+public struct GroupTemplate: Sendable, Equatable {
+    private enum Part: Sendable, Equatable { case literal(String), variable(String) }
+    private let parts: [Part]
+    public let text: String
+
+    /// - Throws: `TemplateError` naming what is wrong.
+    public init(_ text: String) throws(TemplateError) {
+        var parts: [Part] = []
+        var rest = text[...]
+        while let open = rest.firstIndex(of: "{") {
+            guard let close = rest[open...].firstIndex(of: "}") else {
+                throw TemplateError("the group \"\(text)\" has a \"{\" without \"}\"")
+            }
+            if open > rest.startIndex { parts.append(.literal(String(rest[..<open]))) }
+            parts.append(.variable(String(rest[rest.index(after: open)..<close])))
+            rest = rest[rest.index(after: close)...]
+        }
+        if !rest.isEmpty { parts.append(.literal(String(rest))) }
+        guard !parts.isEmpty else { throw TemplateError("a group of the route is empty") }
+        self.parts = parts
+        self.text = text
+        for case .literal(let literal) in parts {
+            do { _ = try GroupName(literal) } catch { throw TemplateError("the group \"\(text)\": \(error)") }
+        }
+    }
+
+    public var variables: Set<String> {
+        Set(parts.compactMap { if case .variable(let name) = $0 { name } else { nil } })
+    }
+
+    /// - Throws: `NameError` when the values do not make a group's name.
+    public func resolve(_ values: [String: String]) throws(NameError) -> GroupName {
+        var name = ""
+        for part in parts {
+            switch part {
+            case .literal(let text): name += text
+            case .variable(let variable): name += values[variable] ?? ""
+            }
+        }
+        return try GroupName(name)
+    }
+}

@@ -1,0 +1,84 @@
+/// A route's path: literal segments and `{name}` segments, each of which takes one segment of the request's path.
+public struct PathTemplate: Sendable, Equatable {
+    private enum Segment: Sendable, Equatable { case literal(String), parameter(String) }
+    private let segments: [Segment]
+    public let text: String
+    public let parameters: [String]
+
+    /// - Throws: `TemplateError` naming what is wrong.
+    public init(_ text: String) throws(TemplateError) {
+        guard text.hasPrefix("/") else { throw TemplateError("the path \"\(text)\" does not start with \"/\"") }
+        var segments: [Segment] = []
+        var parameters: [String] = []
+        for part in text.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            if part.hasPrefix("{"), part.hasSuffix("}") {
+                let name = String(part.dropFirst().dropLast())
+                guard !name.isEmpty, name.utf8.allSatisfy({ $0 == UInt8(ascii: "_") || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) })
+                else { throw TemplateError("the path \"\(text)\" has a parameter that is no name") }
+                guard name != "user" else { throw TemplateError("the path \"\(text)\" may not set {user}: that is the login's") }
+                guard !parameters.contains(name) else { throw TemplateError("the path \"\(text)\" names {\(name)} twice") }
+                parameters.append(name)
+                segments.append(.parameter(name))
+            } else {
+                guard !part.contains("{"), !part.contains("}") else {
+                    throw TemplateError("the path \"\(text)\": a {parameter} is a whole segment")
+                }
+                segments.append(.literal(String(part)))
+            }
+        }
+        self.segments = segments
+        self.parameters = parameters
+        self.text = text
+    }
+
+    /// The parameters' values, percent-decoded; nil when the path is another one. A final slash makes another path.
+    public func match(_ path: Substring) -> [String: String]? {
+        guard path.hasPrefix("/") else { return nil }
+        let parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == segments.count else { return nil }
+        var values: [String: String] = [:]
+        for (segment, part) in zip(segments, parts) {
+            switch segment {
+            case .literal(let text): guard part == text else { return nil }
+            case .parameter(let name):
+                guard !part.isEmpty, let value = PercentDecoding.decode(part) else { return nil }
+                values[name] = value
+            }
+        }
+        return values
+    }
+}
+
+/// What is wrong with a template of the configuration.
+public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// `%41` → `A` (RFC 3986 section 2.1).
+enum PercentDecoding {
+    /// nil when an escape is broken or the result is no UTF-8.
+    static func decode(_ text: Substring) -> String? {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(hex), let low = rest.popFirst().flatMap(hex) else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func hex(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}

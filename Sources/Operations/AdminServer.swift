@@ -1,0 +1,58 @@
+public import Broker
+public import NIOCore
+import NIOHTTP1
+public import NIOPosix
+
+/// The admin port: health, readiness and metrics, apart from the port that clients see.
+public final class AdminServer: Sendable {
+    private let listener: any Channel
+
+    /// - Throws: when the address cannot be bound; the error names it.
+    public static func start(
+        host: String, port: Int, readiness: Readiness, metrics: Metrics, on group: MultiThreadedEventLoopGroup
+    ) async throws -> AdminServer {
+        let endpoints = standardEndpoints(readiness: readiness, metrics: metrics)
+        do {
+            let listener = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 128)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
+                        try channel.pipeline.syncOperations.addHandlers(
+                            IdleStateHandler(readTimeout: .seconds(60)), AdminHandler(endpoints))
+                    }
+                }
+                .bind(host: host, port: port).get()
+            return AdminServer(listener)
+        } catch {
+            throw AdminError(description: "cannot listen on \(host):\(port) (gateway.admin): \(error)")
+        }
+    }
+
+    private init(_ listener: any Channel) { self.listener = listener }
+
+    public var address: SocketAddress? { listener.localAddress }
+
+    public func stop() async { try? await listener.close().get() }
+
+    static func standardEndpoints(readiness: Readiness, metrics: Metrics) -> [AdminEndpoint] {
+        [
+            AdminEndpoint("/healthz", "200 while the process lives") { _ in AdminAnswer(.ok, "ok\n") },
+            AdminEndpoint("/readyz", "200 while it can deliver and accept, 503 with the reasons otherwise") { _ in
+                let reasons = readiness.reasons
+                return reasons.isEmpty
+                    ? AdminAnswer(.ok, "ready\n")
+                    : AdminAnswer(.serviceUnavailable, "not ready: \(reasons.joined(separator: "; "))\n")
+            },
+            AdminEndpoint("/metrics", "counters and gauges for Prometheus") { _ in
+                AdminAnswer(.ok, contentType: "text/plain; version=0.0.4; charset=utf-8", metrics.prometheusText)
+            },
+        ]
+    }
+}
+
+/// What keeps the admin port from starting.
+public struct AdminError: Error, Sendable, CustomStringConvertible {
+    public let description: String
+}

@@ -1,0 +1,25 @@
+public import NIOCore
+
+/// Delays between attempts to reconnect: full jitter, so that a fleet does not come back in step.
+///
+/// The n-th delay is random between zero and `base × 2ⁿ`, at most `ceiling`
+/// (AWS Architecture Blog, "Exponential Backoff and Jitter").
+public struct Backoff: Sendable {
+    public var base: TimeAmount
+    public var ceiling: TimeAmount
+    private var attempt = 0
+
+    public init(base: TimeAmount = .milliseconds(100), ceiling: TimeAmount = .seconds(1)) {
+        self.base = base
+        self.ceiling = ceiling
+    }
+
+    public mutating func next(using generator: inout some RandomNumberGenerator) -> TimeAmount {
+        let widest = min(ceiling.nanoseconds, base.nanoseconds << min(attempt, 20))
+        attempt += 1
+        return .nanoseconds(Int64.random(in: 0...widest, using: &generator))
+    }
+
+    /// A connection stood: the next loss starts with short delays again.
+    public mutating func reset() { attempt = 0 }
+}

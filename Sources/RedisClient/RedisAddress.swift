@@ -1,0 +1,71 @@
+import Foundation
+
+/// Where a Redis is and as whom to use it: a URL.
+///
+/// - `redis://[user:password@]host[:port][/database]`, port 6379
+/// - `rediss://…` the same over TLS
+/// - `unix://[user:password@]/path/to/socket[?db=database]`
+///
+/// The database is 3 where the URL names none (channels_redis' `/3`); `?db=` beats the path, as in redis-py.
+public struct RedisAddress: Sendable, Equatable {
+    public enum Transport: Sendable, Equatable {
+        case tcp(host: String, port: Int)
+        case tls(host: String, port: Int)
+        case unix(path: String)
+    }
+
+    public var transport: Transport
+    public var user: String?
+    public var password: String?
+    public var database: Int
+
+    public static let defaultDatabase = 3
+
+    public init(_ text: String) throws(RedisError) {
+        func bad(_ why: String) -> RedisError {
+            // The text may hold a password: only what is safe of it is shown.
+            RedisError(.badAddress, "\(why); write redis://host:port/3, rediss://host:port/3 or unix:///path?db=3")
+        }
+        guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased() else {
+            throw bad("the Redis address is no URL")
+        }
+        var database = Self.defaultDatabase
+        if let item = url.queryItems?.first(where: { $0.name == "db" }) {
+            guard let number = Int(item.value ?? ""), number >= 0 else { throw bad("?db= of the Redis address is no number") }
+            database = number
+        } else if scheme != "unix", url.path.count > 1 {
+            guard let number = Int(url.path.dropFirst()), number >= 0 else {
+                throw bad("the path of the Redis address is no database number")
+            }
+            database = number
+        }
+        switch scheme {
+        case "redis", "rediss":
+            guard var host = url.host, !host.isEmpty else { throw bad("the Redis address names no host") }
+            if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+            let port = url.port ?? 6379
+            guard (1...65535).contains(port) else { throw bad("the port of the Redis address is not 1 to 65535") }
+            transport = scheme == "redis" ? .tcp(host: host, port: port) : .tls(host: host, port: port)
+        case "unix":
+            guard !url.path.isEmpty else { throw bad("the Redis address names no socket path") }
+            transport = .unix(path: url.path)
+        default:
+            throw bad("the Redis address starts with \"\(scheme)\"")
+        }
+        user = url.user.flatMap { $0.isEmpty ? nil : $0 }
+        password = url.password
+        self.database = database
+    }
+}
+
+extension RedisAddress: CustomStringConvertible {
+    /// Without the password.
+    public var description: String {
+        let who = user.map { "\($0)@" } ?? (password == nil ? "" : "***@")
+        return switch transport {
+        case .tcp(let host, let port): "redis://\(who)\(host):\(port)/\(database)"
+        case .tls(let host, let port): "rediss://\(who)\(host):\(port)/\(database)"
+        case .unix(let path): "unix://\(who)\(path)?db=\(database)"
+        }
+    }
+}

@@ -1,0 +1,27 @@
+public import NIOCore
+public import NIOSSL
+
+/// How to reach one Redis and how patient to be with it.
+public struct RedisConfiguration: Sendable {
+    public var address: RedisAddress
+    /// For `rediss://`. Default: the system's certificate authorities, full verification.
+    public var tls: TLSConfiguration = .makeClientConfiguration()
+    /// Shown by `CLIENT LIST`.
+    public var clientName: String
+    /// From dialling to the answer to the last command of the greeting (AUTH, SELECT). Default 3 s.
+    public var connectTimeout: TimeAmount = .seconds(3)
+    /// How long a command may wait for its answer before its connection counts as dead. Default 2 s.
+    public var commandTimeout: TimeAmount = .seconds(2)
+    /// A PING goes out this often; its deadline is the command time-out. Default 3 s.
+    public var probeInterval: TimeAmount = .seconds(3)
+    /// Commands waiting on one connection at once; more fail at once. Default 20,000.
+    public var maximumWaiting = 20_000
+    /// A reply with more bytes than this in its strings is refused. Default 64 MiB.
+    public var maximumReplyBytes = 64 << 20
+    public var backoff = Backoff()
+
+    public init(address: RedisAddress, clientName: String) {
+        self.address = address
+        self.clientName = clientName
+    }
+}

@@ -1,0 +1,79 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+extension RedisConnection {
+    /// Dials, says who we are (AUTH, SELECT, CLIENT SETNAME) and hands over a connection that is ready for commands.
+    ///
+    /// - Throws (as the future's error): `RedisError`, its words naming the address without its password.
+    static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<NIOLoopBound<RedisConnection>> {
+        let address = configuration.address
+        let connection = NIOLoopBound(RedisConnection(configuration, eventLoop: eventLoop), eventLoop: eventLoop)
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(configuration.connectTimeout)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if case .tls(let host, _) = address.transport {
+                        let context = try NIOSSLContext(configuration: configuration.tls)
+                        try channel.pipeline.syncOperations.addHandler(tlsHandler(context, host: host))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(connection.value)
+                }
+            }
+        let dialled: EventLoopFuture<any Channel> =
+            switch address.transport {
+            case .tcp(let host, let port), .tls(let host, let port):
+                bootstrap
+                    .channelOption(.socketOption(.so_keepalive), value: 1)
+                    .channelOption(.tcpOption(userTimeout), value: 20_000)
+                    .connect(host: host, port: port)
+            case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
+            }
+        return dialled.flatMapErrorThrowing { error in
+            throw RedisError(.unavailable, "cannot connect to \(address): \(error)")
+        }.hop(to: eventLoop).flatMap { _ in
+            connection.value.greet(configuration)
+        }.map { connection }
+    }
+
+    /// `TCP_USER_TIMEOUT` (tcp(7)), milliseconds: bytes that nobody acknowledges must not wait the kernel's 15 minutes.
+    private static let userTimeout = NIOBSDSocket.Option(rawValue: 18)
+
+    private static func tlsHandler(_ context: NIOSSLContext, host: String) throws -> NIOSSLClientHandler {
+        do {
+            return try NIOSSLClientHandler(context: context, serverHostname: host)
+        } catch let error as NIOSSLExtraError where error == .cannotUseIPAddressInSNI {
+            return try NIOSSLClientHandler(context: context, serverHostname: nil)
+        }
+    }
+
+    private func greet(_ configuration: RedisConfiguration) -> EventLoopFuture<Void> {
+        var commands: [RedisCommand] = []
+        if let password = configuration.address.password {
+            var auth = RedisCommand("AUTH")
+            if let user = configuration.address.user { auth.append(user) }
+            auth.append(password)
+            commands.append(auth)
+        }
+        commands.append(RedisCommand("SELECT", String(configuration.address.database)))
+        commands.append(RedisCommand("CLIENT", "SETNAME", configuration.clientName))
+        let ready = eventLoop.makePromise(of: Void.self)
+        for (index, command) in commands.enumerated() {
+            let isLast = index == commands.count - 1
+            send(command) { reply in
+                switch reply {
+                case .success:
+                    if isLast { ready.succeed() }
+                case .failure(let error) where isLast && error.code == .server:
+                    ready.succeed()  // A name is a courtesy: without the right to set it the connection still works.
+                case .failure(let error):
+                    let refused = RedisError(
+                        error.code, "\(configuration.address) refused \(command): \(error.message)")
+                    ready.fail(refused)
+                    self.close(refused)
+                }
+            }
+        }
+        return ready.futureResult
+    }
+}

@@ -1,0 +1,140 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// One connection: bytes in, replies out, in order. Made and used on its event loop only.
+///
+/// What it writes in one turn of the loop leaves in one system call. With `onPush` set (a connection in subscribe mode)
+/// pub/sub's replies go there instead of completing commands (redis.io, "Pub/Sub": wire protocol messages).
+final class RedisConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    typealias Reply = Result<RedisValue, RedisError>
+
+    private let configuration: RedisConfiguration
+    let eventLoop: any EventLoop
+    private var reader: RedisReplyReader
+    private var queue: CommandQueue<(Reply) -> Void>
+    private var channel: (any Channel)?
+    private var outgoing = ByteBuffer()
+    private var flushIsDue = false
+    private var tick: RepeatedTask?
+
+    /// True when the reply was one of pub/sub's and is dealt with.
+    var onPush: ((borrowing RedisReplyView) -> Bool)?
+    /// After the last reply of a read.
+    var onReadComplete: (() -> Void)?
+    /// Once, with the reason.
+    var onClose: ((RedisError) -> Void)?
+    private var closeReason: RedisError?
+
+    init(_ configuration: RedisConfiguration, eventLoop: any EventLoop) {
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        reader = RedisReplyReader(maximumBytes: configuration.maximumReplyBytes)
+        queue = CommandQueue(limit: configuration.maximumWaiting)
+    }
+
+    /// How many commands wait for an answer.
+    var waiting: Int { queue.count }
+
+    func send(_ command: RedisCommand, _ completion: @escaping (Reply) -> Void) {
+        eventLoop.assertInEventLoop()
+        switch queue.send(completion, deadline: .now() + configuration.commandTimeout) {
+        case .fail(let error): completion(.failure(error))
+        case .write: write(command)
+        }
+    }
+
+    /// Sends without expecting a reply of its own: SUBSCRIBE and UNSUBSCRIBE are answered once per channel, by pushes.
+    func write(_ command: RedisCommand) {
+        command.write(to: &outgoing)
+        guard !flushIsDue else { return }
+        flushIsDue = true
+        eventLoop.assumeIsolated().execute { self.flush() }
+    }
+
+    private func flush() {
+        flushIsDue = false
+        channel?.writeAndFlush(outgoing, promise: nil)
+        if outgoing.capacity > 1 << 16 { outgoing = ByteBuffer() } else { outgoing.clear() }
+    }
+
+    func close(_ reason: RedisError) {
+        if closeReason == nil { closeReason = reason }
+        if let channel { channel.close(promise: nil) } else { ended() }
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        channel = context.channel
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        tick = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(250), delay: .milliseconds(250)) { _ in
+            bound.value.checkDeadline()
+        }
+    }
+
+    private func checkDeadline() {
+        guard queue.tick(now: .now()) == .close else { return }
+        let seconds = Double(configuration.commandTimeout.nanoseconds) / 1e9
+        close(RedisError(.timeout, "Redis did not answer within \(seconds) s"))
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        do throws(RedisError) {
+            try reader.feed(unwrapInboundIn(data))
+            while try reader.next({ view in take(view) }) != nil {}
+        } catch {
+            close(error)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        onReadComplete?()
+        context.fireChannelReadComplete()
+    }
+
+    private func take(_ view: borrowing RedisReplyView) {
+        guard closeReason == nil else { return }
+        if let onPush, onPush(view) { return }
+        switch queue.reply() {
+        case .complete(let completion):
+            if view[0].kind == .error {
+                completion(.failure(RedisError(.server, view.text(view[0]))))
+            } else {
+                completion(.success(RedisValue(view)))
+            }
+        case .unasked:
+            // A server that refuses a client says why without being asked: "max number of clients reached".
+            let text = view[0].kind == .error ? view.text(view[0]) : "a reply that nothing asked for"
+            close(RedisError(.server, text))
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(RedisError(.unavailable, "the connection to Redis failed: \(error)"))
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        ended()
+    }
+
+    private func ended() {
+        tick?.cancel()
+        tick = nil
+        channel = nil
+        let reason = closeReason ?? RedisError(.unavailable, "Redis closed the connection")
+        closeReason = reason
+        let lost =
+            reason.code == .timeout ? reason : RedisError(.timeout, "the answer was lost: \(reason.message)")
+        for completion in queue.close() { completion(.failure(lost)) }
+        onReadComplete = nil
+        onPush = nil
+        let onClose = onClose
+        self.onClose = nil
+        onClose?(reason)
+    }
+}
+
+@available(*, unavailable) extension RedisConnection: Sendable {}

@@ -1,0 +1,37 @@
+/// What went wrong with Redis: a code to act on, and words for a person.
+public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What a caller may decide on. New codes can come: it is a struct over a private enum.
+    public struct Code: Sendable, Equatable {
+        private enum Value { case unavailable, timeout, overloaded, server, protocolViolation, badAddress, stopped }
+        private let value: Value
+        /// There is no connection now. The command was not sent.
+        public static let unavailable = Code(value: .unavailable)
+        /// No answer in time, or the connection ended before it: the command may or may not have been carried out.
+        public static let timeout = Code(value: .timeout)
+        /// Too many commands wait already. The command was not sent.
+        public static let overloaded = Code(value: .overloaded)
+        /// Redis answered with an error: `message` is its text, `kind` its first word.
+        public static let server = Code(value: .server)
+        /// What came from the server is no Redis protocol.
+        public static let protocolViolation = Code(value: .protocolViolation)
+        /// The address cannot be understood.
+        public static let badAddress = Code(value: .badAddress)
+        /// The client was closed by its owner.
+        public static let stopped = Code(value: .stopped)
+    }
+
+    public let code: Code
+    public let message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The first word of a server's error: `NOPERM`, `LOADING`, `ERR`…; empty for other codes.
+    public var kind: Substring {
+        code == .server ? message.prefix { $0 != " " } : ""
+    }
+
+    public var description: String { code == .server ? "Redis answered: \(message)" : message }
+}

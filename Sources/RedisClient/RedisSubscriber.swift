@@ -1,0 +1,122 @@
+public import Logging
+public import NIOCore
+
+/// What a subscriber tells its owner. All calls come on the subscriber's event loop.
+public protocol RedisSubscriberDelegate: AnyObject {
+    /// One message of pub/sub. The buffers may be kept.
+    func subscriber(received payload: ByteBuffer, on channel: String)
+    /// The messages of one read have all been given: the moment to hand on what was gathered.
+    func subscriberReadComplete()
+    /// A connection stands and every wanted channel is confirmed on it.
+    func subscriberIsLive()
+    /// The connection is gone: until `subscriberIsLive`, messages may be missed.
+    func subscriberLost(_ reason: RedisError)
+}
+
+/// Subscriptions to channels of one Redis, over a connection of their own that comes back by itself.
+///
+/// After a loss everything wanted is subscribed again, 512 channels a command. No patterns are ever used. Lives on its
+/// event loop.
+public final class RedisSubscriber {
+    public let eventLoop: any EventLoop
+    private let link: RedisLink
+    private var subscriptions = SubscriptionSet<EventLoopPromise<Void>>()
+    private var sendIsDue = false
+    private var isLive = false
+    public weak var delegate: (any RedisSubscriberDelegate)?
+
+    public init(_ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger) {
+        eventLoop.preconditionInEventLoop()
+        self.eventLoop = eventLoop
+        link = RedisLink(configuration, eventLoop: eventLoop, logger: logger)
+        // In subscribe mode a PING is answered by a push, which completes the oldest (and only) waiting command.
+        link.probe = { connection in
+            if connection.waiting == 0 { connection.send(RedisCommand("PING")) { _ in } }
+        }
+        link.onUp = { [unowned self] connection in up(connection) }
+        link.onDown = { [unowned self] reason in down(reason) }
+    }
+
+    public func start() { link.start() }
+    public func stop() { link.stop() }
+
+    /// The channels wanted now.
+    public var channelCount: Int { subscriptions.entries.count }
+
+    /// Subscribes; the future succeeds when Redis has confirmed, so what is published after is not missed.
+    ///
+    /// - Throws (in the future): `RedisError` `.unavailable` at once when there is no connection.
+    public func subscribe(_ channel: String) -> EventLoopFuture<Void> {
+        eventLoop.assertInEventLoop()
+        let promise = eventLoop.makePromise(of: Void.self)
+        switch subscriptions.subscribe(channel, waiter: promise) {
+        case .wait: requestsChanged()
+        case .alreadySubscribed: promise.succeed()
+        case .unavailable: promise.fail(RedisError(.unavailable, "no connection to Redis for subscriptions"))
+        }
+        return promise.futureResult
+    }
+
+    public func unsubscribe(_ channel: String) {
+        eventLoop.assertInEventLoop()
+        for waiter in subscriptions.unsubscribe(channel) { waiter.fail(RedisError(.stopped, "unsubscribed before Redis confirmed")) }
+        requestsChanged()
+        checkLive()
+    }
+
+    private func up(_ connection: RedisConnection) {
+        connection.onPush = { [unowned self] view in push(view) }
+        connection.onReadComplete = { [unowned self] in delegate?.subscriberReadComplete() }
+        subscriptions.linkUp()
+        requestsChanged()
+        checkLive()
+    }
+
+    private func down(_ reason: RedisError) {
+        isLive = false
+        for waiter in subscriptions.linkDown() {
+            waiter.fail(RedisError(.unavailable, "Redis was lost before the subscription stood: \(reason.message)"))
+        }
+        delegate?.subscriberLost(reason)
+    }
+
+    private func requestsChanged() {
+        guard !sendIsDue else { return }
+        sendIsDue = true
+        eventLoop.assumeIsolated().execute { [self] in
+            sendIsDue = false
+            guard let connection = link.connection else { return }
+            for request in subscriptions.takeRequests() {
+                var command = RedisCommand(request.subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
+                for channel in request.channels { command.append(channel) }
+                connection.write(command)
+            }
+        }
+    }
+
+    private func checkLive() {
+        guard !isLive, subscriptions.unconfirmed == 0, link.connection != nil else { return }
+        isLive = true
+        delegate?.subscriberIsLive()
+    }
+
+    /// `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`.
+    private func push(_ view: borrowing RedisReplyView) -> Bool {
+        guard view[0].kind == .array, view.count >= 3 else { return false }
+        let kind = view.withBytes(of: view[1]) { $0.first }
+        switch (kind, view.count) {
+        case (UInt8(ascii: "m"), 4):
+            let payload = view.withBytes(of: view[3]) { ByteBuffer(bytes: $0) }
+            delegate?.subscriber(received: payload, on: view.text(view[2]))
+            return true
+        case (UInt8(ascii: "s"), 4), (UInt8(ascii: "u"), 4):
+            for waiter in subscriptions.confirmed(view.text(view[2])) { waiter.succeed() }
+            checkLive()
+            return true
+        default:
+            return false  // a pong: the reply to the probe
+        }
+    }
+}
+
+@available(*, unavailable) extension RedisSubscriber: Sendable {}

@@ -1,0 +1,121 @@
+/// Which channels a subscriber wants, and which of them Redis has confirmed on the connection of now.
+///
+/// A value without I/O; the effects are the requests of `takeRequests` and the waiters that each event returns.
+/// Requests are answered in order, so a channel is subscribed when it is wanted and nothing about it is outstanding:
+/// a change of mind while a request is under way needs no further state.
+///
+/// ```
+///   want ──▶ SUBSCRIBE outstanding ──confirm──▶ subscribed ──unwant──▶ UNSUBSCRIBE outstanding ──▶ gone
+///                     ▲   link lost: waiters fail, the wanted stay wanted; link up: all of them again
+/// ```
+struct SubscriptionSet<Waiter> {
+    struct Entry {
+        var wanted = true
+        /// Requests that are queued or sent and not yet confirmed.
+        var outstanding = 0
+        var waiters: [Waiter] = []
+    }
+
+    struct Request: Equatable {
+        var subscribe: Bool
+        var channels: [String]
+    }
+
+    /// Channels in one SUBSCRIBE or UNSUBSCRIBE.
+    static var batch: Int { 512 }
+
+    private(set) var entries: [String: Entry] = [:]
+    private var queue: [Request] = []
+    private var isUp = false
+    /// Wanted channels whose confirmation is missing since the link came up.
+    private(set) var unconfirmed = 0
+
+    enum SubscribeAction { case wait, alreadySubscribed, unavailable }
+
+    mutating func subscribe(_ channel: String, waiter: Waiter) -> SubscribeAction {
+        guard isUp else { return .unavailable }
+        var entry = entries.removeValue(forKey: channel) ?? Entry(wanted: false)
+        defer { entries[channel] = entry }
+        if entry.wanted && entry.outstanding == 0 { return .alreadySubscribed }
+        if !entry.wanted {
+            entry.wanted = true
+            entry.outstanding += 1
+            unconfirmed += 1
+            enqueue(channel, subscribe: true)
+        }
+        entry.waiters.append(waiter)
+        return .wait
+    }
+
+    /// The waiters of a subscription that is no longer wanted come back, to be failed.
+    mutating func unsubscribe(_ channel: String) -> [Waiter] {
+        guard var entry = entries.removeValue(forKey: channel), entry.wanted else { return [] }
+        let waiters = entry.waiters
+        if entry.outstanding > 0 { unconfirmed -= 1 }
+        guard isUp else { return waiters }
+        entry.wanted = false
+        entry.waiters = []
+        entry.outstanding += 1
+        entries[channel] = entry
+        enqueue(channel, subscribe: false)
+        return waiters
+    }
+
+    /// A `subscribe` or `unsubscribe` reply for the channel. The waiters that come back have their subscription.
+    mutating func confirmed(_ channel: String) -> [Waiter] {
+        guard var entry = entries.removeValue(forKey: channel) else { return [] }
+        entry.outstanding = max(entry.outstanding - 1, 0)
+        if entry.outstanding > 0 {
+            entries[channel] = entry
+            return []
+        }
+        guard entry.wanted else { return [] }
+        unconfirmed -= 1
+        let waiters = entry.waiters
+        entry.waiters = []
+        entries[channel] = entry
+        return waiters
+    }
+
+    /// A new connection stands: everything wanted is asked for again.
+    mutating func linkUp() {
+        isUp = true
+        queue = []
+        unconfirmed = entries.count
+        for channel in entries.keys {
+            entries[channel]!.outstanding = 1
+            enqueue(channel, subscribe: true)
+        }
+    }
+
+    /// The connection is gone. Nobody can say how long: who waits is told so; what stands stays wanted.
+    mutating func linkDown() -> [Waiter] {
+        isUp = false
+        queue = []
+        unconfirmed = 0
+        var waiters: [Waiter] = []
+        for (channel, entry) in entries {
+            waiters += entry.waiters
+            if entry.wanted && entry.waiters.isEmpty {
+                entries[channel]!.outstanding = 0
+            } else {
+                entries[channel] = nil
+            }
+        }
+        return waiters
+    }
+
+    /// What is to be sent now, in order, at most `batch` channels a request.
+    mutating func takeRequests() -> [Request] {
+        defer { queue = [] }
+        return queue
+    }
+
+    private mutating func enqueue(_ channel: String, subscribe: Bool) {
+        if let last = queue.indices.last, queue[last].subscribe == subscribe, queue[last].channels.count < Self.batch {
+            queue[last].channels.append(channel)
+        } else {
+            queue.append(Request(subscribe: subscribe, channels: [channel]))
+        }
+    }
+}

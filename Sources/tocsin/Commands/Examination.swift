@@ -1,0 +1,152 @@
+import ChannelLayer
+import Foundation
+import RedisClient
+
+/// What `tocsin doctor` looks at, one finding each.
+struct Examination {
+    enum Verdict: String {
+        case fine, warning, wrong
+        var mark: String {
+            switch self {
+            case .fine: "ok   "
+            case .warning: "warn "
+            case .wrong: "WRONG"
+            }
+        }
+    }
+
+    struct Finding {
+        var check: String
+        var verdict: Verdict
+        var detail: String
+    }
+
+    let client: RedisClient
+    let configuration: Configuration
+
+    func run() async throws -> [Finding] {
+        let address = try RedisAddress(configuration.redis.hosts[0])
+        var findings = [Finding(check: "redis", verdict: .fine, detail: "\(address) answers")]
+        let info = try await information()
+        findings.append(version(info))
+        findings.append(persistence(info))
+        findings.append(try await library())
+        findings.append(await keyspaceEvents())
+        findings.append(await memoryPolicy())
+        findings.append(await pubsubLimit())
+        findings.append(try await clock())
+        findings.append(try await gateways())
+        findings.append(fileLimit())
+        findings.append(routes())
+        return findings
+    }
+
+    private func information() async throws -> [String: String] {
+        let text = try await client.send(RedisCommand("INFO")).text ?? ""
+        let pairs = text.split(whereSeparator: \.isNewline).compactMap { line -> (String, String)? in
+            let parts = line.split(separator: ":", maxSplits: 1)
+            return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+        }
+        return Dictionary(pairs) { $1 }
+    }
+
+    private func version(_ info: [String: String]) -> Finding {
+        let version = info["redis_version"] ?? "?"
+        let major = Int(version.prefix { $0 != "." }) ?? 0
+        return Finding(
+            check: "redis version", verdict: major >= 7 ? .fine : .wrong,
+            detail: major >= 7 ? version : "\(version): functions need 7.0 or newer")
+    }
+
+    private func persistence(_ info: [String: String]) -> Finding {
+        info["aof_enabled"] == "1"
+            ? Finding(check: "persistence", verdict: .fine, detail: "append-only file is on")
+            : Finding(
+                check: "persistence", verdict: .warning,
+                detail: "appendonly is off: a restart of Redis loses history; redis/redis.conf turns it on")
+    }
+
+    private func library() async throws -> Finding {
+        let (loaded, carried) = try await LayerInspector(client: client, keys: configuration.keys).libraryVersion()
+        guard let loaded else {
+            return Finding(
+                check: "functions", verdict: .warning,
+                detail: "not loaded yet: a gateway loads them, or: cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE")
+        }
+        return loaded < carried
+            ? Finding(check: "functions", verdict: .warning, detail: "version \(loaded) is loaded, \(carried) is current")
+            : Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
+    }
+
+    /// nil: the user may not read the setting.
+    private func setting(_ name: String) async -> String? {
+        try? await client.send(RedisCommand("CONFIG", "GET", name)).pairs.first?.1
+    }
+
+    private func unreadable(_ check: String) -> Finding {
+        Finding(check: check, verdict: .warning, detail: "this Redis user may not read the setting")
+    }
+
+    private func keyspaceEvents() async -> Finding {
+        guard let value = await setting("notify-keyspace-events") else { return unreadable("keyspace events") }
+        guard let complete = LayerInspector.missingKeyspaceEvents(value) else {
+            return Finding(check: "keyspace events", verdict: .fine, detail: "\"\(value)\" rings for the relay")
+        }
+        return Finding(
+            check: "keyspace events", verdict: .warning,
+            detail: "\"\(value)\": gateways poll for Django's core layer. CONFIG SET notify-keyspace-events \(complete)")
+    }
+
+    private func memoryPolicy() async -> Finding {
+        guard let value = await setting("maxmemory-policy") else { return unreadable("memory policy") }
+        return value == "noeviction"
+            ? Finding(check: "memory policy", verdict: .fine, detail: value)
+            : Finding(check: "memory policy", verdict: .wrong, detail: "\(value) deletes history silently; use noeviction")
+    }
+
+    private func pubsubLimit() async -> Finding {
+        guard let value = await setting("client-output-buffer-limit") else { return unreadable("pub/sub buffer") }
+        let words = value.split(separator: " ").map(String.init)
+        guard let index = words.firstIndex(of: "pubsub"), index + 1 < words.count, let hard = Int(words[index + 1]) else {
+            return Finding(check: "pub/sub buffer", verdict: .warning, detail: "cannot read \"\(value)\"")
+        }
+        return hard == 0 || hard >= 32 << 20
+            ? Finding(check: "pub/sub buffer", verdict: .fine, detail: hard == 0 ? "no limit" : "\(hard >> 20) MiB")
+            : Finding(
+                check: "pub/sub buffer", verdict: .warning,
+                detail: "\(hard) bytes: Redis cuts a gateway that falls that far behind; 32mb is usual")
+    }
+
+    private func clock() async throws -> Finding {
+        let time = try await client.send(RedisCommand("TIME")).array?.compactMap(\.text) ?? []
+        let redis = time.count == 2 ? (Double(time[0]) ?? 0) + (Double(time[1]) ?? 0) / 1e6 : 0
+        let difference = redis - Date().timeIntervalSince1970
+        let text = String(format: "%.1f s from Redis' clock", abs(difference))
+        return Finding(
+            check: "clock", verdict: abs(difference) < 5 ? .fine : .warning,
+            detail: abs(difference) < 5 ? text : "\(text): Django processes with such a clock lose messages")
+    }
+
+    private func gateways() async throws -> Finding {
+        let living = try await LayerInspector(client: client, keys: configuration.keys).gateways()
+        return living.isEmpty
+            ? Finding(check: "gateways", verdict: .warning, detail: "none is alive")
+            : Finding(check: "gateways", verdict: .fine, detail: living.map(\.id).joined(separator: ", "))
+    }
+
+    private func fileLimit() -> Finding {
+        let (_, hard) = FileLimit.current
+        let wanted = UInt(configuration.gateway.maximumConnections)
+        return hard >= wanted
+            ? Finding(check: "open files", verdict: .fine, detail: "up to \(hard)")
+            : Finding(
+                check: "open files", verdict: .warning,
+                detail: "up to \(hard) here, gateway.max_connections is \(wanted): raise LimitNOFILE or lower the setting")
+    }
+
+    private func routes() -> Finding {
+        configuration.routes.isEmpty
+            ? Finding(check: "routes", verdict: .warning, detail: "none configured; give --config to check yours")
+            : Finding(check: "routes", verdict: .fine, detail: "\(configuration.routes.count)")
+    }
+}

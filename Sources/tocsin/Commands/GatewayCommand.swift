@@ -1,0 +1,141 @@
+import ArgumentParser
+import AsyncHTTPClient
+import Broker
+import ChannelLayer
+import Foundation
+import Gateway
+import Logging
+import NIOCore
+import NIOPosix
+import Operations
+import RedisClient
+
+struct GatewayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gateway",
+        abstract: "Run a gateway: WebSockets on one side, Redis on the other.",
+        discussion: """
+            Any number of gateways share one Redis. SIGTERM drains: /readyz turns red, then the clients are closed with \
+            1012 over gateway.drain_seconds. A second SIGTERM ends at once.
+
+            A configuration to begin with:
+              routes:
+                - { path: "/ws/{room}", groups: ["{room}"] }
+              gateway:
+                allowed_hosts: ["example.com"]
+            """)
+
+    @Option(name: .long, help: ArgumentHelp("Where clients connect. Default 0.0.0.0:8080.", valueName: "host:port"))
+    var bind: String?
+
+    @Option(name: .long, help: ArgumentHelp("Health and metrics. Default 127.0.0.1:9090.", valueName: "host:port"))
+    var admin: String?
+
+    @Option(name: .long, help: ArgumentHelp("The gateway's name. Default: gw- and 16 random hex digits.", valueName: "name"))
+    var id: String?
+
+    @OptionGroup var options: CommonOptions
+
+    private func load() throws -> Configuration {
+        var configuration = try options.load()
+        if let bind {
+            guard let address = HostAndPort(bind) else { throw ConfigurationError("--bind must be HOST:PORT") }
+            configuration.gateway.bind = address
+        }
+        if let admin {
+            guard let address = HostAndPort(admin) else { throw ConfigurationError("--admin must be HOST:PORT") }
+            configuration.gateway.admin = address
+        }
+        if let id {
+            configuration.gateway.id = try Configuration.gatewayID(id, ConfigurationError("--id \(Configuration.idRule)"))
+        }
+        return configuration
+    }
+
+    func run() async throws {
+        let configuration = try load()
+        let gatewayID = configuration.gateway.id ?? "gw-\(ConnectionID.random())"
+        var logger = Logger(label: "tocsin") { _ in LineLogHandler(settings: configuration.log) }
+        logger[metadataKey: "gateway"] = "\(gatewayID)"
+        FileLimit.raise()
+
+        let threads = configuration.gateway.threads ?? System.coreCount
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
+        let metrics = Metrics()
+        let readiness = Readiness()
+        let admin = try await AdminServer.start(
+            host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, readiness: readiness,
+            metrics: metrics, on: group)
+        let backplane = try await RedisBackplane.start(
+            configuration.layer(gatewayID: gatewayID), on: group.any(), metrics: metrics, logger: logger
+        ) { isReady in readiness.set(.redis, !isReady) }
+        let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
+        let server = try await GatewayServer.start(
+            configuration.gatewayConfiguration, authenticators: configuration.authenticators(http),
+            backplane: backplane, on: group, metrics: metrics, logger: logger)
+        readiness.set(.starting, false)
+        if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
+        let redis = try RedisAddress(configuration.redis.hosts[0])
+        logger.notice(
+            "listening",
+            metadata: [
+                "clients": "\(server.address?.description ?? "?")", "admin": "\(admin.address?.description ?? "?")",
+                "redis": "\(redis)", "version": "\(Tocsin.version)",
+            ])
+
+        await Signals.waitForEnd()
+        logger.notice("draining", metadata: ["connections": "\(server.connections)"])
+        readiness.set(.draining, true)
+        await server.drain()
+        await backplane.stop()
+        try? await http.shutdown()
+        await admin.stop()
+        logger.notice("stopped")
+    }
+
+    private static var httpSettings: HTTPClient.Configuration {
+        var settings = HTTPClient.Configuration()
+        settings.redirectConfiguration = .disallow
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
+        settings.httpVersion = .http1Only
+        return settings
+    }
+}
+
+extension Configuration {
+    func layer(gatewayID: String) throws -> LayerConfiguration {
+        var layer = LayerConfiguration(
+            redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), prefix: redis.prefix,
+            gatewayID: gatewayID, policies: groups)
+        layer.groupExpiry = redis.groupExpiry
+        layer.refreshInterval = redis.refreshSeconds.map { .seconds(Int64($0)) }
+        layer.gatewayFields = [
+            "version": Tocsin.version, "host": ProcessInfo.processInfo.hostName, "bind": "\(gateway.bind)",
+            "pid": "\(ProcessInfo.processInfo.processIdentifier)",
+            "started": Date().formatted(.iso8601),
+        ]
+        return layer
+    }
+
+    var gatewayConfiguration: GatewayConfiguration {
+        var settings = GatewayConfiguration(
+            host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
+            routes: routes)
+        settings.maximumConnections = gateway.maximumConnections
+        settings.maximumMessageBytes = gateway.maximumMessageBytes
+        settings.drainSeconds = gateway.drainSeconds
+        settings.pingSeconds = gateway.pingSeconds
+        settings.pongSeconds = gateway.pongSeconds
+        settings.demoPage = gateway.demoPage
+        return settings
+    }
+
+    func authenticators(_ client: HTTPClient) -> [String: any Authenticator] {
+        authentication.mapValues { entry in
+            switch entry {
+            case .header(let header, let trusted): HeaderAuthenticator(header: header, trusted: trusted)
+            case .callback(let callback): CallbackAuthenticator(callback, client: client)
+            }
+        }
+    }
+}

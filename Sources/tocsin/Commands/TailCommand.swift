@@ -1,0 +1,50 @@
+import ArgumentParser
+import Broker
+import ChannelLayer
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import RedisClient
+
+struct TailCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tail", abstract: "Print a group's messages as they are sent, until Ctrl-C.")
+
+    @Argument(help: "The group.")
+    var group: String
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var options: CommonOptions
+
+    func run() async throws {
+        let name = try groupName(group)
+        let configuration = try options.load()
+        let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
+        let keys = try configuration.keys
+        let isJSON = output.json
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let logger = Logger(label: "tocsin") { _ in LineLogHandler(settings: configuration.log) }
+        let tail = try await loop.submit {
+            NIOLoopBound(
+                GroupTail(
+                    settings, keys: keys, group: name, on: loop, logger: logger,
+                    onLive: { note("listening to \(name) at \(settings.address); Ctrl-C ends") },
+                    onMalformed: { note("a message that is no JSON object and no msgpack map: \($0)") },
+                    onMessage: { message in
+                        let json = String(buffer: message.json)
+                        let position = message.position.map { "\"\($0)\"" } ?? "null"
+                        show(isJSON ? #"{"position":\#(position),"message":\#(json)}"# : json)
+                    }),
+                eventLoop: loop)
+        }.get()
+        await Signals.waitForEnd()
+        withExtendedLifetime(tail) {}
+    }
+}
+
+/// One line to standard output, now: a pipe must not hold it back.
+func show(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+
+/// One line to standard error: for the person, not for the pipe.
+func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

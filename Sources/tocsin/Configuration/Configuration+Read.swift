@@ -1,0 +1,177 @@
+import Broker
+import Gateway
+import NIOCore
+import RedisClient
+import Yams
+
+extension Configuration {
+    /// Reads a YAML text and the environment.
+    ///
+    /// - Throws: `ConfigurationError`, which names the key.
+    init(yaml: String, environment: [String: String]) throws(ConfigurationError) {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: yaml)
+        } catch {
+            throw ConfigurationError("the configuration is no YAML: \(error)")
+        }
+        let reader = try ConfigurationReader(path: "", node: root, environment: environment)
+        redis = try Self.redis(reader.section("redis"), environment)
+        gateway = try Self.gateway(reader.section("gateway"))
+        log = try LogSettings(reader.section("log"))
+        for (name, entry) in try reader.named("auth") { authentication[name] = try Self.authentication(entry) }
+        for entry in try reader.sections("routes") { routes.append(try Self.route(entry, authentication)) }
+        for entry in try reader.sections("groups") { groups.append(try Self.policy(entry)) }
+        try reader.finish()
+    }
+
+    private static func redis(
+        _ reader: ConfigurationReader, _ environment: [String: String]
+    ) throws(ConfigurationError) -> Redis {
+        var redis = Redis()
+        if let hosts = try reader.texts("hosts") { redis.hosts = hosts }
+        if let one = environment["TOCSIN_REDIS"] { redis.hosts = [one] }
+        guard redis.hosts.count == 1 else {
+            throw reader.bad("hosts", "must name one Redis in this version, not \(redis.hosts.count)")
+        }
+        do throws(RedisError) { _ = try RedisAddress(redis.hosts[0]) } catch { throw reader.bad("hosts", ": \(error)") }
+        if let prefix = try reader.text("prefix") {
+            guard !prefix.isEmpty, prefix.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+                throw reader.bad("prefix", "must be one or more visible ASCII characters")
+            }
+            redis.prefix = prefix
+        }
+        if let keys = try reader.texts("encryption_keys"), !keys.isEmpty {
+            throw reader.bad("encryption_keys", "is not supported in this version: leave it empty")
+        }
+        if let expiry = try reader.integer("group_expiry", 1...315_360_000) { redis.groupExpiry = expiry }
+        redis.refreshSeconds = try reader.integer("refresh_seconds", 1...86_400)
+        if let timeout = try reader.duration("command_timeout") {
+            guard timeout > 0 else { throw reader.bad("command_timeout", "must be longer than nothing") }
+            redis.commandTimeout = .milliseconds(Int64(timeout))
+        }
+        redis.caFile = try reader.text("ca_file")
+        try reader.finish()
+        return redis
+    }
+
+    private static func gateway(_ reader: ConfigurationReader) throws(ConfigurationError) -> GatewayPart {
+        var gateway = GatewayPart()
+        func address(_ key: String, _ place: inout HostAndPort) throws(ConfigurationError) {
+            guard let text = try reader.text(key) else { return }
+            guard let address = HostAndPort(text) else { throw reader.bad(key, "must be HOST:PORT, not \"\(text)\"") }
+            place = address
+        }
+        func number(_ key: String, _ range: ClosedRange<Int>, _ place: inout Int) throws(ConfigurationError) {
+            if let number = try reader.integer(key, range) { place = number }
+        }
+        try address("bind", &gateway.bind)
+        try address("admin", &gateway.admin)
+        if let id = try reader.text("id") { gateway.id = try gatewayID(id, reader.bad("id", idRule)) }
+        if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
+        try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
+        try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
+        try number("drain_seconds", 0...3600, &gateway.drainSeconds)
+        try number("ping_seconds", 1...60, &gateway.pingSeconds)
+        try number("pong_seconds", 1...60, &gateway.pongSeconds)
+        gateway.threads = try reader.integer("threads", 1...256)
+        if let flag = try reader.flag("demo_page") { gateway.demoPage = flag }
+        try reader.finish()
+        return gateway
+    }
+
+    static let idRule = "must be 1 to 40 ASCII letters, digits, \"-\", \"_\" or \".\""
+
+    /// A gateway's name is part of channel names.
+    static func gatewayID(_ text: String, _ error: ConfigurationError) throws(ConfigurationError) -> String {
+        guard text.utf8.count <= 40, (try? GroupName(text)) != nil else { throw error }
+        return text
+    }
+
+    private static func authentication(_ reader: ConfigurationReader) throws(ConfigurationError) -> Authentication {
+        let kind = try reader.text("kind")
+        let result: Authentication
+        switch kind {
+        case "header":
+            guard let header = try reader.text("header"), !header.isEmpty else {
+                throw reader.bad("header", "is missing: the name of the header that names the user")
+            }
+            guard let networks = try reader.texts("trusted"), !networks.isEmpty else {
+                throw reader.bad("trusted", "is missing: the networks whose header is believed, like [\"10.0.0.0/8\"]")
+            }
+            do throws(TemplateError) {
+                result = .header(header: header, trusted: try TrustedNetworks(networks))
+            } catch {
+                throw reader.bad("trusted", ": \(error)")
+            }
+        case "callback":
+            guard let url = try reader.text("url"), url.hasPrefix("http://") || url.hasPrefix("https://") else {
+                throw reader.bad("url", "must be the http:// or https:// address that says who somebody is")
+            }
+            var callback = CallbackAuthenticator.Configuration(url: url)
+            if let forward = try reader.texts("forward") { callback.forward = forward.map { $0.lowercased() } }
+            if let timeout = try reader.duration("timeout") {
+                guard timeout > 0 else { throw reader.bad("timeout", "must be longer than nothing") }
+                callback.timeout = .milliseconds(Int64(timeout))
+            }
+            if let key = try reader.text("user_key") { callback.userKey = key }
+            if let cache = try reader.duration("cache") { callback.cache = .milliseconds(Int64(cache)) }
+            result = .callback(callback)
+        case "jwt", "django_session":
+            throw reader.bad("kind", "\"\(kind!)\" is not supported in this version; there are callback and header")
+        default:
+            throw reader.bad("kind", "must be callback or header\(kind.map { ", not \"\($0)\"" } ?? "")")
+        }
+        try reader.finish()
+        return result
+    }
+
+    private static func route(
+        _ reader: ConfigurationReader, _ logins: [String: Authentication]
+    ) throws(ConfigurationError) -> Route {
+        guard let path = try reader.text("path") else { throw reader.bad("path", "is missing") }
+        var names = try reader.texts("auth") ?? []
+        if names == ["none"] { names = [] }
+        for name in names where logins[name] == nil {
+            let known = logins.keys.sorted().joined(separator: ", ")
+            throw reader.bad("auth", "names \"\(name)\", which auth: does not have (it has: \(known.isEmpty ? "nothing" : known))")
+        }
+        let receive: ReceivePolicy
+        switch try reader.text("receive") ?? "ignore" {
+        case "ignore": receive = .ignore
+        case "echo": receive = .echo
+        case "group_send": receive = .groupSend
+        case let other: throw reader.bad("receive", "must be ignore, echo or group_send, not \"\(other)\"")
+        }
+        let speaks = try reader.text("protocol") ?? "plain"
+        guard speaks == "plain" else {
+            throw reader.bad("protocol", "must be plain in this version, not \"\(speaks)\"")
+        }
+        let groups = try reader.texts("groups") ?? []
+        guard !groups.isEmpty else { throw reader.bad("groups", "is missing: the groups that a connection joins") }
+        try reader.finish()
+        do throws(TemplateError) {
+            var templates: [GroupTemplate] = []
+            for group in groups { templates.append(try GroupTemplate(group)) }
+            return try Route(path: PathTemplate(path), groups: templates, authentication: names, receive: receive)
+        } catch {
+            throw reader.bad("path", ": \(error)")
+        }
+    }
+
+    private static func policy(_ reader: ConfigurationReader) throws(ConfigurationError) -> GroupPolicy {
+        guard let match = try reader.text("match"), !match.isEmpty else {
+            throw reader.bad("match", "is missing: a pattern of group names, like \"*isInsufficient\"")
+        }
+        var policy = GroupPolicy(match: match)
+        let history = try reader.section("history")
+        if let size = try history.integer("size", 0...1_000_000) { policy.historySize = size }
+        if let ttl = try history.duration("ttl") {
+            guard ttl >= 1000 else { throw history.bad("ttl", "must be 1s or longer") }
+            policy.historyTTL = ttl / 1000
+        }
+        try history.finish()
+        try reader.finish()
+        return policy
+    }
+}

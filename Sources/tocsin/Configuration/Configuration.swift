@@ -1,0 +1,70 @@
+import Broker
+import Gateway
+import NIOCore
+import RedisClient
+
+/// Everything that can be configured, after flags, environment, file and defaults: docs/configuration.md.
+struct Configuration {
+    struct Redis {
+        var hosts = ["redis://127.0.0.1:6379/3"]
+        var prefix = "asgi"
+        var groupExpiry = 86_400
+        var refreshSeconds: Int?
+        var commandTimeout = TimeAmount.seconds(2)
+        /// PEM file of the authorities that may sign the server's certificate (`rediss://`).
+        var caFile: String?
+    }
+
+    struct GatewayPart {
+        var bind = HostAndPort(host: "0.0.0.0", port: 8080)
+        var admin = HostAndPort(host: "127.0.0.1", port: 9090)
+        var id: String?
+        var allowedHosts: [String] = []
+        var maximumConnections = 100_000
+        var maximumMessageBytes = 65_536
+        var drainSeconds = 30
+        var pingSeconds = 20
+        var pongSeconds = 10
+        var demoPage = false
+        /// Event loops. Default: one per core.
+        var threads: Int?
+    }
+
+    enum Authentication {
+        case header(header: String, trusted: TrustedNetworks)
+        case callback(CallbackAuthenticator.Configuration)
+    }
+
+    var redis = Redis()
+    var gateway = GatewayPart()
+    var authentication: [String: Authentication] = [:]
+    var routes: [Route] = []
+    var groups: [GroupPolicy] = []
+    var log = LogSettings()
+}
+
+/// `HOST:PORT`, `[::1]:8080`.
+struct HostAndPort: Equatable, CustomStringConvertible {
+    var host: String
+    var port: Int
+
+    init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { return nil }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        self.init(host: host.isEmpty ? "0.0.0.0" : String(host), port: port)
+    }
+
+    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

@@ -1,0 +1,182 @@
+import Yams
+
+/// Reads one mapping of the YAML file, strictly: what nobody asked for is an unknown key, and stops the start.
+///
+/// A scalar of a fixed path can be overridden by the environment: `gateway.bind` by `TOCSIN_GATEWAY_BIND`.
+final class ConfigurationReader {
+    private let path: String
+    private let mapping: Node.Mapping?
+    private let environment: [String: String]
+    /// Entries of lists and of maps with free keys have no path of their own to be overridden by.
+    private let isOverridable: Bool
+    private var known: [String] = []
+
+    init(
+        path: String, node: Node?, environment: [String: String], isOverridable: Bool = true
+    ) throws(ConfigurationError) {
+        self.path = path
+        self.environment = environment
+        self.isOverridable = isOverridable
+        switch node {
+        case .none, .scalar(Node.Scalar("", .implicit))?: mapping = nil
+        case .mapping(let mapping)?: self.mapping = mapping
+        case .some(let other):
+            if other.null != nil { mapping = nil } else {
+                throw ConfigurationError("\(Self.place(path, other)) must be a mapping of keys")
+            }
+        }
+    }
+
+    func full(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+    private static func place(_ path: String, _ node: Node?) -> String {
+        let name = path.isEmpty ? "the configuration" : path
+        guard let mark = node?.mark else { return name }
+        return "\(name) (line \(mark.line))"
+    }
+
+    /// The error for a value of this key.
+    func bad(_ key: String, _ what: String) -> ConfigurationError {
+        ConfigurationError("\(Self.place(full(key), mapping?[key])) \(what)")
+    }
+
+    func node(_ key: String) -> Node? {
+        known.append(key)
+        return mapping?[key]
+    }
+
+    private func variable(_ key: String) -> String {
+        "TOCSIN_" + full(key).uppercased().replacing(".", with: "_")
+    }
+
+    /// The value as text, from the environment or the file.
+    func text(_ key: String) throws(ConfigurationError) -> String? {
+        let node = node(key)
+        if isOverridable, let value = environment[variable(key)] { return value }
+        guard let node, node.null == nil else { return nil }
+        guard let scalar = node.scalar else { throw bad(key, "must be a single value") }
+        return scalar.string
+    }
+
+    func integer(_ key: String, _ range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+        guard let text = try text(key) else { return nil }
+        guard let number = Int(text.replacing("_", with: "")), range.contains(number) else {
+            throw bad(key, "must be a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\"")
+        }
+        return number
+    }
+
+    func flag(_ key: String) throws(ConfigurationError) -> Bool? {
+        guard let text = try text(key) else { return nil }
+        switch text.lowercased() {
+        case "true", "yes", "on", "1": return true
+        case "false", "no", "off", "0": return false
+        default: throw bad(key, "must be true or false, not \"\(text)\"")
+        }
+    }
+
+    /// Milliseconds: `500ms`, `3s`, `5m`, `1h`, `7d`; a bare number is seconds.
+    func duration(_ key: String) throws(ConfigurationError) -> Int? {
+        guard let text = try text(key) else { return nil }
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let factor: Int? =
+            switch text[digits.endIndex...] {
+            case "ms": 1
+            case "", "s": 1000
+            case "m": 60_000
+            case "h": 3_600_000
+            case "d": 86_400_000
+            default: nil
+            }
+        guard let factor, let number = Int(digits), number <= Int.max / factor else {
+            throw bad(key, "must be a time like 500ms, 3s, 5m, 1h or 7d, not \"\(text)\"")
+        }
+        return number * factor
+    }
+
+    /// A list of texts, or one text; from the environment divided by commas.
+    func texts(_ key: String) throws(ConfigurationError) -> [String]? {
+        let node = node(key)
+        if isOverridable, let value = environment[variable(key)] {
+            return value.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init)
+        }
+        guard let node, node.null == nil else { return nil }
+        if let scalar = node.scalar { return [scalar.string] }
+        guard let sequence = node.sequence else { throw bad(key, "must be a list") }
+        var texts: [String] = []
+        for item in sequence {
+            guard let scalar = item.scalar else { throw bad(key, "must be a list of single values") }
+            texts.append(scalar.string)
+        }
+        return texts
+    }
+
+    func section(_ key: String) throws(ConfigurationError) -> ConfigurationReader {
+        try ConfigurationReader(
+            path: full(key), node: node(key), environment: environment, isOverridable: isOverridable)
+    }
+
+    /// A list of mappings.
+    func sections(_ key: String) throws(ConfigurationError) -> [ConfigurationReader] {
+        guard let node = node(key), node.null == nil else { return [] }
+        guard let sequence = node.sequence else { throw bad(key, "must be a list of entries, each with its keys") }
+        var readers: [ConfigurationReader] = []
+        for (index, item) in sequence.enumerated() {
+            readers.append(
+                try ConfigurationReader(
+                    path: "\(full(key))[\(index)]", node: item, environment: environment, isOverridable: false))
+        }
+        return readers
+    }
+
+    /// A mapping whose keys are names of the user's.
+    func named(_ key: String) throws(ConfigurationError) -> [(name: String, reader: ConfigurationReader)] {
+        guard let node = node(key), node.null == nil else { return [] }
+        guard let mapping = node.mapping else { throw bad(key, "must be a mapping of names") }
+        var readers: [(String, ConfigurationReader)] = []
+        for (name, value) in mapping {
+            guard let name = name.string else { throw bad(key, "has a name that is no text") }
+            readers.append(
+                (
+                    name,
+                    try ConfigurationReader(
+                        path: "\(full(key)).\(name)", node: value, environment: environment, isOverridable: false)
+                ))
+        }
+        return readers
+    }
+
+    /// Called when everything known has been read.
+    func finish() throws(ConfigurationError) {
+        for (key, value) in mapping ?? [:] {
+            guard let name = key.string, known.contains(name) else {
+                let name = key.string ?? "?"
+                let near = known.min { Self.distance($0, name) < Self.distance($1, name) }
+                let hint = near.flatMap { Self.distance($0, name) <= 3 ? "; did you mean \"\($0)\"?" : nil }
+                let choices = "; known here: \(known.sorted().joined(separator: ", "))"
+                throw ConfigurationError(
+                    "unknown key \"\(full(name))\" (line \(key.mark?.line ?? value.mark?.line ?? 0))\(hint ?? choices)")
+            }
+        }
+        guard isOverridable, !path.isEmpty else { return }
+        let prefix = variable("")
+        let variables = Set(known.map(variable))
+        for name in environment.keys.sorted() where name.hasPrefix(prefix) && !variables.contains(name) {
+            throw ConfigurationError("the environment's \(name) names no key of \(path)")
+        }
+    }
+
+    /// Levenshtein's distance, for the hint.
+    private static func distance(_ one: String, _ other: String) -> Int {
+        let one = Array(one), other = Array(other)
+        var row = Array(0...other.count)
+        for (i, a) in one.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in other.enumerated() {
+                (diagonal, row[j + 1]) = (row[j + 1], min(diagonal + (a == b ? 0 : 1), row[j] + 1, row[j + 1] + 1))
+            }
+        }
+        return row[other.count]
+    }
+}

@@ -1,0 +1,75 @@
+"""One redis-server for the session, empty at the start of each test, with redis/tocsin.lua loaded."""
+
+import contextlib
+
+import pytest
+
+from harness.names import Position, group_key, live_channel
+from harness.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def server():
+    # DEBUG, for this server only: CHANGE-REPL-ID is a failover in one command.
+    with RedisServer(args=("--enable-debug-command", "yes")) as server:
+        server.load_library()
+        yield server
+
+
+@pytest.fixture
+def redis(server):
+    """A client on database 3 of an empty server. FLUSHALL leaves the functions."""
+    client = server.client()
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def send(redis):
+    """send(message, *options, group="g") → (Position, listeners)"""
+
+    def send(message=b'{"n":1}', *options, group="g", prefix="asgi"):
+        answer = redis.fcall("group_send", 1, group_key(group, prefix), message, *options)
+        assert len(answer) == 2
+        return Position.parse(answer[0]), answer[1]
+
+    return send
+
+
+@pytest.fixture
+def policy(redis):
+    """policy({"match": …, "size": …, "ttl": …}, …) → version"""
+    import json
+
+    return lambda *rules: redis.fcall("policy_set", 0, "asgi", json.dumps(rules))
+
+
+@pytest.fixture
+def listen(server, redis):
+    """listen("group") → a list that grows: what is published to the group, in order, when read by take()."""
+    with contextlib.ExitStack() as stack:
+
+        def listen(group="g", prefix="asgi", db=3):
+            pubsub = stack.enter_context(server.client(db=db).pubsub())
+            pubsub.subscribe(live_channel(group, prefix))
+            assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+            return Listener(pubsub)
+
+        yield listen
+
+
+class Listener:
+    def __init__(self, pubsub):
+        self._pubsub = pubsub
+
+    def take(self):
+        """All messages published before this call: a PING comes back behind them on the same connection."""
+        self._pubsub.ping()
+        messages = []
+        while True:
+            message = self._pubsub.get_message(timeout=5)
+            assert message is not None, "the subscription does not answer"
+            if message["type"] == "pong":
+                return messages
+            if message["type"] == "message":
+                messages.append(message["data"])

@@ -1,0 +1,325 @@
+"""redis/users.acl: what each user may do, and above all what not."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgpack
+import pytest
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+
+from harness.names import Position, fleet_member, group_key, inbox_key, live_channel, own
+from harness.redis_server import LIBRARY, USERS, RedisServer
+
+NAMES = ("gateway", "publisher", "django", "operator")
+KEY = group_key("g")
+SEND = ("FCALL", "group_send", 1, KEY, "{}")
+
+# Nobody of ours needs these, and each would be the end of the promise or of the server.
+NEVER = [
+    ("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", 0, 3), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"), ("KEYS", "*"), ("MONITOR",),
+    ("SAVE",), ("BGSAVE",), ("BGREWRITEAOF",), ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "0"),
+    ("CONFIG", "REWRITE"), ("CONFIG", "RESETSTAT"), ("ACL", "SETUSER", "x", "on"), ("ACL", "LIST"), ("ACL", "SAVE"),
+    ("CLIENT", "KILL", "TYPE", "pubsub"), ("CLIENT", "PAUSE", "1"), ("MODULE", "LIST"), ("CLUSTER", "INFO"), ("FAILOVER",),
+    ("FUNCTION", "FLUSH"), ("FUNCTION", "DELETE", "tocsin"), ("FUNCTION", "RESTORE", "x"), ("SCRIPT", "FLUSH"),
+    ("EVALSHA", "0" * 40, 0), ("SCRIPT", "LOAD", "return 1"), ("MIGRATE", "h", 1, "k", 0, 1), ("RENAME", KEY, "asgi:group:h"),
+    ("GET", "secret"), ("SET", "secret", "1"), ("DEL", "secret"), ("GET", "asgix"), ("GET", "asgispecificx"), ("GET", "tocsinx"),
+    ("PUBLISH", "secret", "1"), ("PUBLISH", "asgi__groupx", "1"), ("SUBSCRIBE", "secret"), ("PSUBSCRIBE", "*"),
+]
+ACTIONS = {
+    "load functions": ("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes()),
+    "send": SEND,
+    "publish": ("PUBLISH", live_channel("g"), "{}"),
+    "join": ("FCALL", "group_add", 1, KEY, "gw", 60, "specific.gw!1", "{}"),
+    "read the log": ("XRANGE", own("log:g"), "-", "+"),
+    "read the roster": ("HGETALL", own("roster:g")),
+    "read the position": ("HMGET", own("pos:g"), "epoch", "offset"),
+    "read all of the position": ("HGETALL", own("pos:g")),
+    "read the policy": ("GET", own("policy")),
+    "set the policy": ("FCALL", "policy_set", 0, "asgi", "[]"),
+    "read an inbox": ("ZRANGE", inbox_key("g"), 0, -1),
+    "empty an inbox": ("ZPOPMIN", inbox_key("g")),
+    "read who is a member": ("ZRANGE", KEY, 0, -1),
+    "change who is a member": ("ZREM", KEY, "x"),
+    "delete a log": ("DEL", own("log:g")),
+    "forge an entry": ("XADD", own("log:forged"), "*", "m", "{}"),
+    "hear live messages": ("SUBSCRIBE", live_channel("g")),
+    "hear all live messages": ("PSUBSCRIBE", live_channel("*")),
+    "hear the doorbell": ("SUBSCRIBE", f"__keyspace@3__:{inbox_key('g')}"),
+    "hear every key": ("PSUBSCRIBE", "__keyspace@*__:*"),
+    "read the configuration": ("CONFIG", "GET", "notify-keyspace-events"),
+    "list the clients": ("CLIENT", "LIST"),
+    "find keys": ("SCAN", 0),
+    "run a script": ("EVAL", "return 1", 0),
+    "see refusals": ("ACL", "LOG"),
+    "ask for the time": ("TIME",),
+    "wait for replicas": ("WAIT", 0, 1),
+}
+MAY = {
+    "gateway": {
+        "load functions", "send", "publish", "join", "read the log", "read the roster", "read the position",
+        "read all of the position", "read the policy", "set the policy", "read an inbox", "empty an inbox", "read who is a member",
+        "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear the doorbell",
+        "read the configuration", "ask for the time", "wait for replicas"},
+    "publisher": {
+        "send", "publish", "read the position", "read the policy", "delete a log", "forge an entry", "ask for the time",
+        "wait for replicas"},
+    "django": {"publish", "read an inbox", "empty an inbox", "read who is a member", "change who is a member", "run a script",
+               "hear live messages"},
+    "operator": {
+        "load functions", "read the log", "read the roster", "read the position", "read all of the position", "read the policy",
+        "read an inbox", "read who is a member", "hear live messages", "hear all live messages", "hear the doorbell",
+        "read the configuration", "list the clients", "find keys", "see refusals", "ask for the time"},
+}
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    # DEBUG is switched on, so that it is the user's rights that refuse it.
+    with RedisServer(acl=True, args=("--enable-debug-command", "yes")) as server:
+        login(server, "operator").execute_command("FUNCTION", "LOAD", LIBRARY.read_bytes())
+        yield server
+
+
+def login(server, name):
+    return server.client(username=name, password=f"change-me-{name}")
+
+
+def run(server, name, command):
+    """On a connection of its own: a subscription that is granted changes what the connection may do."""
+    client = server.client(username=name, password=f"change-me-{name}", single_connection_client=True)
+    try:
+        if command[0] in ("SUBSCRIBE", "PSUBSCRIBE"):
+            client.connection.send_command(*command)
+            return client.connection.read_response()
+        return client.execute_command(*command)
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def unrefused(guarded):
+    """The test ends without an entry in ACL LOG: not even inside a function was anything refused."""
+    operator = login(guarded, "operator")
+    operator.acl_log_reset()
+    yield guarded
+    assert [(entry["username"], entry["object"]) for entry in operator.acl_log()] == []
+
+
+def test_nobody_is_let_in_without_a_password(guarded):
+    with pytest.raises(AuthenticationError):
+        guarded.client().ping()
+    for user, password in (("default", ""), ("default", "x"), ("gateway", "x"), ("gateway", "change-me-operator"), ("x", "x")):
+        with pytest.raises((AuthenticationError, ResponseError)):
+            guarded.client(username=user, password=password).ping()
+
+
+def test_the_file_holds_no_password_in_clear():
+    for line in USERS.read_text().splitlines():
+        words = line.split()
+        assert words[0] == "user" and not any(w.startswith(("<", ">")) or w in ("nopass", "allkeys", "allcommands") for w in words)
+        assert "~*" not in words and "&*" not in words and "+@all" not in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_user_may_do_its_work_and_nothing_else(guarded, name, action):
+    if action in MAY[name]:
+        run(guarded, name, ACTIONS[action])
+    else:
+        with pytest.raises(NoPermissionError):
+            run(guarded, name, ACTIONS[action])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("command", NEVER, ids=lambda c: " ".join(map(str, c[:2])))
+def test_nobody_may_end_the_promise_or_reach_beyond_the_prefix(guarded, name, command):
+    with pytest.raises(NoPermissionError):
+        run(guarded, name, command)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("gateway", {"info", "role", "config|get"}), ("publisher", {"info"}), ("django", set()),
+     ("operator", {"info", "role", "config|get", "client|list", "slowlog|get", "slowlog|len", "latency|latest", "latency|history",
+                   "acl|log", "acl|load"})])
+def test_of_the_dangerous_commands_only_the_named_ones_are_granted(redis, name, allowed):
+    """Against the whole list of this server, so that a new command is not granted by a category."""
+    [line] = [line.split() for line in USERS.read_text().splitlines() if line.startswith(f"user {name} ")]
+    redis.execute_command("ACL", "SETUSER", *line[1:])
+    try:
+        commands = {c.decode() for category in ("dangerous", "admin") for c in redis.execute_command("ACL", "CAT", category)}
+        assert len(commands) > 60
+        assert {c for c in commands if dry_run(redis, name, c)} == allowed
+    finally:
+        redis.execute_command("ACL", "DELUSER", name)
+
+
+def dry_run(redis, name, command):
+    """Whether the user may run the command, with as many arguments as it wants."""
+    for count in range(8):
+        try:
+            answer = redis.execute_command("ACL", "DRYRUN", name, *command.split("|"), *[KEY] * count)
+            return answer == b"OK"
+        except ResponseError as error:
+            if "wrong number of arguments" not in str(error):
+                raise
+    raise AssertionError(f"{command} takes no number of arguments")
+
+
+# Whole lives, without one refusal in the log
+
+
+def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
+    gateway = login(unrefused, "gateway")
+    gateway.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
+    gateway.execute_command("CLIENT", "SETNAME", "tocsin-gw")
+    assert gateway.fcall("policy_set", 0, "asgi", '[{"match":"live.*","size":0}]') >= 1
+    gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "host", "h")
+    for group in ("life", "live.x"):
+        gateway.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
+        for _ in range(40):
+            gateway.fcall("group_send", 1, group_key(group), "{}", "TTL", 60, "KEY", group)
+        for _ in range(40):
+            gateway.fcall("group_send", 1, group_key(group), "{}", "SIZE", 5)
+        gateway.zadd(inbox_key(group), {b"raw": 1})
+        staging = own("staging:00")
+        _, staged = gateway.fcall("relay_collect", 2, inbox_key(group), staging, 10)
+        assert gateway.fcall("relay_commit", 2, staging, group_key(group), staged[0][0], "{}") == 1
+        gateway.fcall("group_discard", 1, group_key(group), "gw", "specific.gw!1")
+        gateway.delete(own(f"pos:{group}"))
+        gateway.fcall("group_send", 1, group_key(group), "{}")
+    gateway.fcall("gateway_retain", 0, "asgi", 60, 0, 100)
+    gateway.zadd(own("retained"), {"life": 1})
+    gateway.fcall("gateway_release", 0, "asgi", "gw")
+    while gateway.fcall("gateway_sweep", 0, "asgi", 100):
+        pass
+    assert gateway.execute_command("CONFIG", "GET", "notify-keyspace-events")[1]
+
+
+def test_a_publisher_sends_with_every_option_and_without_a_refusal(unrefused):
+    publisher = login(unrefused, "publisher")
+    gateway = login(unrefused, "gateway")
+    for n in range(1, 41):
+        answer = publisher.fcall("group_send", 1, group_key("p"), "{}", "TTL", 60, "KEY", n, "SIZE", 50)
+        assert Position.parse(answer[0]).offset == n
+    assert publisher.fcall("group_send", 1, group_key("p"), "{}", "KEY", 40) == answer
+    gateway.hset(own("pos:p"), "offset", 5)
+    again = Position.parse(publisher.fcall("group_send", 1, group_key("p"), "{}")[0])
+    assert again.offset == 1, "a log ahead of its counter is healed, not half written"
+    gateway.delete(own("pos:p"))
+    assert Position.parse(publisher.fcall("group_send", 1, group_key("p"), "{}")[0]).offset == 1
+    assert gateway.xlen(own("log:p")) == 1
+
+
+def test_a_publisher_s_sends_leave_the_age_of_the_log_to_those_who_may_read_it(unrefused):
+    publisher, gateway = login(unrefused, "publisher"), login(unrefused, "gateway")
+    for n in range(15):
+        publisher.fcall("group_send", 1, group_key("old"), "{}")
+    gateway.delete(own("log:old"))
+    for n in range(1, 16):
+        gateway.xadd(own("log:old"), {"m": "{}", "t": 1}, id=f"{n}-0")
+    publisher.fcall("group_send", 1, group_key("old"), "{}")
+    assert gateway.xlen(own("log:old")) == 16
+    for _ in range(16):
+        gateway.fcall("group_send", 1, group_key("old"), "{}")
+    assert gateway.xrange(own("log:old"), count=1)[0][0] == b"16-0"
+
+
+@pytest.mark.parametrize(
+    "function", ["group_add", "group_discard", "gateway_lease", "gateway_release", "gateway_sweep", "gateway_retain",
+                 "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
+def test_a_publisher_calls_no_function_but_group_send(guarded, function):
+    with pytest.raises(NoPermissionError):
+        run(guarded, "publisher", ("FCALL", function, 0, "asgi", "x"))
+
+
+def test_a_publisher_sends_under_no_other_prefix(guarded):
+    with pytest.raises(NoPermissionError):
+        run(guarded, "publisher", ("FCALL", "group_send", 1, "shop:group:g", "{}"))
+
+
+def test_an_unmodified_django_works_with_its_user(unrefused):
+    login(unrefused, "gateway").fcall("group_add", 1, group_key("dj"), "gw", 60, "specific.gw!1", "{}")
+    hosts = [f"redis://django:change-me-django@127.0.0.1:{unrefused.port}/3"]
+
+    async def core():
+        layer = RedisChannelLayer(hosts=hosts)
+        channel = await layer.new_channel()
+        await layer.group_add("dj", channel)
+        await layer.group_send("dj", {"type": "receive", "n": 1})
+        assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "receive", "n": 1}
+        await layer.send(channel, {"type": "direct"})
+        assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "direct"}
+        await layer.group_discard("dj", channel)
+        await layer.close_pools()
+
+    async def pubsub():
+        layer = RedisPubSubChannelLayer(hosts=hosts)
+        channel = await layer.new_channel()
+        await layer.group_add("dj", channel)
+        await layer.group_send("dj", {"type": "receive", "n": 2})
+        assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "receive", "n": 2}
+        await layer.flush()
+
+    asyncio.run(core())
+    asyncio.run(pubsub())
+    [(message, _)] = login(unrefused, "gateway").zrange(inbox_key("dj"), 0, -1, withscores=True)
+    assert msgpack.unpackb(message[12:])["__asgi_channel__"] == [fleet_member("dj")]
+
+
+def test_an_operator_reads_everything_of_ours_and_writes_nothing(guarded):
+    operator, gateway = login(guarded, "operator"), login(guarded, "gateway")
+    gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "")
+    gateway.fcall("group_add", 1, group_key("op"), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    gateway.fcall("group_send", 1, group_key("op"), "{}", "KEY", "k")
+    names = [name for name in operator.scan_iter("*") if name.startswith((b"asgi", b"tocsin:"))]
+    assert len(names) >= 8
+    for name in names:
+        kind = operator.type(name)
+        read = {b"string": ("GET",), b"hash": ("HGETALL",), b"set": ("SMEMBERS",), b"zset": ("ZRANGE", 0, -1),
+                b"stream": ("XRANGE", "-", "+")}[kind]
+        operator.execute_command(read[0], name, *read[1:])
+        for write in (("DEL", name), ("EXPIRE", name, 1), ("UNLINK", name), ("PERSIST", name), ("COPY", name, "tocsin:x")):
+            with pytest.raises(NoPermissionError):
+                operator.execute_command(*write)
+    assert operator.fcall("tocsin_version", 0) == operator.fcall_ro("tocsin_version", 0)
+    for call in (SEND, ("FCALL", "policy_set", 0, "asgi", "[]"), ("FCALL", "gateway_release", 0, "asgi", "gw")):
+        with pytest.raises(NoPermissionError):
+            operator.execute_command(*call)
+
+
+def test_a_gateway_without_the_right_to_load_works_once_the_operator_has_loaded(tmp_path):
+    users = tmp_path / "users.acl"
+    users.write_text(USERS.read_text().replace(" +function|load", "", 1).replace(" +config|get", "", 1))
+    with RedisServer(acl=users) as server:
+        gateway = login(server, "gateway")
+        with pytest.raises(ResponseError, match="Function not found"):
+            gateway.fcall("tocsin_version", 0)
+        for command in (("FUNCTION", "LOAD", LIBRARY.read_bytes()), ("CONFIG", "GET", "notify-keyspace-events")):
+            with pytest.raises(NoPermissionError):
+                gateway.execute_command(*command)
+        login(server, "operator").execute_command("FUNCTION", "LOAD", LIBRARY.read_bytes())
+        assert Position.parse(gateway.fcall("group_send", 1, KEY, "{}")[0]).offset == 1
+
+
+def test_a_new_password_counts_after_the_operator_had_the_file_read_again(tmp_path):
+    users = tmp_path / "users.acl"
+    users.write_text(USERS.read_text())
+    with RedisServer(acl=users) as server:
+        old = hashlib.sha256(b"change-me-publisher").hexdigest()
+        new = hashlib.sha256(b"another").hexdigest()
+        file = Path(server.directory) / "users.acl"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+        login(server, "operator").execute_command("ACL", "LOAD")
+        assert server.client(username="publisher", password="another").ping()
+        with pytest.raises(AuthenticationError):
+            login(server, "publisher").ping()
+
+
+@pytest.mark.usefixtures("redis")
+def test_without_the_file_the_default_user_may_send(server):
+    assert server.cli("FCALL", "group_send", 1, KEY, '{"type":"receive","balance":3.5}').splitlines()[1] == "0"

@@ -1,0 +1,207 @@
+"""Positions: what survives a restart, what a failover adds, and when nothing may be trusted any more."""
+
+import pytest
+
+from harness.names import Position, group_key, own
+from harness.redis_server import RedisServer
+from harness.waiting import wait_until
+
+
+def history_of(redis):
+    return redis.info("replication")["master_replid"][:10]
+
+
+def add(redis, group="g"):
+    [position] = redis.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    return Position.parse(position)
+
+
+def field(redis, name, group="g"):
+    return redis.hget(own(f"pos:{group}"), name).decode()
+
+
+def fail_over(redis):
+    redis.execute_command("DEBUG", "CHANGE-REPL-ID")
+    return history_of(redis)
+
+
+def test_the_history_is_the_server_s_replication_id(redis, send):
+    position, _ = send()
+    assert position.history == history_of(redis)
+    assert redis.hgetall(own("pos:g")) == {
+        b"epoch": position.epoch.encode(), b"history": position.history.encode(), b"offset": b"1",
+        b"lineage": f"{position.history}:0".encode()}
+
+
+def test_a_group_has_a_position_before_its_first_message(redis, send):
+    joined = add(redis)
+    assert joined.offset == 0
+    assert send()[0] == joined._replace(offset=1)
+    assert add(redis) == joined._replace(offset=1)
+
+
+def test_epochs_are_random(send):
+    assert len({send(group=f"g{i}")[0].epoch for i in range(200)}) == 200
+
+
+def test_the_same_group_after_a_flush_has_another_epoch(redis, send):
+    before, _ = send()
+    redis.flushall()
+    after, _ = send()
+    assert after.offset == 1 and after.epoch != before.epoch and after.history == before.history
+
+
+def test_a_vanished_position_is_a_new_epoch_and_the_old_log_is_not_mixed_in(redis, send):
+    before = [send(b'{"old":1}')[0] for _ in range(5)][-1]
+    redis.delete(own("pos:g"))
+    after, _ = send(b'{"new":1}')
+    assert after.epoch != before.epoch and after.offset == 1
+    assert [(i, f[b"m"]) for i, f in redis.xrange(own("log:g"))] == [(b"1-0", b'{"new":1}')]
+
+
+def test_a_join_after_the_position_vanished_drops_the_old_log(redis, send):
+    before = [send()[0] for _ in range(5)][-1]
+    redis.delete(own("pos:g"))
+    joined = add(redis)
+    assert joined.epoch != before.epoch and joined.offset == 0
+    assert not redis.exists(own("log:g"))
+    assert send()[0] == joined._replace(offset=1)
+
+
+@pytest.mark.parametrize("missing", ["epoch", "offset"])
+def test_half_a_position_is_none(redis, send, missing):
+    before = [send()[0] for _ in range(3)][-1]
+    redis.hdel(own("pos:g"), missing)
+    after, _ = send()
+    assert after.epoch != before.epoch and after.offset == 1
+    assert redis.xlen(own("log:g")) == 1
+
+
+@pytest.mark.parametrize("counter", [0, 3, 9])
+def test_a_log_ahead_of_its_counter_is_a_new_epoch(redis, send, listen, counter):
+    before = [send(b'{"old":1}')[0] for _ in range(10)][-1]
+    redis.hset(own("pos:g"), "offset", counter)
+    listener = listen()
+    after, _ = send(b'{"new":1}')
+    assert after.epoch != before.epoch and (after.history, after.offset) == (before.history, 1)
+    assert field(redis, "lineage") == f"{after.history}:0"
+    assert [i for i, _ in redis.xrange(own("log:g"))] == [b"1-0"]
+    assert str(after).encode() in listener.take()[0]
+    assert send()[0] == after._replace(offset=2)
+
+
+def test_a_new_history_keeps_epoch_and_offsets_and_says_what_it_inherited(redis, send):
+    first = history_of(redis)
+    before = [send()[0] for _ in range(7)][-1]
+    second = fail_over(redis)
+    after, _ = send()
+    assert after == Position(before.epoch, second, 8)
+    assert field(redis, "lineage") == f"{first}:0,{second}:7"
+    third = fail_over(redis)
+    assert send()[0] == Position(before.epoch, third, 9)
+    assert field(redis, "lineage") == f"{first}:0,{second}:7,{third}:8"
+    assert len(redis.xrange(own("log:g"))) == 9
+
+
+def test_a_join_finds_the_new_history_too_and_writes_it_down(redis, send):
+    first = history_of(redis)
+    before, _ = send()
+    second = fail_over(redis)
+    assert add(redis) == Position(before.epoch, second, 1)
+    assert field(redis, "lineage") == f"{first}:0,{second}:1"
+    assert field(redis, "history") == second
+
+
+def test_a_history_without_messages_is_in_the_lineage_only_if_somebody_saw_it(redis, send):
+    first = history_of(redis)
+    send()
+    fail_over(redis)
+    last = fail_over(redis)
+    send()
+    assert field(redis, "lineage") == f"{first}:0,{last}:1"
+
+
+def test_the_lineage_remembers_sixteen_histories_and_forgets_the_oldest(redis, send):
+    expected = [f"{history_of(redis)}:0"]
+    send()
+    for offset in range(1, 25):
+        expected.append(f"{fail_over(redis)}:{offset}")
+        send()
+    assert field(redis, "lineage").split(",") == expected[-16:]
+
+
+def test_a_restart_keeps_epoch_offset_and_log_under_a_new_history():
+    with RedisServer(aof=True) as server:
+        server.load_library()
+
+        def send(message):
+            answer = server.client().fcall("group_send", 1, group_key("g"), message)
+            return Position.parse(answer[0])
+
+        first = [send(b'{"n":%d}' % n) for n in range(1, 4)][-1]
+        lineage = [f"{first.history}:0"]
+        for end in (server.stop, server.kill):
+            end()
+            server.start()
+            after = send(b"{}")
+            assert after.epoch == first.epoch
+            assert after.history == history_of(server.client()) != first.history
+            lineage.append(f"{after.history}:{after.offset - 1}")
+        assert after.offset == 5
+        redis = server.client()
+        assert field(redis, "lineage").split(",") == lineage
+        assert [f[b"m"] for _, f in redis.xrange(own("log:g"))][:3] == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+
+
+def test_a_restart_that_lost_everything_is_a_new_epoch():
+    with RedisServer() as server:
+        server.load_library()
+        before = Position.parse(server.client().fcall("group_send", 1, group_key("g"), "{}")[0])
+        server.kill()
+        server.start()
+        server.load_library()
+        after = Position.parse(server.client().fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert after.offset == 1 and after.epoch != before.epoch
+
+
+# A replica is served at once, not after the usual wait for others to come.
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+
+
+def test_a_promoted_replica_goes_on_under_another_history():
+    with RedisServer(args=AT_ONCE) as primary, RedisServer() as replica:
+        primary.load_library()
+        old, new = primary.client(), replica.client()
+        before = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
+        new.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: new.info("replication")["master_link_status"] == "up")
+        # The first replica's arrival may bring a new id (replication.c creates the backlog), but no new epoch.
+        middle = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert (middle.epoch, middle.offset) == (before.epoch, 2)
+        assert old.wait(1, 5000) == 1
+        new.execute_command("REPLICAOF", "NO", "ONE")
+        after = Position.parse(new.fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert (after.epoch, after.offset) == (before.epoch, 3)
+        assert after.history not in (before.history, middle.history)
+        other = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert (other.epoch, other.offset) == (after.epoch, after.offset), "the same offset given to another message"
+        assert other.history != after.history, "told apart by the history"
+
+
+def test_a_replica_refuses_to_send():
+    with RedisServer(args=AT_ONCE) as primary, RedisServer() as replica:
+        primary.load_library()
+        client = replica.client()
+        client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up")
+        with pytest.raises(Exception, match="READONLY|read only replica"):
+            client.fcall("group_send", 1, group_key("g"), "{}")
+        assert client.fcall_ro("tocsin_version", 0) >= 1
+
+
+def test_offsets_far_beyond_two_to_the_32_are_exact(redis, send):
+    send()
+    redis.hset(own("pos:g"), "offset", 2**52)
+    assert send()[0].offset == 2**52 + 1
+    assert send()[0].offset == 2**52 + 2
+    assert redis.xrevrange(own("log:g"), count=1)[0][0] == b"%d-0" % (2**52 + 2)

@@ -1,0 +1,1 @@
+"""What the Python tests share: real servers in temporary directories, nothing mocked."""

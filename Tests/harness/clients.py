@@ -1,0 +1,279 @@
+"""Many WebSocket clients, written down as they hear things: plain functions over one event loop in a thread.
+
+with Clients() as clients:
+    sockets = clients.open(gateway.url("/ws/room"), count=4)
+    ...
+    sockets[0].until(marker)      the messages before the one that says marker
+"""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import struct
+import threading
+import time
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from .gateway import ORIGIN
+
+
+class Socket:
+    """One open WebSocket. `messages` are the data frames so far, str or bytes, with the time each came in `times`."""
+
+    def __init__(self, clients, url, connection):
+        self.url = url
+        self.messages: list[str | bytes] = []
+        self.times: list[float] = []
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.closed_at: float | None = None
+        self._clients, self._connection = clients, connection
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+    def send(self, message):
+        self._clients._run(self._connection.send(message))
+
+    def close(self):
+        self._clients._run(self._connection.close())
+
+    def abort(self):
+        """Goes away without a word: no close frame, the TCP connection reset or ended."""
+        self._clients._loop.call_soon_threadsafe(self._connection.transport.abort)
+
+    def wait(self, count, timeout=10) -> list:
+        """The first count messages, once there are so many."""
+        self._clients.wait_for(
+            lambda: len(self.messages) >= count, timeout, lambda: f"{count} messages, has {self.messages}"
+        )
+        return self.messages[:count]
+
+    def until(self, marker: str, timeout=10) -> list:
+        """All messages before the first one that contains marker, once that has come.
+
+        What is sent before the marker, by the same sender to the same group, has arrived when the marker has: so the
+        answer is complete, duplicates included, and nobody waits for silence.
+        """
+
+        def place():
+            return next(
+                (i for i, message in enumerate(self.messages) if isinstance(message, str) and marker in message), None
+            )
+
+        self._clients.wait_for(
+            lambda: place() is not None, timeout, lambda: f"the marker {marker} at {self.url}, has {self.messages[-5:]}"
+        )
+        return self.messages[: place()]
+
+    def wait_closed(self, timeout=10) -> int | None:
+        """The close code, once the connection has ended."""
+        self._clients.wait_for(lambda: not self.open, timeout, lambda: f"{self.url} closed")
+        return self.close_code
+
+    def clear(self):
+        self.messages, self.times = [], []
+
+
+class Clients:
+    def __init__(self):
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="clients", daemon=True)
+        self._news = threading.Condition()
+        self._tasks: list[asyncio.Task] = []
+        self.sockets: list[Socket] = []
+        self.heard = 0  # messages at all sockets together
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def open(self, *urls, count=1, timeout=30, at_once=32, **handshake) -> list[Socket]:
+        """Opens count sockets to each url and returns them all, in order. Options of the handshake: see _connect."""
+        return self._run(self._open([url for url in urls for _ in range(count)], at_once, handshake), timeout)
+
+    def status(self, url, **handshake) -> int:
+        """The HTTP status that the handshake is answered: 101 is yes."""
+        return self._run(self._status(url, handshake))
+
+    def wait_for(self, condition, timeout=10, what=None):
+        """Waits until condition(), looked at again whenever any socket hears something.
+
+        condition may look at sockets; it may not open, send or close (the clients' thread waits for it meanwhile).
+        """
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while not condition():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"not within {timeout:g} s: {what() if what else condition}")
+                self._news.wait(min(left, 0.25))
+
+    def quiet(self, seconds=0.5, timeout=30):
+        """Waits until no socket has heard anything for so long. Only for what has no marker: prefer Socket.until."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while self._news.wait(seconds):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"still not quiet after {timeout:g} s")
+
+    def _run(self, coroutine, timeout=30):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+    @staticmethod
+    async def _connect(url, *, cookie=None, origin=ORIGIN, headers=None, open_timeout=20):
+        """origin=None sends none. Pings are the server's business: a client that answers is enough."""
+        fields = dict(headers or {})
+        if cookie:
+            fields["Cookie"] = cookie
+        return await connect(
+            url, origin=origin, additional_headers=fields, open_timeout=open_timeout, ping_interval=None,
+            compression=None, max_size=None, proxy=None, user_agent_header="tocsin-tests", close_timeout=2,
+        )  # fmt: skip
+
+    async def _open(self, urls, at_once, handshake):
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(url):
+            async with gate:
+                return Socket(self, url, await self._connect(url, **handshake))
+
+        sockets = await asyncio.gather(*map(one, urls))
+        self.sockets += sockets
+        self._tasks += [asyncio.create_task(self._listen(each)) for each in sockets]
+        return sockets
+
+    async def _status(self, url, handshake):
+        try:
+            connection = await self._connect(url, **handshake)
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+        await connection.close()
+        return 101
+
+    async def _listen(self, one: Socket):
+        try:
+            while True:
+                message = await one._connection.recv()
+                with self._news:
+                    one.messages.append(message)
+                    one.times.append(time.monotonic())
+                    self.heard += 1
+                    self._news.notify_all()
+        except ConnectionClosed as end:
+            with self._news:
+                # 1006 where no close frame came: what a browser would say.
+                one.close_code = end.rcvd.code if end.rcvd else 1006
+                one.close_reason = end.rcvd.reason if end.rcvd else ""
+                one.closed_at = time.monotonic()
+                self._news.notify_all()
+
+    async def _end(self):
+        for task in self._tasks:
+            task.cancel()
+        for one in self.sockets:
+            one._connection.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def exactly(text: str):
+    """A JSON text as a value in which nothing that JSON can say is lost: key order, 12 and 12.0, -0.0, big integers."""
+    return json.loads(
+        text,
+        object_pairs_hook=lambda pairs: ("object", tuple(pairs)),
+        parse_int=lambda digits: ("int", int(digits)),
+        parse_float=lambda digits: ("float", repr(float(digits))),
+    )
+
+
+class RawSocket:
+    """A WebSocket spoken by hand, for what no well-behaved client sends."""
+
+    def __init__(self, port, path, origin=ORIGIN, headers=()):
+        self.tcp = socket.create_connection(("127.0.0.1", port), 5)
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade",
+                 f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", f"Origin: {origin}", *headers]  # fmt: skip
+        self.tcp.sendall("\r\n".join([*lines, "", ""]).encode())
+        self._buffer = b""
+        head = self._read_head()
+        self.status = int(head.split(b" ", 2)[1])
+
+    def _read_head(self):
+        while b"\r\n\r\n" not in self._buffer:
+            data = self.tcp.recv(65536)
+            if not data:
+                raise ConnectionError(f"the handshake was not answered: {self._buffer!r}")
+            self._buffer += data
+        head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        return head
+
+    def send(self, data: bytes):
+        self.tcp.sendall(data)
+
+    def frame(self) -> tuple[int, bytes] | None:
+        """The next frame, (opcode, payload); None at the end of the stream."""
+        header = self._take(2)
+        if header is None:
+            return None
+        length = header[1] & 127
+        if length == 126:
+            length = struct.unpack(">H", self._take(2))[0]
+        elif length == 127:
+            length = struct.unpack(">Q", self._take(8))[0]
+        return header[0] & 15, self._take(length)
+
+    def _take(self, count):
+        while len(self._buffer) < count:
+            try:
+                data = self.tcp.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._buffer += data
+        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return taken
+
+    def close_code(self, timeout=10) -> int | None:
+        """Reads on to the close frame: its code. None when the stream ends without one."""
+        self.tcp.settimeout(timeout)
+        while (frame := self.frame()) is not None:
+            opcode, payload = frame
+            if opcode == 8:
+                return struct.unpack(">H", payload[:2])[0] if payload else 1005
+        return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tcp.close()
+
+
+def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None) -> bytes:
+    """One frame, right or wrong. length: what the header claims, if not the truth."""
+    claimed = len(payload) if length is None else length
+    first = (0x80 if fin else 0) | (rsv << 4) | opcode
+    mask = 0x80 if masked else 0
+    if claimed < 126:
+        header = struct.pack(">BB", first, mask | claimed)
+    elif claimed < 65536:
+        header = struct.pack(">BBH", first, mask | 126, claimed)
+    else:
+        header = struct.pack(">BBQ", first, mask | 127, claimed)
+    if not masked:
+        return header + payload
+    key = os.urandom(4)
+    return header + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))

@@ -1,0 +1,52 @@
+"""Names and numbers that the tests compute by themselves, so that they can disagree with the program."""
+
+import re
+import zlib
+from typing import NamedTuple
+
+STAMP = "__tocsin__"
+
+
+def group_key(group, prefix="asgi"):
+    return f"{prefix}:group:{group}"
+
+
+def live_channel(group, prefix="asgi"):
+    return f"{prefix}__group__{group}"
+
+
+def own(name, prefix="asgi"):
+    """A key of ours: tocsin:NAME, or tocsin:PREFIX:NAME where the prefix is not the default."""
+    return f"tocsin:{name}" if prefix == "asgi" else f"tocsin:{prefix}:{name}"
+
+
+def inbox_number(group):
+    return zlib.crc32(group.encode()) & 15
+
+
+def fleet_member(group):
+    """The one member of a group that stands for all gateways."""
+    return f"specific.tocsin-{inbox_number(group):02x}!{group}"
+
+
+def inbox_key(group, prefix="asgi"):
+    return f"{prefix}specific.tocsin-{inbox_number(group):02x}!"
+
+
+class Position(NamedTuple):
+    """EPOCH.HISTORY:OFFSET"""
+
+    epoch: str
+    history: str
+    offset: int
+
+    @classmethod
+    def parse(cls, text):
+        if isinstance(text, bytes):
+            text = text.decode("ascii")
+        match = re.fullmatch(r"([0-9a-f]{8})\.([0-9a-f]{10}):(0|[1-9][0-9]*)", text)
+        assert match, f"not a position: {text!r}"
+        return cls(match[1], match[2], int(match[3]))
+
+    def __str__(self):
+        return f"{self.epoch}.{self.history}:{self.offset}"

@@ -1,0 +1,132 @@
+"""A child process that a test starts, watches and ends. Its output goes to a file, shown when something fails."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import weakref
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+class Process:
+    """Subclasses say what to run (command) and when it is up (ready); `with` starts and stops it."""
+
+    name = "process"
+    start_timeout = 20.0
+    stop_timeout = 20.0
+    all: "weakref.WeakSet[Process]" = weakref.WeakSet()  # so that a failed test can show what each of them printed
+
+    def __init__(self):
+        Process.all.add(self)
+        self._directory = tempfile.TemporaryDirectory(prefix=f"tocsin-{self.name}-")
+        self.directory = Path(self._directory.name)
+        self.log_path = self.directory / "log"
+        self.popen: subprocess.Popen | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def pid(self) -> int:
+        assert self.popen is not None, f"{self.name} was not started"
+        return self.popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Everything it has printed since its first start, both streams."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self, wait=True):
+        assert not self.running, f"{self.name} runs already"
+        with open(self.log_path, "ab") as log:
+            self.popen = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment(),
+                cwd=self.directory,
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=None):
+        timeout = timeout or self.start_timeout
+        deadline = time.monotonic() + timeout
+        while not self._is_ready():
+            if not self.running:
+                raise RuntimeError(f"{self.name} ended with {self.popen.returncode}:\n{self.log[-4000:]}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} is not ready after {timeout:g} s:\n{self.log[-4000:]}")
+            time.sleep(0.02)
+
+    def _is_ready(self):
+        try:
+            return self.ready()
+        except OSError:
+            return False
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=None) -> int:
+        """Its exit code, once it has ended by itself."""
+        try:
+            return self.popen.wait(timeout or self.stop_timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name} still runs:\n{self.log[-4000:]}") from None
+
+    def stop(self, timeout=None) -> int:
+        """SIGTERM and wait; its exit code. One that does not go is killed, and that is an error."""
+        if self.running:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.wait(timeout)
+        except TimeoutError:
+            self.kill()
+            raise
+
+    def kill(self):
+        """SIGKILL and wait."""
+        if self.running:
+            self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    def pause(self):
+        self.signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
+    def __enter__(self):
+        if self.popen is None:
+            try:
+                self.start()
+            except BaseException:
+                self.close()
+                raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends it by any means and forgets its files: for the end of a test, whatever state it is in."""
+        if self.running:
+            self.resume()
+            self.kill()
+        self._directory.cleanup()

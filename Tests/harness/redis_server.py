@@ -1,0 +1,210 @@
+"""A real redis-server for a test: a free loopback port, a directory of its own, gone afterwards.
+
+    with RedisServer() as server:
+        server.client().ping()
+
+The server runs with the repository's redis/redis.conf, so that what is tested is what is shipped. The overrides on
+its command line change only what a test machine must change: the address, the directory, persistence.
+"""
+
+import atexit
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONF = REPOSITORY / "redis" / "redis.conf"
+USERS = REPOSITORY / "redis" / "users.acl"
+LIBRARY = REPOSITORY / "redis" / "tocsin.lua"
+
+START_SECONDS = 15.0
+STOP_SECONDS = 15.0
+
+
+class RedisServer:
+    """One redis-server process. A restart keeps the port and the data directory.
+
+    aof   append-only file on: what is written survives stop() and kill(). Otherwise nothing is persisted.
+    acl   True: with redis/users.acl; a path: with that file; a copy each time, ACL SAVE must not write into the repository.
+    conf  a configuration file in place of redis/redis.conf; False for none.
+    args  more command-line arguments, the last word: args=("--maxmemory", "10mb").
+    """
+
+    def __init__(self, aof=False, acl=False, conf=None, args=()):
+        self.aof = aof
+        self.acl = acl
+        self.conf = CONF if conf is None and CONF.exists() else conf
+        self.args = [str(a) for a in args]
+        self.port = None
+        self.directory = None
+        self._process = None
+        self._clients = []
+
+    # Where it is
+
+    @property
+    def url(self):
+        return self.url_of(3)
+
+    def url_of(self, db):
+        return f"redis://127.0.0.1:{self.port}/{db}"
+
+    @property
+    def pid(self):
+        return self._process.pid if self._process else None
+
+    @property
+    def running(self):
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self):
+        """What the server wrote to its log, over all its starts."""
+        path = Path(self.directory) / "redis.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def client(self, db=3, **kw):
+        """A redis.Redis that never retries: a test sees each error as it happens. Closed when the server ends."""
+        kw.setdefault("retry", Retry(NoBackoff(), 0))
+        kw.setdefault("socket_timeout", 20)
+        client = redis.Redis(host="127.0.0.1", port=self.port, db=db, **kw)
+        self._clients.append(client)
+        return client
+
+    def load_library(self):
+        """Loads redis/tocsin.lua as a gateway does when it is absent."""
+        with self.client() as client:
+            client.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
+
+    def cli(self, *args, db=3, stdin=None):
+        """Runs redis-cli against this server; returns its standard output as text."""
+        done = subprocess.run(
+            ["redis-cli", "-p", str(self.port), "-n", str(db), *map(str, args)],
+            input=stdin, capture_output=True, timeout=20, check=True)
+        return done.stdout.decode(errors="replace")
+
+    # Life
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self):
+        """Starts the server, or starts it again, and returns when it answers PING."""
+        if self.running:
+            raise RuntimeError("this redis-server runs already")
+        if self.directory is None:
+            self.directory = tempfile.mkdtemp(prefix="tocsin-redis-")
+            atexit.register(self.close)
+        if self.acl and not (Path(self.directory) / "users.acl").exists():
+            shutil.copy(USERS if self.acl is True else self.acl, Path(self.directory) / "users.acl")
+        tries = 5 if self.port is None else 1
+        for _ in range(tries):
+            port = self.port or free_port()
+            if self._spawn(port):
+                self.port = port
+                return self
+        raise RuntimeError(f"redis-server did not start:\n{self.log[-4000:]}")
+
+    def stop(self):
+        """SIGTERM, as an orderly shutdown; returns when the process has ended."""
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        """SIGKILL, as a crash; returns when the process has ended."""
+        self._end(signal.SIGKILL)
+
+    def close(self):
+        """Ends the server and removes its directory."""
+        atexit.unregister(self.close)
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        try:
+            self.kill()
+        finally:
+            if self.directory is not None:
+                shutil.rmtree(self.directory, ignore_errors=True)
+                self.directory = None
+
+    # Inside
+
+    def _command_line(self, port):
+        line = ["redis-server"]
+        if self.conf:
+            line.append(str(self.conf))
+        line += ["--port", str(port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", "",
+                 "--appendonly", "yes" if self.aof else "no", "--daemonize", "no", "--loglevel", "notice"]
+        if self.acl:
+            line += ["--aclfile", str(Path(self.directory) / "users.acl")]
+        return line + self.args
+
+    def _spawn(self, port):
+        """True when it answers; False when the port was taken meanwhile; raises when it cannot start at all."""
+        seen = len(self.log)
+        with open(Path(self.directory) / "redis.log", "ab") as log:
+            self._process = subprocess.Popen(
+                self._command_line(port), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True)    # Ctrl-C reaches the tests, which end the server themselves
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                text = self.log[seen:]
+                if "Address already in use" in text:
+                    return False
+                raise RuntimeError(f"redis-server ended with {self._process.returncode}:\n{text[-4000:]}")
+            # Both: the log is of this process, so another server on the port cannot be taken for it.
+            if "Ready to accept connections" in self.log[seen:] and answers_ping(port):
+                return True
+            time.sleep(0.01)
+        self._end(signal.SIGKILL)
+        raise RuntimeError(f"redis-server was not ready after {START_SECONDS} s:\n{self.log[seen:][-4000:]}")
+
+    def _end(self, sign):
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(sign)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+                raise RuntimeError(f"redis-server ignored {sign.name} for {STOP_SECONDS} s") from None
+        self._process = None
+
+
+def free_port():
+    """A loopback port that nothing uses, below the kernel's ephemeral range: while the server is down between two
+    starts, no outgoing connection of another test can be given its port."""
+    while True:
+        port = random.randint(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def answers_ping(port):
+    """True when a server answers there: PONG, or that it wants a login. LOADING is not ready."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as s:
+            s.settimeout(1)
+            s.sendall(b"PING\r\n")
+            return s.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False

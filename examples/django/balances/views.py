@@ -1,0 +1,72 @@
+import math
+import re
+
+from django.conf import settings
+from django.http import HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from .models import Balance
+
+# "{user}isInsufficient" must be a group name: ASCII letters, digits, "-", "_", ".", shorter than 100 characters.
+USER_ID = re.compile(r"[A-Za-z0-9._-]{1,85}", re.ASCII)
+
+
+@require_GET
+def index(request):
+    user_id = request.session.get("userId")
+    balance = Balance.objects.filter(user_id=user_id).first()
+    return render(
+        request,
+        "balances/index.html",
+        {
+            "user_id": user_id,
+            "balance": balance,
+            "sufficient": settings.SUFFICIENT_BALANCE,
+            "websocket_url": settings.WEBSOCKET_URL,
+        },
+    )
+
+
+@require_POST
+def login(request):
+    """Believes the name it is given. A real site checks a password here; what follows the check is the same."""
+    user_id = request.POST.get("user", "")
+    if not USER_ID.fullmatch(user_id):
+        return HttpResponseBadRequest("user: 1 to 85 letters, digits, '-', '_' or '.'")
+    request.session.flush()  # a new login never continues an older session
+    request.session["userId"] = user_id
+    return redirect("/")
+
+
+@require_POST
+def logout(request):
+    request.session.flush()
+    return redirect("/")
+
+
+@require_POST
+def change_balance(request):
+    """Sets the balance of whoever is logged in; saving it fires the signal."""
+    user_id = request.session.get("userId")
+    if user_id is None:
+        return JsonResponse({"error": "not logged in"}, status=401)
+    try:
+        amount = float(request.POST.get("amount", ""))
+    except ValueError:
+        amount = math.nan
+    if not math.isfinite(amount):
+        return HttpResponseBadRequest("amount: a number")
+    Balance.objects.update_or_create(user_id=user_id, defaults={"amount": amount})
+    return redirect("/")
+
+
+@require_GET
+@never_cache
+def ws_auth(request):
+    """Asked by the gateway before it accepts a WebSocket, with the browser's own cookies: who is this?"""
+    user_id = request.session.get("userId")
+    if user_id is None:
+        return JsonResponse({"error": "not logged in"}, status=401)
+    return JsonResponse({"user": user_id})

@@ -1,0 +1,609 @@
+#!lua name=tocsin
+-- Tocsin's verbs, inside Redis, so that every Redis client in every language is a publisher.
+--
+-- Load:  cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE      (a gateway does it by itself)
+-- Send:  redis-cli -n 3 FCALL group_send 1 asgi:group:42isInsufficient '{"type":"receive","balance":3.5}'
+--
+-- function        KEYS                        ARGV                                              answer
+-- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
+-- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ...}
+-- group_discard   PREFIX:group:G ...          gateway channel...                                number left
+-- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
+-- gateway_release -                           prefix gateway                                    1
+-- gateway_sweep   -                           prefix limit                                      number swept
+-- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end
+-- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}}
+-- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
+-- policy_set      -                           prefix rules                                      the policy's version
+-- tocsin_version  -                           -                                                 VERSION
+--
+-- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
+-- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
+-- so everything is validated before the first write, and the log is written before the counter.
+
+local VERSION = 1
+local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
+local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
+local MAX_KEY = 200                 -- bytes of an idempotency key
+local MAX_LINEAGE = 16              -- histories remembered per group: each is a restart or a failover
+local DEFAULT_SIZE, DEFAULT_TTL = 100, 86400   -- history, where no policy matches
+local STAMP = '__tocsin__'
+
+-- Names -----------------------------------------------------------------------------------------------------------
+
+-- Our own keys do not start with the layer's prefix: channels_redis' flush() deletes every key that does.
+local function own(prefix, name)
+  if prefix == 'asgi' then return 'tocsin:' .. name end
+  return 'tocsin:' .. prefix .. ':' .. name
+end
+
+-- 'PREFIX:group:G' → prefix, group; or nil. A group name has no colon, so the last ':group:' divides.
+local function parse_group_key(key)
+  if type(key) ~= 'string' then return nil end
+  local prefix, group = string.match(key, '^(.*):group:([%w%-_%.]+)$')
+  if not prefix or #group >= 100 then return nil end
+  return prefix, group
+end
+
+local BAD_GROUP_KEY = 'ERR tocsin: the key must be PREFIX:group:NAME, '
+  .. 'NAME of ASCII letters, digits, "-", "_" or ".", shorter than 100 characters'
+
+local crc_table = nil               -- made at the first call: a library may not use 'bit' while it loads
+
+local function make_crc_table()
+  crc_table = {}
+  for i = 0, 255 do
+    local c = i
+    for _ = 1, 8 do
+      if bit.band(c, 1) == 1 then c = bit.bxor(bit.rshift(c, 1), 0xEDB88320) else c = bit.rshift(c, 1) end
+    end
+    crc_table[i] = c
+  end
+end
+
+-- The fleet's one member of a group: its inbox is one of 16, by the low 4 bits of the name's CRC-32.
+local function fleet_member(group)
+  if not crc_table then make_crc_table() end
+  local c = bit.bnot(0)
+  for i = 1, #group do
+    c = bit.bxor(bit.rshift(c, 8), crc_table[bit.band(bit.bxor(c, string.byte(group, i)), 255)])
+  end
+  return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
+end
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1000000, t[1] .. t[2]
+end
+
+-- Policies --------------------------------------------------------------------------------------------------------
+
+-- '*' any run of characters, '?' one. The pattern is never made a Lua pattern.
+local function glob(pattern, text)
+  local p, t, star, mark = 1, 1, nil, nil
+  while t <= #text do
+    local c = string.sub(pattern, p, p)
+    if c == '*' then star, mark, p = p, t, p + 1
+    elseif c ~= '' and (c == '?' or c == string.sub(text, t, t)) then p, t = p + 1, t + 1
+    elseif star then mark, p, t = mark + 1, star + 1, mark + 1
+    else return false end
+  end
+  while string.sub(pattern, p, p) == '*' do p = p + 1 end
+  return p > #pattern
+end
+
+local parsed = {}                   -- prefix → the policy text last parsed, and its rules
+
+-- History size (messages) and ttl (seconds) of a group: the first rule that matches.
+local function policy(prefix, group)
+  local text = redis.call('GET', own(prefix, 'policy'))
+  if not text then return DEFAULT_SIZE, DEFAULT_TTL end
+  local cache = parsed[prefix]
+  if not cache or cache.text ~= text then
+    local ok, value = pcall(cjson.decode, text)
+    cache = { text = text, rules = ok and type(value) == 'table' and value.rules or {} }
+    parsed[prefix] = cache
+  end
+  for _, rule in ipairs(cache.rules) do
+    if glob(rule.match, group) then return rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL end
+  end
+  return DEFAULT_SIZE, DEFAULT_TTL
+end
+
+-- Messages --------------------------------------------------------------------------------------------------------
+
+local fixed_length = {              -- msgpack types of one length: bytes after the type byte
+  [0xc0] = 0, [0xc2] = 0, [0xc3] = 0, [0xca] = 4, [0xcb] = 8, [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8,
+  [0xd0] = 1, [0xd1] = 2, [0xd2] = 4, [0xd3] = 8, [0xd4] = 2, [0xd5] = 3, [0xd6] = 5, [0xd7] = 9, [0xd8] = 17 }
+local counted = {                   -- types with a length before them: bytes of the length, bytes added
+  [0xc4] = { 1, 0 }, [0xc5] = { 2, 0 }, [0xc6] = { 4, 0 }, [0xc7] = { 1, 1 }, [0xc8] = { 2, 1 }, [0xc9] = { 4, 1 },
+  [0xd9] = { 1, 0 }, [0xda] = { 2, 0 }, [0xdb] = { 4, 0 } }
+
+local function uint(s, i, n)
+  local v = 0
+  for k = i, i + n - 1 do
+    local b = string.byte(s, k)
+    if not b then return nil end
+    v = v * 256 + b
+  end
+  return v
+end
+
+-- The index after the msgpack value at i; nil if it is not whole, not msgpack, or nested too deeply.
+local function skip(s, i, depth)
+  local b = string.byte(s, i)
+  if not b or depth > MAX_NESTING then return nil end
+  if b <= 0x7f or b >= 0xe0 then return i + 1 end
+  if b >= 0xa0 and b <= 0xbf then return i + 1 + (b - 0xa0) end
+  if fixed_length[b] then return i + 1 + fixed_length[b] end
+  if counted[b] then
+    local n = uint(s, i + 1, counted[b][1])
+    return n and i + 1 + counted[b][1] + counted[b][2] + n
+  end
+  local n, at
+  if b <= 0x8f then n, at = (b - 0x80) * 2, i + 1
+  elseif b <= 0x9f then n, at = b - 0x90, i + 1
+  elseif b == 0xdc or b == 0xde then n, at = uint(s, i + 1, 2), i + 3
+  elseif b == 0xdd or b == 0xdf then n, at = uint(s, i + 1, 4), i + 5 end
+  if not n then return nil end
+  if b >= 0xde then n = n * 2 end
+  if n > #s then return nil end     -- a claim that the bytes cannot keep
+  for _ = 1, n do
+    at = skip(s, at, depth + 1)
+    if not at or at > #s + 1 then return nil end
+  end
+  return at
+end
+
+local function is_map(b) return b ~= nil and ((b >= 0x80 and b <= 0x8f) or b == 0xde or b == 0xdf) end
+
+local strict = nil                  -- a cjson of our own, made at the first call
+local utf8_sequences = {            -- of more than one byte: RFC 3629, section 4
+  '[\194-\223][\128-\191]', '[\225-\236\238\239][\128-\191][\128-\191]', '\224[\160-\191][\128-\191]',
+  '\237[\128-\159][\128-\191]', '\240[\144-\191][\128-\191][\128-\191]',
+  '[\241-\243][\128-\191][\128-\191][\128-\191]', '\244[\128-\143][\128-\191][\128-\191]' }
+
+local function is_utf8(text)
+  local rest = string.gsub(text, '[%z\1-\127]+', ' ')
+  for _, sequence in ipairs(utf8_sequences) do
+    if string.find(rest, '^ *$') then return true end
+    rest = string.gsub(rest, sequence, ' ')
+  end
+  return string.find(rest, '^ *$') ~= nil
+end
+
+-- The JSON text's value, or nil. cjson takes what no browser does: NaN, 0x10, 01, "1.", "-.5", control characters in
+-- strings, bytes that are not UTF-8, and anything after a NUL byte. What it takes too much is looked for in the text;
+-- anchored patterns, because they cost a tenth of the others.
+local function decode_json(text)
+  if not strict then
+    strict = cjson.new()
+    strict.decode_invalid_numbers(false)
+  end
+  local ok, value = pcall(strict.decode, text)
+  if not ok then return nil end
+  local plain = string.find(text, '^[ -~]*$')
+  if plain and not string.find(text, '.', 1, true) then return value end
+  local bare = string.find(text, '\\', 1, true) and string.gsub(text, '\\.', '') or text
+  local control = nil
+  local outside = string.gsub(bare, '"([^"]*)"', plain and '""' or function(inside)
+    control = control or not string.find(inside, '^[^%z\1-\31]*$')
+    return '""'
+  end)
+  if control or not string.find(outside, '^[\t\n\r -~]*$') or string.find(outside, '%D%.')
+    or string.find(outside, '%.%D') or not (plain or is_utf8(text)) then return nil end
+  return value
+end
+
+-- nil when the message can be sent, otherwise the error's text. User text never goes into an error.
+local function refuse(message)
+  if #message > MAX_MESSAGE then return 'ERR tocsin: the message is longer than 1048576 bytes' end
+  if is_map(string.byte(message, 1)) then
+    if skip(message, 1, 1) ~= #message + 1 then return 'ERR tocsin: the message is not one whole msgpack map' end
+    return nil
+  end
+  if not string.find(message, '^[ \t\r\n]*{') then
+    return 'ERR tocsin: the message must be a JSON object or a msgpack map'
+  end
+  if decode_json(message) == nil then return 'ERR tocsin: the message is not valid JSON' end
+  return nil
+end
+
+-- The message with its position as the first entry of its map, spliced in as bytes: decoding and encoding again would
+-- change numbers, and cmsgpack cannot read msgpack's bin.
+local function stamp(message, position)
+  local b, n, body = string.byte(message, 1), nil, nil
+  if b >= 0x80 and b <= 0x8f then n, body = b - 0x80, string.sub(message, 2)
+  elseif b == 0xde then n, body = uint(message, 2, 2), string.sub(message, 4)
+  elseif b == 0xdf then n, body = uint(message, 2, 4), string.sub(message, 6)
+  else
+    local brace = string.find(message, '{', 1, true)
+    local comma = string.find(message, '^[ \t\r\n]*}', brace + 1) and '' or ','
+    return string.sub(message, 1, brace) .. '"' .. STAMP .. '":"' .. position .. '"' .. comma
+      .. string.sub(message, brace + 1)
+  end
+  n = n + 1
+  local header
+  if n <= 15 then header = string.char(0x80 + n)
+  elseif n <= 0xffff then header = string.char(0xde, bit.rshift(n, 8), bit.band(n, 255))
+  else
+    header = string.char(0xdf, bit.band(bit.rshift(n, 24), 255), bit.band(bit.rshift(n, 16), 255),
+      bit.band(bit.rshift(n, 8), 255), bit.band(n, 255))
+  end
+  local value = #position <= 31 and string.char(0xa0 + #position) or string.char(0xd9, #position)
+  return header .. string.char(0xa0 + #STAMP) .. STAMP .. value .. position .. body
+end
+
+-- Positions -------------------------------------------------------------------------------------------------------
+
+-- History: the server's replication id. It is new after every promotion and every restart, so two servers can never
+-- give the same (history, offset) to different messages, which an epoch alone cannot promise after a failover.
+local function history_id()
+  return string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 10)
+end
+
+local function new_epoch(key, clock, history)
+  return string.sub(redis.sha1hex(key .. clock .. history), 1, 8)
+end
+
+-- The group's position as it stands: epoch, history, offset, lineage, and whether the key held another. The lineage
+-- is 'history:offset inherited,…', oldest first: how far each history's offsets can be trusted.
+local function read_position(key, clock)
+  local history = history_id()
+  local m = redis.call('HMGET', key, 'epoch', 'history', 'offset', 'lineage')
+  local offset = tonumber(m[3])
+  if not m[1] or not offset then
+    return new_epoch(key, clock, history), history, 0, history .. ':0', 'new'
+  end
+  if m[2] == history then return m[1], history, offset, m[4], nil end
+  local lineage = (m[4] and m[4] .. ',' or '') .. history .. ':' .. string.format('%d', offset)
+  local _, commas = string.gsub(lineage, ',', '')
+  if commas >= MAX_LINEAGE then lineage = string.gsub(lineage, '^[^,]*,', '', 1) end
+  return m[1], history, offset, lineage, 'history'
+end
+
+local function text_position(epoch, history, offset)
+  return epoch .. '.' .. history .. ':' .. string.format('%d', offset)
+end
+
+-- The position's key must outlive the log by far: its loss is a new epoch.
+local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
+
+-- Reads the position and makes it stand if it did not: a cursor exists before the first message does.
+local function ensure_position(prefix, group, ttl, clock)
+  local key = own(prefix, 'pos:' .. group)
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  if changed then
+    if changed == 'new' then redis.call('DEL', own(prefix, 'log:' .. group)) end
+    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', offset, 'lineage', lineage)
+  end
+  keep_position(key, ttl)
+  return text_position(epoch, history, offset)
+end
+
+-- Drops what is older than ttl from the head of the log: ids are offsets, so age is in the entry. One entry at a time:
+-- nearly always the first is young enough, and an entry may be 1 MiB. A publisher whose ACL does not let it read logs
+-- leaves the age to those who may.
+local function trim_by_age(log, oldest_ms)
+  if not redis.acl_check_cmd('XRANGE', log, '-', '+') then return end
+  local keep = nil
+  for _ = 1, 32 do
+    local entry = redis.call('XRANGE', log, keep and '(' .. keep or '-', '+', 'COUNT', 1)[1]
+    if not entry then break end
+    local t = 0
+    for i = 1, #entry[2], 2 do if entry[2][i] == 't' then t = tonumber(entry[2][i + 1]) or 0 end end
+    if t >= oldest_ms then break end
+    keep = entry[1]
+  end
+  if keep then redis.call('XTRIM', log, 'MINID', '=', string.format('%d-0', tonumber(string.match(keep, '^%d+')) + 1)) end
+end
+
+-- Appends, counts and publishes one validated message. Returns the position and the number of subscribers.
+local function append(prefix, group, message, size, ttl, message_ttl)
+  local seconds, clock = now()
+  local key, log = own(prefix, 'pos:' .. group), own(prefix, 'log:' .. group)
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  if changed == 'new' then redis.call('DEL', log) end
+  offset = offset + 1
+  local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
+  if size > 0 then
+    local entry = { 'XADD', log, 'MAXLEN', '~', size, string.format('%d-0', offset),
+      'm', message, 't', string.format('%d', math.floor(seconds * 1000)) }
+    if expires then entry[#entry + 1] = 'x'; entry[#entry + 1] = expires end
+    local added = redis.pcall(unpack(entry))
+    if type(added) == 'table' and added.err then
+      if not string.find(added.err, 'equal or smaller', 1, true) then return nil, added end
+      -- The log is ahead of its counter: somebody restored or changed one of them. Neither can be trusted.
+      redis.call('DEL', log)
+      epoch, offset, lineage, changed = new_epoch(key, clock, history), 1, history .. ':0', 'new'
+      entry[6] = '1-0'
+      redis.call(unpack(entry))
+    end
+    redis.call('EXPIRE', log, ttl)
+    if offset % 16 == 0 then trim_by_age(log, (seconds - ttl) * 1000) end
+  end
+  if changed then
+    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
+  else
+    redis.call('HSET', key, 'offset', string.format('%d', offset))
+  end
+  keep_position(key, ttl)
+  local position = text_position(epoch, history, offset)
+  return position, redis.call('PUBLISH', prefix .. '__group__' .. group, stamp(message, position))
+end
+
+-- group_send ------------------------------------------------------------------------------------------------------
+
+local function whole_number(text, least, most)
+  if type(text) ~= 'string' or not string.find(text, '^%d+$') or #text > 12 then return nil end
+  local n = tonumber(text)
+  if n < least or n > most then return nil end
+  return n
+end
+
+local function group_send(keys, args)
+  local prefix, group = parse_group_key(keys[1])
+  if not prefix or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
+  local message_ttl, idempotency, size_option = nil, nil, nil
+  for i = 2, #args, 2 do
+    local option, value = string.upper(args[i]), args[i + 1]
+    if option == 'TTL' then
+      message_ttl = whole_number(value, 1, 315360000)
+      if not message_ttl then return redis.error_reply('ERR tocsin: TTL wants whole seconds, 1 or more') end
+    elseif option == 'KEY' then
+      if not value or #value == 0 or #value > MAX_KEY then
+        return redis.error_reply('ERR tocsin: KEY wants 1 to 200 bytes')
+      end
+      idempotency = own(prefix, 'key:' .. group .. ':' .. value)
+    elseif option == 'SIZE' then
+      size_option = whole_number(value, 0, 1000000)
+      if not size_option then return redis.error_reply('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
+    else
+      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n')
+    end
+  end
+  local refused = refuse(args[1])
+  if refused then return redis.error_reply(refused) end
+  if idempotency then
+    local before = redis.call('GET', idempotency)
+    if before then
+      local position, gateways = string.match(before, '^(%S+) (%d+)$')
+      return { position, tonumber(gateways) }
+    end
+  end
+  local size, ttl = policy(prefix, group)
+  local position, gateways = append(prefix, group, args[1], size_option or size, ttl, message_ttl)
+  if not position then return gateways end
+  if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
+  return { position, gateways }
+end
+
+-- Membership ------------------------------------------------------------------------------------------------------
+
+-- Everything is checked before the first write. Returns the parsed keys, or nil.
+local function parse_group_keys(keys, first)
+  local groups = {}
+  for i = first, #keys do
+    local prefix, group = parse_group_key(keys[i])
+    if not prefix then return nil end
+    groups[#groups + 1] = { prefix = prefix, name = group, key = keys[i] }
+  end
+  return groups
+end
+
+-- user: JSON text of what the roster says about the connection besides gateway and time: {"user":"42"}.
+local function group_add(keys, args)
+  local groups = parse_group_keys(keys, 1)
+  if not groups then return redis.error_reply(BAD_GROUP_KEY) end
+  local gateway, expiry = args[1], whole_number(args[2], 1, 315360000)
+  if not gateway or not expiry or #args ~= 2 + 2 * #groups then
+    return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel and user for each key')
+  end
+  local seconds, clock = now()
+  local positions = {}
+  for i, group in ipairs(groups) do
+    local channel, user = args[1 + 2 * i], args[2 + 2 * i]
+    local _, ttl = policy(group.prefix, group.name)
+    redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
+    redis.call('EXPIRE', group.key, expiry)
+    redis.call('HSETNX', own(group.prefix, 'roster:' .. group.name), channel, string.sub(user, 1, -2)
+      .. (user == '{}' and '' or ',') .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}')
+    redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
+    redis.call('ZREM', own(group.prefix, 'retained'), group.name)
+    positions[i] = ensure_position(group.prefix, group.name, ttl, clock)
+  end
+  return positions
+end
+
+-- The last connection of a group has gone: the fleet's member stays while a client may still come back for what is
+-- sent meanwhile, that is for the history's ttl; without history it goes at once.
+local function let_go(prefix, group, seconds)
+  if redis.call('EXISTS', own(prefix, 'roster:' .. group)) == 1 then return end
+  local size, ttl = policy(prefix, group)
+  if size > 0 then
+    redis.call('ZADD', own(prefix, 'retained'), string.format('%.0f', seconds + ttl), group)
+  else
+    redis.call('ZREM', prefix .. ':group:' .. group, fleet_member(group))
+  end
+end
+
+local function discard(prefix, group, gateway, channel, seconds)
+  redis.call('SREM', own(prefix, 'members:' .. gateway), group .. ' ' .. channel)
+  if redis.call('HDEL', own(prefix, 'roster:' .. group), channel) == 1 then let_go(prefix, group, seconds) end
+end
+
+local function group_discard(keys, args)
+  local groups = parse_group_keys(keys, 1)
+  if not groups then return redis.error_reply(BAD_GROUP_KEY) end
+  if #args ~= 1 + #groups then
+    return redis.error_reply('ERR tocsin: group_discard wants gateway, then a channel for each key')
+  end
+  local seconds = now()
+  for i, group in ipairs(groups) do discard(group.prefix, group.name, args[1], args[1 + i], seconds) end
+  return #groups
+end
+
+-- Gateways --------------------------------------------------------------------------------------------------------
+
+-- The canary lies under the layer's prefix, so what deletes the layer's keys (flush(), FLUSHDB) deletes it too; a
+-- gateway that is answered another canary than it knew adds all its groups again.
+local function gateway_lease(_, args)
+  local prefix, gateway, lease = args[1], args[2], whole_number(args[3], 1, 3600)
+  if not gateway or not lease or #args < 4 then
+    return redis.error_reply('ERR tocsin: gateway_lease wants prefix, gateway, seconds, canary, then fields')
+  end
+  local seconds, clock = now()
+  local key, index, canary_key = own(prefix, 'gateway:' .. gateway), own(prefix, 'gateways'), prefix .. ':tocsin'
+  local canary = redis.call('GET', canary_key)
+  if not canary then
+    canary = string.sub(redis.sha1hex(canary_key .. clock .. gateway), 1, 16)
+    redis.call('SET', canary_key, canary)
+  end
+  local renewed = redis.call('EXISTS', key)
+  local fields = { 'HSET', key, 'gateway', gateway, 'seen', string.format('%.3f', seconds) }
+  for i = 5, #args - 1, 2 do fields[#fields + 1] = args[i]; fields[#fields + 1] = args[i + 1] end
+  redis.call(unpack(fields))
+  redis.call('EXPIRE', key, lease)
+  redis.call('ZADD', index, string.format('%.3f', seconds + lease), gateway)
+  local answer = { canary, renewed }
+  for _, live in ipairs(redis.call('ZRANGEBYSCORE', index, string.format('%.3f', seconds), '+inf')) do
+    answer[#answer + 1] = live
+  end
+  return answer
+end
+
+-- A gateway that leaves on purpose: what it did not discard itself is swept at once.
+local function gateway_release(_, args)
+  if #args ~= 2 then return redis.error_reply('ERR tocsin: gateway_release wants prefix and gateway') end
+  redis.call('DEL', own(args[1], 'gateway:' .. args[2]))
+  redis.call('ZADD', own(args[1], 'gateways'), 0, args[2])
+  return 1
+end
+
+local function gateway_sweep(_, args)
+  local prefix, limit = args[1], whole_number(args[2], 1, 10000)
+  if not limit then return redis.error_reply('ERR tocsin: gateway_sweep wants prefix and a limit') end
+  local seconds = now()
+  local index, at = own(prefix, 'gateways'), string.format('%.3f', seconds)
+  local dead = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. at, 'LIMIT', 0, 1)[1]
+  if dead then
+    local entries = redis.call('SPOP', own(prefix, 'members:' .. dead), limit)
+    for _, entry in ipairs(entries) do
+      local group, channel = string.match(entry, '^(%S+) (.+)$')
+      if group then discard(prefix, group, dead, channel, seconds) end
+    end
+    if #entries < limit then
+      redis.call('ZREM', index, dead)
+      redis.call('DEL', own(prefix, 'gateway:' .. dead))
+    end
+    return math.max(#entries, 1)
+  end
+  local ended = redis.call('ZRANGEBYSCORE', own(prefix, 'retained'), '-inf', at, 'LIMIT', 0, limit)
+  for _, group in ipairs(ended) do
+    redis.call('ZREM', own(prefix, 'retained'), group)
+    if redis.call('EXISTS', own(prefix, 'roster:' .. group)) == 0 then
+      redis.call('ZREM', prefix .. ':group:' .. group, fleet_member(group))
+    end
+  end
+  return #ended
+end
+
+-- Members that only a retention needs are nobody's connections: they are refreshed from the list itself.
+local function gateway_retain(_, args)
+  local prefix, expiry = args[1], whole_number(args[2], 1, 315360000)
+  local start, limit = whole_number(args[3], 0, 1e9), whole_number(args[4], 1, 10000)
+  if not expiry or not start or not limit then
+    return redis.error_reply('ERR tocsin: gateway_retain wants prefix, group_expiry, start, limit')
+  end
+  local score = string.format('%.6f', (now()))
+  local groups = redis.call('ZRANGE', own(prefix, 'retained'), start, start + limit - 1)
+  for _, group in ipairs(groups) do
+    local key = prefix .. ':group:' .. group
+    redis.call('ZADD', key, score, fleet_member(group))
+    redis.call('EXPIRE', key, expiry)
+  end
+  return #groups == limit and start + limit or 0
+end
+
+-- The relay -------------------------------------------------------------------------------------------------------
+
+-- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
+-- and answers the oldest of what is staged.
+local function relay_collect(keys, args)
+  local limit = whole_number(args[1], 1, 10000)
+  if #keys ~= 2 or not limit then return redis.error_reply('ERR tocsin: relay_collect wants inbox, staging and a limit') end
+  local popped = redis.call('ZPOPMIN', keys[1], 1000)
+  for i = 1, #popped, 2 do redis.call('XADD', keys[2], '*', 'm', popped[i]) end
+  local staged = {}
+  for i, entry in ipairs(redis.call('XRANGE', keys[2], '-', '+', 'COUNT', limit)) do
+    staged[i] = { entry[1], entry[2][2] }
+  end
+  return { #popped / 2, staged }
+end
+
+-- One staged message: only if it is the oldest still there, told to its groups, then removed. -1: it is gone, somebody
+-- else did it. -2: an older one must go first. Without groups it is only removed: so ends what nobody can read.
+local function relay_commit(keys, args)
+  local groups = parse_group_keys(keys, 2)
+  if not groups then return redis.error_reply(BAD_GROUP_KEY) end
+  if not keys[1] or not args[1] or (not args[2] and #groups > 0) then
+    return redis.error_reply('ERR tocsin: relay_commit wants a staging key, an id and, for groups, a message')
+  end
+  if #groups > 0 then
+    local refused = refuse(args[2])
+    if refused then return redis.error_reply(refused) end
+  end
+  local head = redis.call('XRANGE', keys[1], '-', '+', 'COUNT', 1)[1]
+  if not head or head[1] ~= args[1] then
+    return #redis.call('XRANGE', keys[1], args[1], args[1]) == 0 and -1 or -2
+  end
+  for _, group in ipairs(groups) do
+    local size, ttl = policy(group.prefix, group.name)
+    local position, failed = append(group.prefix, group.name, args[2], size, ttl, nil)
+    if not position then return failed end
+  end
+  redis.call('XDEL', keys[1], args[1])
+  return #groups
+end
+
+-- Policy and version ----------------------------------------------------------------------------------------------
+
+local function whole_or_nil(v, least, most)
+  return v == nil or (type(v) == 'number' and v % 1 == 0 and v >= least and v <= most)
+end
+
+-- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes.
+local function policy_set(_, args)
+  local rules = args[2] and decode_json(args[2])
+  if type(rules) ~= 'table' or not string.find(args[2], '^%s*%[') then return redis.error_reply('ERR tocsin: policy_set wants prefix and a JSON array') end
+  for _, rule in ipairs(rules) do
+    -- A number that EXPIRE or XADD refuses would fail in the middle of a send.
+    if type(rule) ~= 'table' or type(rule.match) ~= 'string'
+      or not whole_or_nil(rule.size, 0, 1000000) or not whole_or_nil(rule.ttl, 1, 315360000) then
+      return redis.error_reply('ERR tocsin: a rule is {"match":"glob","size":messages,"ttl":seconds}, in whole numbers')
+    end
+  end
+  local key = own(args[1], 'policy')
+  local before, version = redis.call('GET', key), 0
+  if before then
+    local good, value = pcall(cjson.decode, before)
+    if good and type(value) == 'table' then version = tonumber(value.version) or 0 end
+  end
+  local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. '}' end
+  if before == text(version) then return version end
+  redis.call('SET', key, text(version + 1))
+  return version + 1
+end
+
+redis.register_function('group_send', group_send)
+redis.register_function('group_add', group_add)
+redis.register_function{ function_name = 'group_discard', callback = group_discard, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'gateway_lease', callback = gateway_lease, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'gateway_release', callback = gateway_release, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'gateway_sweep', callback = gateway_sweep, flags = { 'allow-oom' } }
+redis.register_function('gateway_retain', gateway_retain)
+redis.register_function('relay_collect', relay_collect)
+redis.register_function('relay_commit', relay_commit)
+redis.register_function('policy_set', policy_set)
+redis.register_function{ function_name = 'tocsin_version', callback = function() return VERSION end, flags = { 'no-writes' } }
