@@ -76,6 +76,15 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        // What the tests of several modules share: a real redis-server, a bare TCP client, a seeded generator.
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/Support"
+        ),
         .testTarget(
             name: "BrokerTests",
             dependencies: ["Broker", .product(name: "NIOCore", package: "swift-nio")],
@@ -84,18 +93,23 @@ let package = Package(
         .testTarget(
             name: "RedisClientTests",
             dependencies: [
-                "RedisClient", "CHiredis",
+                "RedisClient", "CHiredis", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            path: "Tests/RedisClient"
+            path: "Tests/RedisClient",
+            exclude: ["fuzz_hiredis.c"]
         ),
         .testTarget(
             name: "ChannelLayerTests",
             dependencies: [
-                "ChannelLayer", "Broker", "RedisClient",
+                "ChannelLayer", "Broker", "RedisClient", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/ChannelLayer",
             exclude: ["Messages/make_vectors.py"]
@@ -103,24 +117,32 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "Broker",
+                "Gateway", "Broker", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
-            path: "Tests/Gateway"
+            path: "Tests/Gateway",
+            exclude: ["make_origin_vectors.py"]
         ),
         .testTarget(
             name: "OperationsTests",
-            dependencies: ["Operations", "Broker"],
+            dependencies: [
+                "Operations", "Broker", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             path: "Tests/Operations"
         ),
         .testTarget(
             name: "TocsinTests",
-            dependencies: ["tocsin", "Broker", "Gateway", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "tocsin", "Broker", "Gateway",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Tests/tocsin"
         ),
     ]
@@ -132,4 +154,7 @@ for target in package.targets where target.type != .system && target.name != "CH
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
     ]
+    if Context.environment["TOCSIN_STRICT"] != nil {
+        target.swiftSettings?.append(.treatAllWarnings(as: .error))
+    }
 }

@@ -26,6 +26,7 @@ struct chiredis_reader {
 static void *push(const redisReadTask *task, int64_t number, size_t offset)
 {
     chiredis_reader *reader = task->privdata;
+    if (task->type < CHIREDIS_STRING || task->type > CHIREDIS_ERROR) return NULL; // one of RESP3's, see below
     if (reader->token_count == reader->token_room) {
         size_t room = reader->token_room ? reader->token_room * 2 : 16;
         chiredis_token *grown = realloc(reader->tokens, room * sizeof *grown);
@@ -55,10 +56,18 @@ static void *create_string(const redisReadTask *task, char *text, size_t length)
     return push(task, (int64_t)length, offset);
 }
 
+// hiredis 0.14 knows no deeper arrays; 1.x would nest them as long as there is memory.
+static void *push_array(const redisReadTask *task, int64_t elements)
+{
+    int depth = 1;
+    for (const redisReadTask *outer = task->parent; outer; outer = outer->parent) depth++;
+    return depth > CHIREDIS_MAX_DEPTH ? NULL : push(task, elements, 0);
+}
+
 #if HIREDIS_MAJOR >= 1
-static void *create_array(const redisReadTask *task, size_t elements) { return push(task, (int64_t)elements, 0); }
+static void *create_array(const redisReadTask *task, size_t elements) { return push_array(task, (int64_t)elements); }
 #else
-static void *create_array(const redisReadTask *task, int elements) { return push(task, elements, 0); }
+static void *create_array(const redisReadTask *task, int elements) { return push_array(task, elements); }
 #endif
 
 static void *create_integer(const redisReadTask *task, long long value) { return push(task, value, 0); }

@@ -232,7 +232,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// Of an inbox' events only new messages count: our own popping rings too.
     private static func isWrite(_ event: ByteBuffer) -> Bool {
         let event = event.readableBytesView
-        return event.elementsEqual("zadd".utf8) || event.elementsEqual("lpush".utf8) || event.elementsEqual("rpush".utf8)
+        return event.elementsEqual("zadd".utf8) || event.elementsEqual("lpush".utf8)
+            || event.elementsEqual("rpush".utf8)
     }
 }
 

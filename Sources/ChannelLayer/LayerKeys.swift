@@ -38,7 +38,9 @@ public struct LayerKeys: Sendable {
 
     // MARK: The relay
 
-    private static func hex(_ inbox: Int) -> String { inbox < 16 ? "0" + String(inbox, radix: 16) : String(inbox, radix: 16) }
+    private static func hex(_ inbox: Int) -> String {
+        inbox < 16 ? "0" + String(inbox, radix: 16) : String(inbox, radix: 16)
+    }
 
     /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
     public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(Self.hex(inbox))!" }

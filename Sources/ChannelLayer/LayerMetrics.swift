@@ -18,7 +18,8 @@ struct LayerMetrics: Sendable {
         malformedLive = metrics.counter("tocsin_messages_malformed_total", #"entrance="publish""#, help: malformed)
         malformedLayer = metrics.counter("tocsin_messages_malformed_total", #"entrance="core_layer""#, help: malformed)
         relayed = metrics.counter("tocsin_relay_messages_total", help: "Core-layer messages that this gateway relayed.")
-        sent = metrics.counter("tocsin_group_sends_total", help: "Messages that this gateway sent to groups for its clients.")
+        sent = metrics.counter(
+            "tocsin_group_sends_total", help: "Messages that this gateway sent to groups for its clients.")
         redisUp = metrics.gauge("tocsin_redis_up", help: "1 while Redis can be reached for commands and subscriptions.")
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
     }

@@ -97,7 +97,9 @@ final class Relay {
     }
 
     private static func staged(_ value: RedisValue) -> (id: String, message: ByteBuffer)? {
-        guard let pair = value.array, pair.count == 2, let id = pair[0].text, let message = pair[1].bytes else { return nil }
+        guard let pair = value.array, pair.count == 2, let id = pair[0].text, let message = pair[1].bytes else {
+            return nil
+        }
         return (id, message)
     }
 

@@ -10,7 +10,7 @@ public struct GatewayConfiguration: Sendable {
     public var maximumMessageBytes = 65_536
     /// Bytes of a request line and its headers; more is answered 431. Default 16,384.
     public var maximumHeaderBytes = 16_384
-    /// Seconds for a whole handshake, the login included its own. Default 5.
+    /// Seconds that a client has to send its handshake. Default 5.
     public var handshakeSeconds = 5
     /// Bytes that may wait for one socket; a client that leaves more unread is closed with 4508. Default 1 MiB.
     public var maximumPendingBytes = 1 << 20

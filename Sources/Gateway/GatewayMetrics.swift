@@ -33,7 +33,8 @@ struct GatewayMetrics: Sendable {
                 (
                     reason,
                     metrics.counter(
-                        "tocsin_handshakes_refused_total", #"reason="\#(reason)""#, help: "Handshakes refused, by reason.")
+                        "tocsin_handshakes_refused_total", #"reason="\#(reason)""#,
+                        help: "Handshakes refused, by reason.")
                 )
             })
     }

@@ -90,7 +90,9 @@ public final class GatewayServer: Sendable {
 
     private func openConnections() async -> Int {
         var count = 0
-        for (shard, loop) in zip(shards, loops) { count += (try? await loop.submit { shard.value.openCount }.get()) ?? 0 }
+        for (shard, loop) in zip(shards, loops) {
+            count += (try? await loop.submit { shard.value.openCount }.get()) ?? 0
+        }
         return count
     }
 

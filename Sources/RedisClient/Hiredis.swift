@@ -10,6 +10,13 @@ struct RedisReplyToken {
     /// An integer's value, an array's number of elements, otherwise the length in bytes.
     let number: Int64
     fileprivate let offset: Int
+
+    fileprivate var hasBytes: Bool {
+        switch kind {
+        case .string, .status, .error: true
+        case .array, .integer, .null: false
+        }
+    }
 }
 
 /// A whole reply as the reader holds it: flat, without a copy, valid only inside the closure that is given it.
@@ -33,8 +40,10 @@ struct RedisReplyView: ~Copyable {
         return RedisReplyToken(kind: kind, number: token.number, offset: token.offset)
     }
 
+    /// No bytes for a token that has none of its own: a number, a null, an array.
     func withBytes<R>(of token: RedisReplyToken, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-        body(UnsafeRawBufferPointer(start: reply.bytes.map { $0 + token.offset }, count: Int(token.number)))
+        guard token.hasBytes else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return body(UnsafeRawBufferPointer(start: reply.bytes.map { $0 + token.offset }, count: Int(token.number)))
     }
 
     func text(_ token: RedisReplyToken) -> String {
@@ -47,7 +56,7 @@ struct RedisReplyView: ~Copyable {
     }
 
     func bytes(_ token: RedisReplyToken, in copy: ByteBuffer) -> ByteBuffer {
-        copy.getSlice(at: token.offset, length: Int(token.number)) ?? ByteBuffer()
+        token.hasBytes ? copy.getSlice(at: token.offset, length: Int(token.number)) ?? ByteBuffer() : ByteBuffer()
     }
 }
 

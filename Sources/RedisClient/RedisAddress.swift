@@ -31,7 +31,9 @@ public struct RedisAddress: Sendable, Equatable {
         }
         var database = Self.defaultDatabase
         if let item = url.queryItems?.first(where: { $0.name == "db" }) {
-            guard let number = Int(item.value ?? ""), number >= 0 else { throw bad("?db= of the Redis address is no number") }
+            guard let number = Int(item.value ?? ""), number >= 0 else {
+                throw bad("?db= of the Redis address is no number")
+            }
             database = number
         } else if scheme != "unix", url.path.count > 1 {
             guard let number = Int(url.path.dropFirst()), number >= 0 else {
@@ -48,6 +50,8 @@ public struct RedisAddress: Sendable, Equatable {
             transport = scheme == "redis" ? .tcp(host: host, port: port) : .tls(host: host, port: port)
         case "unix":
             guard !url.path.isEmpty else { throw bad("the Redis address names no socket path") }
+            // unix://run/redis.sock: its first word would be a host, and would be lost.
+            guard (url.host ?? "").isEmpty else { throw bad("the socket path of the Redis address is not absolute") }
             transport = .unix(path: url.path)
         default:
             throw bad("the Redis address starts with \"\(scheme)\"")

@@ -6,7 +6,9 @@ extension RedisConnection {
     /// Dials, says who we are (AUTH, SELECT, CLIENT SETNAME) and hands over a connection that is ready for commands.
     ///
     /// - Throws (as the future's error): `RedisError`, its words naming the address without its password.
-    static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<NIOLoopBound<RedisConnection>> {
+    static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<
+        NIOLoopBound<RedisConnection>
+    > {
         let address = configuration.address
         let connection = NIOLoopBound(RedisConnection(configuration, eventLoop: eventLoop), eventLoop: eventLoop)
         let bootstrap = ClientBootstrap(group: eventLoop)

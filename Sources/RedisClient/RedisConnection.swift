@@ -120,6 +120,11 @@ final class RedisConnection: ChannelInboundHandler {
         ended()
     }
 
+    /// A channel that never connected ends without becoming inactive.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        if channel != nil { ended() }
+    }
+
     private func ended() {
         tick?.cancel()
         tick = nil

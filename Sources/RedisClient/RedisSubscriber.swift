@@ -38,7 +38,11 @@ public final class RedisSubscriber {
     }
 
     public func start() { link.start() }
-    public func stop() { link.stop() }
+
+    public func stop() {
+        link.stop()
+        for waiter in subscriptions.linkDown() { waiter.fail(RedisError(.stopped, "the subscriber was stopped")) }
+    }
 
     /// The channels wanted now.
     public var channelCount: Int { subscriptions.entries.count }
@@ -59,7 +63,9 @@ public final class RedisSubscriber {
 
     public func unsubscribe(_ channel: String) {
         eventLoop.assertInEventLoop()
-        for waiter in subscriptions.unsubscribe(channel) { waiter.fail(RedisError(.stopped, "unsubscribed before Redis confirmed")) }
+        for waiter in subscriptions.unsubscribe(channel) {
+            waiter.fail(RedisError(.stopped, "unsubscribed before Redis confirmed"))
+        }
         requestsChanged()
         checkLive()
     }

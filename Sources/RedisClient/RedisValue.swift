@@ -49,7 +49,7 @@ extension RedisValue {
         self = RedisValue.read(view, at: &index, bytes: copy)
     }
 
-    // hiredis bounds the depth of arrays (7 in 0.14, 9 in 1.x), so the recursion is bounded.
+    // The shim bounds the depth of arrays (CHIREDIS_MAX_DEPTH), so the recursion is bounded.
     private static func read(_ view: borrowing RedisReplyView, at index: inout Int, bytes: ByteBuffer) -> RedisValue {
         guard index < view.count else { return .null }
         let token = view[index]

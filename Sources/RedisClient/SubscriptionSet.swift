@@ -11,6 +11,8 @@
 struct SubscriptionSet<Waiter> {
     struct Entry {
         var wanted = true
+        /// Confirmed since it was wanted: somebody relies on it, so it outlives the loss of the connection.
+        var isRelied = false
         /// Requests that are queued or sent and not yet confirmed.
         var outstanding = 0
         var waiters: [Waiter] = []
@@ -49,11 +51,13 @@ struct SubscriptionSet<Waiter> {
 
     /// The waiters of a subscription that is no longer wanted come back, to be failed.
     mutating func unsubscribe(_ channel: String) -> [Waiter] {
-        guard var entry = entries.removeValue(forKey: channel), entry.wanted else { return [] }
+        // An entry that is not wanted stays: its outstanding replies are still to come.
+        guard entries[channel]?.wanted == true, var entry = entries.removeValue(forKey: channel) else { return [] }
         let waiters = entry.waiters
         if entry.outstanding > 0 { unconfirmed -= 1 }
         guard isUp else { return waiters }
         entry.wanted = false
+        entry.isRelied = false
         entry.waiters = []
         entry.outstanding += 1
         entries[channel] = entry
@@ -71,6 +75,7 @@ struct SubscriptionSet<Waiter> {
         }
         guard entry.wanted else { return [] }
         unconfirmed -= 1
+        entry.isRelied = true
         let waiters = entry.waiters
         entry.waiters = []
         entries[channel] = entry
@@ -88,7 +93,7 @@ struct SubscriptionSet<Waiter> {
         }
     }
 
-    /// The connection is gone. Nobody can say how long: who waits is told so; what stands stays wanted.
+    /// The connection is gone. Nobody can say how long: who waits is told so; what has stood before stays wanted.
     mutating func linkDown() -> [Waiter] {
         isUp = false
         queue = []
@@ -96,11 +101,7 @@ struct SubscriptionSet<Waiter> {
         var waiters: [Waiter] = []
         for (channel, entry) in entries {
             waiters += entry.waiters
-            if entry.wanted && entry.waiters.isEmpty {
-                entries[channel]!.outstanding = 0
-            } else {
-                entries[channel] = nil
-            }
+            entries[channel] = entry.isRelied ? Entry(isRelied: true) : nil
         }
         return waiters
     }

@@ -59,6 +59,13 @@ def test_a_vanished_position_is_a_new_epoch_and_the_old_log_is_not_mixed_in(redi
     assert [(i, f[b"m"]) for i, f in redis.xrange(own("log:g"))] == [(b"1-0", b'{"new":1}')]
 
 
+def test_a_send_without_log_after_the_position_vanished_drops_the_old_log(redis, send):
+    send()
+    redis.delete(own("pos:g"))
+    assert send(b"{}", "SIZE", "0")[0].offset == 1
+    assert not redis.exists(own("log:g"))
+
+
 def test_a_join_after_the_position_vanished_drops_the_old_log(redis, send):
     before = [send()[0] for _ in range(5)][-1]
     redis.delete(own("pos:g"))

@@ -102,6 +102,19 @@ def test_a_second_commit_finds_it_gone_and_tells_nobody(redis, collect, commit, 
     assert len(listener.take()) == 1 and redis.xlen(own("log:g")) == 1
 
 
+def test_a_commit_before_its_turn_waits_for_the_older_ones(redis, collect, commit, listen):
+    listener = listen()
+    put(redis, b"0", b"1", b"2")
+    (zero, _), (one, _), (two, _) = collect()[1]
+    assert commit(two, b'{"n":2}', "g") == -2
+    assert redis.fcall("relay_commit", 1, STAGING, one) == -2
+    assert listener.take() == [] and redis.xlen(STAGING) == 3 and not redis.exists(own("pos:g"))
+    assert [commit(zero, b'{"n":0}', "g"), commit(two, b'{"n":2}', "g")] == [1, -2]
+    assert redis.fcall("relay_commit", 1, STAGING, one) == 0, "one that nobody can read goes in its turn, too"
+    assert [commit(two, b'{"n":2}', "g"), commit(zero, b'{"n":0}', "g")] == [1, -1]
+    assert [number(m) for m in listener.take()] == [0, 2]
+
+
 def test_a_commit_without_groups_only_removes(redis, collect, commit):
     put(redis, b"nobody can read this", b"next")
     [(first, _), (second, _)] = collect()[1]

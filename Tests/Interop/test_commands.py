@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import time
 
 import pytest
 from harness.clients import exactly
@@ -127,9 +126,23 @@ def test_gateways_lists_both(run, gateways):
 
 
 def test_doctor_finds_nothing_wrong_with_a_healthy_deployment(run):
-    assert run("doctor").stdout
-    report = json.loads(run("doctor", "--json").stdout)
-    assert report
+    findings = [json.loads(line) for line in run("doctor", "--json").stdout.splitlines()]
+    assert {finding["verdict"] for finding in findings} <= {"fine", "warning"}
+    verdicts = {finding["check"]: finding["verdict"] for finding in findings}
+    for check in "redis", "functions", "keyspace events", "memory policy", "gateways":
+        assert verdicts[check] == "fine", findings
+    words = run("doctor").stdout
+    assert all(check in words for check in verdicts)
+
+
+def test_doctor_finds_what_would_lose_messages_and_says_what_to_do(run, redis):
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        done = run("doctor", check=False)
+    finally:
+        redis.config_set("maxmemory-policy", "noeviction")
+    assert done.returncode != 0
+    assert "noeviction" in done.stdout
 
 
 def test_doctor_says_so_when_redis_cannot_be_reached():
@@ -141,9 +154,7 @@ def test_doctor_says_so_when_redis_cannot_be_reached():
 @pytest.mark.parametrize("command", [["send", "g", "{}"], ["who", "g"], ["gateways"], ["tail", "g"]])
 def test_a_command_without_redis_fails_soon_and_says_where_it_looked(command):
     port = free_port()
-    began = time.monotonic()
-    done = tocsin(*command, "--redis", f"redis://:secret@127.0.0.1:{port}/3", check=False)
-    assert time.monotonic() - began < 15
+    done = tocsin(*command, "--redis", f"redis://:secret@127.0.0.1:{port}/3", check=False, timeout=15)
     assert done.returncode != 0
     assert str(port) in done.stderr
     assert "secret" not in done.stderr
@@ -171,7 +182,7 @@ def start_with(tmp_path, settings, *arguments, environment=None):
         ({"gateway": {"drain_seconds": "soon"}}, "gateway.drain_seconds"),
         ({"gateway": {"drain_seconds": -1}}, "gateway.drain_seconds"),
         ({"gateway": {"max_connections": 1.5}}, "gateway.max_connections"),
-        ({"gateway": {"allowed_hosts": "example.com"}}, "gateway.allowed_hosts"),
+        ({"gateway": {"allowed_hosts": {"host": "example.com"}}}, "gateway.allowed_hosts"),
         ({"redis": {"hosts": []}}, "redis.hosts"),
         ({"redis": {"hosts": ["http://127.0.0.1"]}}, "redis.hosts"),
         ({"redis": {"refresh_seconds": 0}}, "redis.refresh_seconds"),

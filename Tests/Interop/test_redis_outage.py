@@ -63,7 +63,7 @@ def assert_outage_is_told_and_nobody_cut(gateways, sockets, away_for=2.0):
     await_readiness(gateways, 503)
     for gateway in gateways:
         assert get(gateway.admin_port, "/healthz").status == 200
-        assert get(gateway.port, "/readyz").status == 503
+        assert get(gateway.admin_port, "/readyz").status == 503
     # Long enough for reconnecting to have failed some times, and to have backed off.
     time.sleep(away_for)
     assert [socket.close_code for socket in sockets if not socket.open] == []

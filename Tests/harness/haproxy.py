@@ -21,7 +21,9 @@ class HAProxy(Process):
 
     def configuration(self) -> str:
         """deploy/haproxy.cfg with this test's addresses in place of DNS, and a control socket."""
-        servers = "\n".join(f"    server {gateway.id} 127.0.0.1:{gateway.port}" for gateway in self.gateways)
+        servers = "\n".join(
+            f"    server {gateway.id} 127.0.0.1:{gateway.port} check port {gateway.admin_port}" for gateway in self.gateways
+        )
         text = SHIPPED.read_text()
         for pattern, replacement in [
             (r"^    bind :8080$", f"    bind 127.0.0.1:{self.port}"),

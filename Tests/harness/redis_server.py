@@ -8,7 +8,6 @@ its command line change only what a test machine must change: the address, the d
 """
 
 import atexit
-import random
 import shutil
 import signal
 import socket
@@ -20,6 +19,8 @@ from pathlib import Path
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from harness.free_port import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONF = REPOSITORY / "redis" / "redis.conf"
@@ -184,19 +185,6 @@ class RedisServer:
                 self._process.wait()
                 raise RuntimeError(f"redis-server ignored {sign.name} for {STOP_SECONDS} s") from None
         self._process = None
-
-
-def free_port():
-    """A loopback port that nothing uses, below the kernel's ephemeral range: while the server is down between two
-    starts, no outgoing connection of another test can be given its port."""
-    while True:
-        port = random.randint(10000, 32000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def answers_ping(port):

@@ -101,4 +101,16 @@ public struct JSONObject: Sendable, Equatable {
     /// Whether a CR or LF stood between two tokens. The text holds them still in ``JSONText/Form/original`` and no
     /// more in ``JSONText/Form/oneLine``.
     public var hadLineBreaks: Bool
+
+    public init(
+        text: ByteBuffer,
+        stamp: ByteBuffer? = nil,
+        channels: Range<Int>? = nil,
+        hadLineBreaks: Bool = false
+    ) {
+        self.text = text
+        self.stamp = stamp
+        self.channels = channels
+        self.hadLineBreaks = hadLineBreaks
+    }
 }

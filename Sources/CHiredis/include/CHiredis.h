@@ -22,6 +22,9 @@ enum {
     CHIREDIS_ERROR = 6
 };
 
+// Arrays inside one another, the outermost included: what hiredis 0.14 can read.
+#define CHIREDIS_MAX_DEPTH 8
+
 typedef struct chiredis_token {
     int64_t number; // an integer's value; an array's number of elements; otherwise the length in bytes
     size_t offset;  // where the bytes of a string, status or error start in the reply's bytes

@@ -100,7 +100,8 @@ public actor CallbackAuthenticator: Authenticator {
     }
 
     private func parse(_ body: ByteBuffer) -> Result<Identity, LoginFailure> {
-        guard let object = try? JSONSerialization.jsonObject(with: Data(body.readableBytesView)) as? [String: Any] else {
+        guard let object = try? JSONSerialization.jsonObject(with: Data(body.readableBytesView)) as? [String: Any]
+        else {
             return .failure(.unavailable("the site's answer is no JSON object"))
         }
         let user: String
@@ -109,7 +110,9 @@ public actor CallbackAuthenticator: Authenticator {
         case let number as NSNumber: user = number.stringValue
         default: user = ""
         }
-        guard !user.isEmpty else { return .failure(.unavailable("the site's answer has no \"\(configuration.userKey)\"")) }
+        guard !user.isEmpty else {
+            return .failure(.unavailable("the site's answer has no \"\(configuration.userKey)\""))
+        }
         let names = object["groups"] as? [String] ?? []
         let groups = names.compactMap { try? GroupName($0) }
         guard groups.count == names.count else {

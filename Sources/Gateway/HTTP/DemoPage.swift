@@ -8,7 +8,10 @@ enum DemoPage {
             status: .ok,
             headers: [
                 ("Cache-Control", "no-store"),
-                ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:"),
+                (
+                    "Content-Security-Policy",
+                    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:"
+                ),
             ],
             contentType: "text/html; charset=utf-8", body: ByteBuffer(bytes: PackageResources.demo_html))
     }

@@ -34,7 +34,14 @@ final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
         self.context = nil
     }
 
-    func headArrived() { isPast = true }
+    /// The client has done its part; the login has a time of its own, and this is only the backstop for it.
+    func headArrived() {
+        isPast = true
+        shard.schedule(self, in: Self.loginSeconds)
+    }
+
+    /// Longer than any login may take.
+    private static let loginSeconds = 15
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isOver else { return }
@@ -45,7 +52,8 @@ final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
                 let limit = shard.state.configuration.maximumHeaderBytes
                 return refuse(
                     Refusal(
-                        status: .requestHeaderFieldsTooLarge, message: "the request's head has more than \(limit) bytes",
+                        status: .requestHeaderFieldsTooLarge,
+                        message: "the request's head has more than \(limit) bytes",
                         reason: "headers"))
             }
         }

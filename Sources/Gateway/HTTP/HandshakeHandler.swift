@@ -92,7 +92,9 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         switch error {
         case HTTPParserError.headerOverflow:
             refuse(
-                Refusal(status: .requestHeaderFieldsTooLarge, message: "the request's head is too large", reason: "headers"))
+                Refusal(
+                    status: .requestHeaderFieldsTooLarge, message: "the request's head is too large", reason: "headers")
+            )
         case is HTTPParserError: refuse(HandshakeGuard.bad("the request is no HTTP/1.1"))
         default: context.close(promise: nil)
         }
@@ -113,7 +115,9 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard state.configuration.allowedHosts.allows(origin: head.headers["origin"].last, host: host) else {
             throw Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
         }
-        guard !state.isDraining else { throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1) }
+        guard !state.isDraining else {
+            throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
+        }
         guard state.admit() else { throw Self.comeBack("the gateway is full", "full", 5) }
         isAdmitted = true
         if route.authentication.isEmpty {
@@ -148,7 +152,8 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
                 state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
                 throw Refusal(status: .forbidden, message: "not logged in", reason: "login")
             case .failure(.unavailable(let why)):
-                state.logger.warning("login could not be asked for", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
+                state.logger.warning(
+                    "login could not be asked for", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
                 throw Self.comeBack("the login cannot be checked now", "login_unavailable", 2)
             }
         } catch {
@@ -170,7 +175,9 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
         joining = groups
         let member = Member(connection: id, user: identity?.user)
-        let joins = groups.map { state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop) }
+        let joins = groups.map {
+            state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop)
+        }
         EventLoopFuture.andAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
             guard self.stage == .working else { return }
             switch result {

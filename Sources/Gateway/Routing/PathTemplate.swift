@@ -13,10 +13,15 @@ public struct PathTemplate: Sendable, Equatable {
         for part in text.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
             if part.hasPrefix("{"), part.hasSuffix("}") {
                 let name = String(part.dropFirst().dropLast())
-                guard !name.isEmpty, name.utf8.allSatisfy({ $0 == UInt8(ascii: "_") || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) })
+                guard !name.isEmpty,
+                    name.utf8.allSatisfy({ $0 == UInt8(ascii: "_") || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) })
                 else { throw TemplateError("the path \"\(text)\" has a parameter that is no name") }
-                guard name != "user" else { throw TemplateError("the path \"\(text)\" may not set {user}: that is the login's") }
-                guard !parameters.contains(name) else { throw TemplateError("the path \"\(text)\" names {\(name)} twice") }
+                guard name != "user" else {
+                    throw TemplateError("the path \"\(text)\" may not set {user}: that is the login's")
+                }
+                guard !parameters.contains(name) else {
+                    throw TemplateError("the path \"\(text)\" names {\(name)} twice")
+                }
                 parameters.append(name)
                 segments.append(.parameter(name))
             } else {

@@ -25,7 +25,8 @@ public struct Route: Sendable {
                 throw TemplateError(
                     variable == "user"
                         ? "the group \"\(group.text)\" of \(path.text) needs a login: set auth:"
-                        : "the group \"\(group.text)\" of \(path.text) uses {\(variable)}, which the path does not have")
+                        : "the group \"\(group.text)\" of \(path.text) uses {\(variable)}, which the path does not have"
+                )
             }
         }
         self.path = path

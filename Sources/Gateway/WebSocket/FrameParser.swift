@@ -225,7 +225,9 @@ struct FrameParser {
         }
         guard CloseCode.mayBeReceived(code) else { return fail(.protocolError, "a close code that may not be sent") }
         var utf8 = UTF8Validator()
-        let isValid = payload.withUnsafeReadableBytes { utf8.consume(UnsafeRawBufferPointer(rebasing: $0.dropFirst(2))) }
+        let isValid = payload.withUnsafeReadableBytes {
+            utf8.consume(UnsafeRawBufferPointer(rebasing: $0.dropFirst(2)))
+        }
         guard isValid, utf8.isAtBoundary else { return fail(.invalidData, "the close reason is not UTF-8") }
         return .close(code: code)
     }

@@ -83,6 +83,7 @@ final class WebSocketSession: ChannelInboundHandler {
             receive(text)
         case .binary:
             guard machine.frameArrived() == .handle else { return }
+            shard.state.metrics.violations.add()
             close(.unsupportedData, "only text is spoken here")
         case .ping(let payload):
             // A client that floods pings and reads nothing keeps no more than its socket's buffer.

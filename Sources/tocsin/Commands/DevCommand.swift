@@ -6,8 +6,8 @@ struct DevCommand: AsyncParsableCommand {
         commandName: "dev",
         abstract: "A private Redis, gateways and a page to try them, until Ctrl-C.",
         discussion: """
-            Everything is real: a redis-server of its own on a free port (its data is thrown away at the end) and \
-            gateway processes on 127.0.0.1:8001, 8002, … They accept connections from any Origin: for development only.
+            Everything is real: a redis-server of its own (port 6390, or a free one; its data is thrown away at the \
+            end) and gateway processes on 127.0.0.1:8001, 8002, … They accept connections from any Origin: for development only.
             """)
 
     @Option(name: .long, help: ArgumentHelp("How many gateways.", valueName: "n"))
@@ -16,7 +16,9 @@ struct DevCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The first gateway's port; the others follow.", valueName: "port"))
     var port = 8001
 
-    @Option(name: .long, help: ArgumentHelp("Routes, auth and groups from this file instead of /ws/{room}.", valueName: "file"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Routes, auth and groups from this file instead of /ws/{room}.", valueName: "file"))
     var config: String?
 
     func validate() throws {

@@ -42,7 +42,7 @@ final class DevHouse {
         guard let binary = Self.find("redis-server") else {
             throw CommandFailure("there is no redis-server on the PATH; install it: apt-get install redis-server")
         }
-        redisPort = try await Self.freePort()
+        redisPort = try await Self.freePort(preferred: Self.preferredRedisPort)
         try run(
             "redis-server", binary,
             [
@@ -59,10 +59,10 @@ final class DevHouse {
         }
         let file = directory.appendingPathComponent("tocsin.yaml")
         try """
-            gateway: { allowed_hosts: ["*"], demo_page: true, drain_seconds: 1 }
-            routes:
-              - { path: "/ws/{room}", groups: ["{room}"], receive: group_send }
-            """.write(to: file, atomically: true, encoding: .utf8)
+        gateway: { allowed_hosts: ["*"], demo_page: true, drain_seconds: 1 }
+        routes:
+          - { path: "/ws/{room}", groups: ["{room}"], receive: group_send }
+        """.write(to: file, atomically: true, encoding: .utf8)
         return file.path
     }
 
@@ -94,7 +94,9 @@ final class DevHouse {
             }
             group.addTask {
                 while !Task.isCancelled {
-                    for (name, pid) in processes where kill(pid, 0) != 0 { return "\(name) has ended; stopping the rest" }
+                    for (name, pid) in processes where kill(pid, 0) != 0 {
+                        return "\(name) has ended; stopping the rest"
+                    }
                     try? await Task.sleep(for: .milliseconds(500))
                 }
                 return ""
@@ -142,11 +144,15 @@ final class DevHouse {
         throw CommandFailure("\(name) does not answer on port \(port)")
     }
 
-    private static func freePort() async throws -> Int {
-        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .bind(host: "127.0.0.1", port: 0).get()
-        let port = channel.localAddress?.port ?? 0
-        try await channel.close().get()
+    /// A port that can be written into a README; another one when it is taken.
+    private static let preferredRedisPort = 6390
+
+    private static func freePort(preferred: Int) async throws -> Int {
+        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        var channel = try? await bootstrap.bind(host: "127.0.0.1", port: preferred).get()
+        if channel == nil { channel = try await bootstrap.bind(host: "127.0.0.1", port: 0).get() }
+        let port = channel?.localAddress?.port ?? 0
+        try await channel?.close().get()
         return port
     }
 

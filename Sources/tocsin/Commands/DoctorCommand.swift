@@ -15,13 +15,13 @@ struct DoctorCommand: AsyncParsableCommand {
         let findings = try await CommandSession.run(options) { session in
             try await Examination(client: session.client, configuration: session.configuration).run()
         }
-        for finding in findings {
-            if output.json {
-                print(
-                    #"{"check":\#(jsonString(finding.check)),"verdict":"\#(finding.verdict)","detail":\#(jsonString(finding.detail))}"#)
-            } else {
-                print("\(finding.verdict.mark)  \(finding.check): \(finding.detail)")
+        if output.json {
+            let lines = findings.map { finding in
+                #"{"check":\#(jsonString(finding.check)),"verdict":"\#(finding.verdict)","detail":\#(jsonString(finding.detail))}"#
             }
+            print("[\(lines.joined(separator: ",\n "))]")
+        } else {
+            for finding in findings { print("\(finding.verdict.mark)  \(finding.check): \(finding.detail)") }
         }
         if findings.contains(where: { $0.verdict == .wrong }) { throw ExitCode(1) }
     }

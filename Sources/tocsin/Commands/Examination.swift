@@ -71,10 +71,13 @@ struct Examination {
         guard let loaded else {
             return Finding(
                 check: "functions", verdict: .warning,
-                detail: "not loaded yet: a gateway loads them, or: cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE")
+                detail:
+                    "not loaded yet: a gateway loads them, or: cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE"
+            )
         }
         return loaded < carried
-            ? Finding(check: "functions", verdict: .warning, detail: "version \(loaded) is loaded, \(carried) is current")
+            ? Finding(
+                check: "functions", verdict: .warning, detail: "version \(loaded) is loaded, \(carried) is current")
             : Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
     }
 
@@ -94,20 +97,23 @@ struct Examination {
         }
         return Finding(
             check: "keyspace events", verdict: .warning,
-            detail: "\"\(value)\": gateways poll for Django's core layer. CONFIG SET notify-keyspace-events \(complete)")
+            detail: "\"\(value)\": gateways poll for Django's core layer. CONFIG SET notify-keyspace-events \(complete)"
+        )
     }
 
     private func memoryPolicy() async -> Finding {
         guard let value = await setting("maxmemory-policy") else { return unreadable("memory policy") }
         return value == "noeviction"
             ? Finding(check: "memory policy", verdict: .fine, detail: value)
-            : Finding(check: "memory policy", verdict: .wrong, detail: "\(value) deletes history silently; use noeviction")
+            : Finding(
+                check: "memory policy", verdict: .wrong, detail: "\(value) deletes history silently; use noeviction")
     }
 
     private func pubsubLimit() async -> Finding {
         guard let value = await setting("client-output-buffer-limit") else { return unreadable("pub/sub buffer") }
         let words = value.split(separator: " ").map(String.init)
-        guard let index = words.firstIndex(of: "pubsub"), index + 1 < words.count, let hard = Int(words[index + 1]) else {
+        guard let index = words.firstIndex(of: "pubsub"), index + 1 < words.count, let hard = Int(words[index + 1])
+        else {
             return Finding(check: "pub/sub buffer", verdict: .warning, detail: "cannot read \"\(value)\"")
         }
         return hard == 0 || hard >= 32 << 20
@@ -141,7 +147,8 @@ struct Examination {
             ? Finding(check: "open files", verdict: .fine, detail: "up to \(hard)")
             : Finding(
                 check: "open files", verdict: .warning,
-                detail: "up to \(hard) here, gateway.max_connections is \(wanted): raise LimitNOFILE or lower the setting")
+                detail:
+                    "up to \(hard) here, gateway.max_connections is \(wanted): raise LimitNOFILE or lower the setting")
     }
 
     private func routes() -> Finding {

@@ -31,7 +31,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Health and metrics. Default 127.0.0.1:9090.", valueName: "host:port"))
     var admin: String?
 
-    @Option(name: .long, help: ArgumentHelp("The gateway's name. Default: gw- and 16 random hex digits.", valueName: "name"))
+    @Option(
+        name: .long, help: ArgumentHelp("The gateway's name. Default: gw- and 16 random hex digits.", valueName: "name")
+    )
     var id: String?
 
     @OptionGroup var options: CommonOptions
@@ -47,7 +49,8 @@ struct GatewayCommand: AsyncParsableCommand {
             configuration.gateway.admin = address
         }
         if let id {
-            configuration.gateway.id = try Configuration.gatewayID(id, ConfigurationError("--id \(Configuration.idRule)"))
+            configuration.gateway.id = try Configuration.gatewayID(
+                id, ConfigurationError("--id \(Configuration.idRule)"))
         }
         return configuration
     }
@@ -98,6 +101,8 @@ struct GatewayCommand: AsyncParsableCommand {
         settings.redirectConfiguration = .disallow
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
         settings.httpVersion = .http1Only
+        // A site that is down is told to the browser at once; the browser comes back.
+        settings.connectionPool.retryConnectionEstablishment = false
         return settings
     }
 }

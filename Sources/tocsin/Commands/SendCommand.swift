@@ -22,7 +22,9 @@ struct SendCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Do not deliver it later than this many seconds from now.", valueName: "s"))
     var ttl: Int?
 
-    @Option(name: .long, help: ArgumentHelp("Idempotency key: sending again with the same key sends nothing.", valueName: "k"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Idempotency key: sending again with the same key sends nothing.", valueName: "k"))
     var key: String?
 
     @OptionGroup var output: OutputOptions

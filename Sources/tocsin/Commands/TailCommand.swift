@@ -19,7 +19,8 @@ struct TailCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try groupName(group)
-        let configuration = try options.load()
+        // Once there, Redis may go and come back; but a wrong address is told at once.
+        let configuration = try await CommandSession.run(options) { $0.configuration }
         let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
         let keys = try configuration.keys
         let isJSON = output.json

@@ -50,7 +50,9 @@ struct WhoCommand: AsyncParsableCommand {
         if connections.isEmpty { note("nobody") }
         for (connection, entry) in connections {
             let since = entry.since.map { Date(timeIntervalSince1970: $0).formatted(.iso8601) } ?? "?"
-            print("\(connection.group)  \(connection.channel)  user=\(entry.user ?? "-")  gateway=\(entry.gateway ?? "?")  since=\(since)")
+            print(
+                "\(connection.group)  \(connection.channel)  user=\(entry.user ?? "-")  gateway=\(entry.gateway ?? "?")  since=\(since)"
+            )
         }
     }
 }

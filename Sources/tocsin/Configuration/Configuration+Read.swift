@@ -111,7 +111,7 @@ extension Configuration {
             var callback = CallbackAuthenticator.Configuration(url: url)
             if let forward = try reader.texts("forward") { callback.forward = forward.map { $0.lowercased() } }
             if let timeout = try reader.duration("timeout") {
-                guard timeout > 0 else { throw reader.bad("timeout", "must be longer than nothing") }
+                guard (1...10_000).contains(timeout) else { throw reader.bad("timeout", "must be 1ms to 10s") }
                 callback.timeout = .milliseconds(Int64(timeout))
             }
             if let key = try reader.text("user_key") { callback.userKey = key }
@@ -134,7 +134,8 @@ extension Configuration {
         if names == ["none"] { names = [] }
         for name in names where logins[name] == nil {
             let known = logins.keys.sorted().joined(separator: ", ")
-            throw reader.bad("auth", "names \"\(name)\", which auth: does not have (it has: \(known.isEmpty ? "nothing" : known))")
+            throw reader.bad(
+                "auth", "names \"\(name)\", which auth: does not have (it has: \(known.isEmpty ? "nothing" : known))")
         }
         let receive: ReceivePolicy
         switch try reader.text("receive") ?? "ignore" {

@@ -21,7 +21,9 @@ final class ConfigurationReader {
         case .none, .scalar(Node.Scalar("", .implicit))?: mapping = nil
         case .mapping(let mapping)?: self.mapping = mapping
         case .some(let other):
-            if other.null != nil { mapping = nil } else {
+            if other.null != nil {
+                mapping = nil
+            } else {
                 throw ConfigurationError("\(Self.place(path, other)) must be a mapping of keys")
             }
         }

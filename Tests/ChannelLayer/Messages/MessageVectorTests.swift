@@ -36,8 +36,8 @@ struct MessageVectorTests {
         let body = vector.body
         for length in 0..<body.readableBytes {
             let cut = body.getSlice(at: body.readerIndex, length: length)!
-            #expect(throws: MessageError.self) { try WireMessage.decode(cut) }
-            #expect(throws: MessageError.self) { try LayerMessage.withoutChannels(cut) }
+            let accepted = (try? WireMessage.decode(cut)) != nil || (try? LayerMessage.withoutChannels(cut)) != nil
+            #expect(!accepted, "\(length)")
         }
     }
 
@@ -57,16 +57,14 @@ struct MessageVectorTests {
             let vector = messageVectors.randomElement(using: &random)!
             let bytes = damaged(Array(vector.body.readableBytesView), using: &random)
             guard let message = try? WireMessage.decode(ByteBuffer(bytes: bytes)) else {
-                #expect(throws: MessageError.self) { try LayerMessage.withoutChannels(ByteBuffer(bytes: bytes)) }
+                try #require((try? LayerMessage.withoutChannels(ByteBuffer(bytes: bytes))) == nil)
                 continue
             }
             accepted += 1
-            let again = try JSONText.object(message.json)
-            #expect(again.text == message.json)
-            #expect(!again.hadLineBreaks)
+            try #require(try JSONText.object(message.json) == JSONObject(text: message.json))
             let (stripped, channels) = try LayerMessage.withoutChannels(ByteBuffer(bytes: bytes))
-            #expect(channels == message.channels)
-            #expect(try WireMessage.decode(stripped) == DecodedMessage(json: message.json))
+            try #require(channels == message.channels)
+            try #require(try WireMessage.decode(stripped) == DecodedMessage(json: message.json))
         }
         #expect(accepted > 1000)
     }

@@ -1,0 +1,57 @@
+# make run: try it.  make test: all that CI runs.  make help: the rest.
+
+# One build serves running and testing. Testability costs a few symbols, a second build would cost minutes.
+SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
+PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
+
+.PHONY: help run build test check format swift-test function-test interop-test leaks deps test-deps clean
+
+help:
+	@echo "make run           a private Redis, two gateways and a page to try them"
+	@echo "make test          everything that can be tested without Docker"
+	@echo "make check         formatting, imports, the function library's syntax"
+	@echo "make swift-test | function-test | interop-test | leaks      parts of make test"
+	@echo "make format        formats the Swift sources"
+	@echo "make build | clean"
+
+run: deps
+	$(SWIFT_BUILD) --product tocsin
+	.build/release/tocsin dev
+
+build: deps
+	$(SWIFT_BUILD) --product tocsin
+
+# TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
+test: export TOCSIN_STRICT := 1
+test: test-deps check swift-test leaks function-test interop-test
+
+check:
+	swift format lint --strict --recursive Package.swift Sources Tests
+	scripts/check-house
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+swift-test:
+	$(SWIFT_BUILD) --build-tests
+	swift test -c release -Xswiftc -enable-testing --skip-build
+
+# The C shim alone, with random input, under valgrind.
+leaks:
+	scripts/leaks
+
+function-test: test-deps
+	$(PYTEST) Tests/Functions
+
+interop-test: test-deps
+	$(PYTEST) Tests/Interop
+
+deps:
+	scripts/install-packages run
+
+test-deps:
+	scripts/install-packages run test
+	scripts/python-environment
+
+clean:
+	rm -rf .build .venv

@@ -1,0 +1,44 @@
+import ChannelLayer
+import NIOCore
+import Testing
+
+struct PythonFloatTests {
+    @Test
+    func `A float 64 has the text that Python writes`() throws {
+        let rows = doubleTexts.split(separator: "\n").map { $0.split(separator: " ") }
+        #expect(rows.count > 600)
+        for row in rows {
+            let bits = try #require(UInt64(row[0], radix: 16))
+            var message = hex("81 a1 76 cb")
+            message.writeInteger(bits)
+            #expect(String(buffer: try MessagePack.jsonObject(message).json) == #"{"v":\#(row[1])}"#)
+        }
+    }
+
+    @Test
+    func `A float 32 is widened and has the text that Python writes`() throws {
+        let rows = singleTexts.split(separator: "\n").map { $0.split(separator: " ") }
+        #expect(rows.count > 50)
+        for row in rows {
+            let bits = try #require(UInt32(row[0], radix: 16))
+            var message = hex("81 a1 76 ca")
+            message.writeInteger(bits)
+            #expect(String(buffer: try MessagePack.jsonObject(message).json) == #"{"v":\#(row[1])}"#)
+        }
+    }
+
+    @Test
+    func `Any text reads back as the same number and cannot be taken for an integer`() throws {
+        var random = SeededGenerator(seed: 7)
+        for _ in 0..<5000 {
+            let value = Double(bitPattern: random.next())
+            guard value.isFinite else { continue }
+            var message = hex("81 a1 76 cb")
+            message.writeInteger(value.bitPattern)
+            let json = String(buffer: try MessagePack.jsonObject(message).json)
+            let text = json.dropFirst(5).dropLast()
+            #expect(Double(text)?.bitPattern == value.bitPattern)
+            #expect(text.contains(".") || text.contains("e"))
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A real redis-server for a test: a free loopback port, a directory of its own, gone afterwards.
+///
+/// ```swift
+/// try await RedisServer.run { server in … server.port … }
+/// ```
+public actor RedisServer {
+    /// Where a server keeps its things, known before it starts.
+    public struct Place: Sendable {
+        public let directory: String
+        public let port: Int
+        public var socket: String { "\(directory)/redis.sock" }
+        public func file(_ name: String) -> String { "\(directory)/\(name)" }
+    }
+
+    public nonisolated let place: Place
+    public nonisolated var port: Int { place.port }
+    private let arguments: [String]
+    private var process: Process?
+
+    /// Starts a server, lends it to `body` and ends it, whatever happens.
+    ///
+    /// - Parameters:
+    ///   - prepare: makes what the server needs in its directory.
+    ///   - arguments: more arguments for its command line, the last word.
+    public static func run<R>(
+        prepare: (Place) async throws -> Void = { _ in }, arguments: (Place) -> [String] = { _ in [] },
+        isolation: isolated (any Actor)? = #isolation, _ body: (RedisServer) async throws -> R
+    ) async throws -> R {
+        let server = try await started(prepare: prepare, arguments: arguments)
+        let result: Result<R, any Error>
+        do { result = .success(try await body(server)) } catch { result = .failure(error) }
+        await server.end()
+        return try result.get()
+    }
+
+    /// Another process may take the free port before the server does: then the next one is tried.
+    private static func started(
+        prepare: (Place) async throws -> Void, arguments: (Place) -> [String],
+        isolation: isolated (any Actor)? = #isolation
+    ) async throws -> RedisServer {
+        for attempt in 1... {
+            let directory = FileManager.default.temporaryDirectory.appendingPathComponent("tocsin-redis-\(UUID())").path
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            let place = Place(directory: directory, port: try freePort())
+            try await prepare(place)
+            let server = RedisServer(place, arguments: arguments(place))
+            do {
+                try await server.start()
+                return server
+            } catch {
+                await server.end()
+                if attempt == 5 { throw error }
+            }
+        }
+        fatalError("unreachable: the last attempt returns or throws")
+    }
+
+    private init(_ place: Place, arguments: [String]) {
+        self.place = place
+        self.arguments = arguments
+    }
+
+    private var log: String { (try? String(contentsOfFile: place.file("redis.log"), encoding: .utf8)) ?? "" }
+
+    /// Starts it, or starts it again, and returns when it accepts connections.
+    public func start() async throws {
+        let startsBefore = log.components(separatedBy: "Ready to accept connections").count
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments =
+            [
+                "redis-server", "--bind", "127.0.0.1", "--port", "\(port)", "--dir", place.directory, "--logfile",
+                place.file("redis.log"), "--save", "", "--appendonly", "no",
+            ] + arguments
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        self.process = process
+        try await waitUntil("redis-server to start: \(log.suffix(2000))") {
+            guard process.isRunning else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
+            return log.components(separatedBy: "Ready to accept connections").count > startsBefore
+        }
+    }
+
+    /// Ends the server as an administrator does; `start` brings it back on the same port, with what it had saved.
+    public func stop() async throws { try await end(with: SIGTERM) }
+
+    /// Ends it as a power cut does.
+    public func kill() async throws { try await end(with: SIGKILL) }
+
+    private func end(with number: Int32) async throws {
+        guard let process else { return }
+        Glibc.kill(process.processIdentifier, number)
+        try await waitUntil("redis-server to end") { !process.isRunning }
+        self.process = nil
+    }
+
+    /// Stops it in the middle of what it does (SIGSTOP): the sockets stay, the answers do not come.
+    public func freeze() { if let process { Glibc.kill(process.processIdentifier, SIGSTOP) } }
+    public func thaw() { if let process { Glibc.kill(process.processIdentifier, SIGCONT) } }
+
+    private func end() async {
+        try? await kill()
+        try? FileManager.default.removeItem(atPath: place.directory)
+    }
+
+    /// A port of the loopback that nobody listens on.
+    public static func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw WaitedInVain(description: "no socket") }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(descriptor, address, length) == 0 && getsockname(descriptor, address, &length) == 0
+            }
+        }
+        guard bound else { throw WaitedInVain(description: "no free port") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}
