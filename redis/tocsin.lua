@@ -8,6 +8,7 @@
 -- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
 -- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ...}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
+-- group_read      PREFIX:group:G ...          limit bytes (position or '')...                    {{verdict, position, proven, entries}, ...}
 -- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
 -- gateway_release -                           prefix gateway                                    1
 -- gateway_sweep   -                           prefix limit                                      number swept
@@ -444,6 +445,76 @@ local function group_discard(keys, args)
   return #groups
 end
 
+-- Reading ---------------------------------------------------------------------------------------------------------
+
+-- What a reader who has seen everything up to `since` can be told, and up to which offset what it has seen still stands.
+-- resumed: nothing is missing. history_changed: nothing that it has seen was lost, but another server, or a restarted
+-- one, goes on. rolled_back: it has seen messages that this Redis no longer knows. reset: the group's key is new.
+local function continuity(since, epoch, history, offset, lineage)
+  if since.epoch ~= epoch then return 'reset', 0 end
+  if since.history == history then
+    if since.offset <= offset then return 'resumed', since.offset end
+    return 'rolled_back', offset
+  end
+  local known, inherited = false, nil
+  for h, o in string.gmatch(lineage, '(%x+):(%d+)') do
+    if known then inherited = tonumber(o); break end
+    known = h == since.history
+  end
+  if not inherited then return 'rolled_back', offset end
+  if since.offset > inherited then return 'rolled_back', inherited end
+  return 'history_changed', since.offset
+end
+
+-- {verdict, position, proven offset, {offset, message, …}} of one group. An expired message is its offset with an empty
+-- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
+-- next; its oldest follow. live: the group keeps no log. later: the answer is full already, ask again.
+local function read_group(group, text, limit, budget)
+  local seconds, clock = now()
+  local key, log = own(group.prefix, 'pos:' .. group.name), own(group.prefix, 'log:' .. group.name)
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  if changed == 'new' then return { text == '' and 'position' or 'reset', '', 0, {} } end
+  local position = text_position(epoch, history, offset)
+  if text == '' then return { 'position', position, offset, {} } end
+  local e, h, o = string.match(text, '^(%x+)%.(%x+):(%d+)$')
+  if not e or #o > 15 then return { 'reset', position, 0, {} } end
+  local verdict, proven = continuity({ epoch = e, history = h, offset = tonumber(o) }, epoch, history, offset, lineage)
+  if (verdict ~= 'resumed' and verdict ~= 'history_changed') or proven == offset then
+    return { verdict, position, proven, {} }
+  end
+  if budget.left <= 0 then return { 'later', position, proven, {} } end
+  if policy(group.prefix, group.name) == 0 and redis.call('EXISTS', log) == 0 then
+    return { 'live', position, proven, {} }
+  end
+  local entries, first = {}, nil
+  for i, entry in ipairs(redis.call('XRANGE', log, string.format('%d-0', proven + 1), '+', 'COUNT', limit)) do
+    local at, message, expires = tonumber(string.match(entry[1], '^%d+')), '', nil
+    local fields = entry[2]
+    for f = 1, #fields, 2 do
+      if fields[f] == 'm' then message = fields[f + 1] elseif fields[f] == 'x' then expires = tonumber(fields[f + 1]) end
+    end
+    if expires and expires <= seconds * 1000 then message = '' end
+    first = first or at
+    entries[2 * i - 1], entries[2 * i] = at, message
+    budget.left = budget.left - #message
+    if budget.left <= 0 then break end
+  end
+  if first ~= proven + 1 then return { 'gap', position, first and first - 1 or offset, entries } end
+  return { verdict, position, proven, entries }
+end
+
+local function group_read(keys, args)
+  local groups = parse_group_keys(keys, 1)
+  if not groups then return redis.error_reply(BAD_GROUP_KEY) end
+  local limit, bytes = whole_number(args[1], 1, 10000), whole_number(args[2], 1, 1e9)
+  if not limit or not bytes or #args ~= 2 + #groups then
+    return redis.error_reply('ERR tocsin: group_read wants limit, bytes, then a position or an empty text for each key')
+  end
+  local budget, answer = { left = bytes }, {}
+  for i, group in ipairs(groups) do answer[i] = read_group(group, args[2 + i], limit, budget) end
+  return answer
+end
+
 -- Gateways --------------------------------------------------------------------------------------------------------
 
 -- The canary lies under the layer's prefix, so what deletes the layer's keys (flush(), FLUSHDB) deletes it too; a
@@ -606,4 +677,5 @@ redis.register_function('gateway_retain', gateway_retain)
 redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)
+redis.register_function{ function_name = 'group_read', callback = group_read, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'tocsin_version', callback = function() return VERSION end, flags = { 'no-writes' } }

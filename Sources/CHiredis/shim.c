@@ -23,10 +23,10 @@ struct chiredis_reader {
 
 // hiredis wants an object back for each value, and passes the parent's to its children. The order of the tokens says
 // all that, so any pointer that is not NULL will do.
-static void *push(const redisReadTask *task, int64_t number, size_t offset)
+static void *push(const redisReadTask *task, int type, int64_t number, size_t offset)
 {
     chiredis_reader *reader = task->privdata;
-    if (task->type < CHIREDIS_STRING || task->type > CHIREDIS_ERROR) return NULL; // one of RESP3's, see below
+    if (type < CHIREDIS_STRING || type > CHIREDIS_ERROR) return NULL; // one of RESP3's, see below
     if (reader->token_count == reader->token_room) {
         size_t room = reader->token_room ? reader->token_room * 2 : 16;
         chiredis_token *grown = realloc(reader->tokens, room * sizeof *grown);
@@ -34,7 +34,7 @@ static void *push(const redisReadTask *task, int64_t number, size_t offset)
         reader->tokens = grown;
         reader->token_room = room;
     }
-    reader->tokens[reader->token_count++] = (chiredis_token){ number, offset, task->type };
+    reader->tokens[reader->token_count++] = (chiredis_token){ number, offset, type };
     return reader;
 }
 
@@ -53,7 +53,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t length)
     memcpy(reader->bytes + reader->byte_count, text, length);
     size_t offset = reader->byte_count;
     reader->byte_count += length;
-    return push(task, (int64_t)length, offset);
+    return push(task, task->type, (int64_t)length, offset);
 }
 
 // hiredis 0.14 knows no deeper arrays; 1.x would nest them as long as there is memory.
@@ -61,7 +61,7 @@ static void *push_array(const redisReadTask *task, int64_t elements)
 {
     int depth = 1;
     for (const redisReadTask *outer = task->parent; outer; outer = outer->parent) depth++;
-    return depth > CHIREDIS_MAX_DEPTH ? NULL : push(task, elements, 0);
+    return depth > CHIREDIS_MAX_DEPTH ? NULL : push(task, task->type, elements, 0);
 }
 
 #if HIREDIS_MAJOR >= 1
@@ -70,8 +70,9 @@ static void *create_array(const redisReadTask *task, size_t elements) { return p
 static void *create_array(const redisReadTask *task, int elements) { return push_array(task, elements); }
 #endif
 
-static void *create_integer(const redisReadTask *task, long long value) { return push(task, value, 0); }
-static void *create_nil(const redisReadTask *task) { return push(task, 0, 0); }
+static void *create_integer(const redisReadTask *task, long long value) { return push(task, task->type, value, 0); }
+// The task's type is that of what is missing: a string's for $-1, an array's for *-1.
+static void *create_nil(const redisReadTask *task) { return push(task, CHIREDIS_NIL, 0, 0); }
 static void free_object(void *object) { (void)object; } // tokens and bytes are the reader's
 
 #if HIREDIS_MAJOR >= 1

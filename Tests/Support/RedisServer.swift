@@ -83,7 +83,7 @@ public actor RedisServer {
         try process.run()
         self.process = process
         try await waitUntil("redis-server to start: \(log.suffix(2000))") {
-            guard process.isRunning else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
+            guard Self.runs(process) else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
             return log.components(separatedBy: "Ready to accept connections").count > startsBefore
         }
     }
@@ -97,8 +97,15 @@ public actor RedisServer {
     private func end(with number: Int32) async throws {
         guard let process else { return }
         Glibc.kill(process.processIdentifier, number)
-        try await waitUntil("redis-server to end") { !process.isRunning }
+        try await waitUntil("redis-server to end") { !Self.runs(process) }
         self.process = nil
+    }
+
+    /// Asks the kernel: `Process.isRunning` may learn late of an end when other tests start processes at the same time.
+    private static func runs(_ process: Process) -> Bool {
+        var info = siginfo_t()
+        let answer = waitid(P_PID, id_t(process.processIdentifier), &info, WEXITED | WNOHANG | WNOWAIT)
+        return answer == 0 && info._sifields._sigchld.si_pid == 0
     }
 
     /// Stops it in the middle of what it does (SIGSTOP): the sockets stay, the answers do not come.

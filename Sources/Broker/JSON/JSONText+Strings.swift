@@ -13,7 +13,8 @@ extension JSONText {
     }
 
     /// Appends a JSON string exactly as Python's `json.dumps` writes a `str` by default (`ensure_ascii=True`):
-    /// non-ASCII as `\uXXXX` in lower-case hex, beyond the BMP as a pair of surrogates; 0x7F as it is.
+    /// non-ASCII as `\uXXXX` in lower-case hex, beyond the BMP as a pair of surrogates. 0x7F counts as non-ASCII
+    /// there: it is escaped.
     ///
     /// - Parameter utf8: valid UTF-8. Each byte that is not becomes `\ufffd`.
     @inlinable
@@ -69,11 +70,16 @@ extension JSONText {
         writer.byte(UInt8(ascii: "\""))
         var at = 0
         while true {
-            let end = ByteScan.plainEnd(utf8, from: at, to: utf8.count)
+            let plain = ByteScan.plainEnd(utf8, from: at, to: utf8.count)
+            var end = at
+            while end < plain, utf8[end] != 0x7F { end += 1 }
             writer.bytes(utf8, at..<end)
             at = end
             guard at < utf8.count else { break }
-            if utf8[at] < 0x80 {
+            if utf8[at] == 0x7F {
+                writeEscape(codePoint: 0x7F, to: &writer)
+                at += 1
+            } else if utf8[at] < 0x80 {
                 writeEscape(utf8[at], to: &writer)
                 at += 1
             } else {

@@ -51,14 +51,16 @@ struct JSONObjectTests {
         #expect(try self.object(text, removing: .channels) == (#"{"__tocsin__":"P"}"#, "P", #"["c"]"#))
     }
 
-    @Test(arguments: [
-        (#"{"__tocsin__":"5f3a.9c01ab23de:17","a":1}"#, "5f3a.9c01ab23de:17"),
-        (" {\n\"__tocsin__\" : \"\" }", ""),
-        (#"{"__tocsin__":"a\"\u0041","__tocsin__":"b"}"#, #"a\"\u0041"#),
-        (#"{"a":1,"__tocsin__":"P"}"#, nil), (#"{"__asgi_channel__":"c","__tocsin__":"P"}"#, nil),
-        (#"{"__tocsin__":5}"#, nil), (#"{"__tocsin__":["P"]}"#, nil), (#"{"__tocsin__":null,"__tocsin__":"P"}"#, nil),
-        ("{}", nil),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            (#"{"__tocsin__":"5f3a.9c01ab23de:17","a":1}"#, "5f3a.9c01ab23de:17"),
+            (" {\n\"__tocsin__\" : \"\" }", ""),
+            (#"{"__tocsin__":"a\"\u0041","__tocsin__":"b"}"#, #"a\"\u0041"#),
+            (#"{"a":1,"__tocsin__":"P"}"#, nil), (#"{"__asgi_channel__":"c","__tocsin__":"P"}"#, nil),
+            (#"{"__tocsin__":5}"#, nil), (#"{"__tocsin__":["P"]}"#, nil),
+            (#"{"__tocsin__":null,"__tocsin__":"P"}"#, nil),
+            ("{}", nil),
+        ] as [(String, String?)])
     func `A stamp counts only as the first entry and as a string`(text: String, stamp: String?) throws {
         #expect(try self.object(text).stamp == stamp)
     }

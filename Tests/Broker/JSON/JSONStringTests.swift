@@ -31,7 +31,8 @@ struct JSONStringTests {
         ("", #">"""#), ("abc/", #">"abc/""#), ("Zoë", #">"Zo\u00eb""#), ("😀", #">"\ud83d\ude00""#),
         ("\u{2028}\u{ffff}\u{10000}\u{10ffff}", #">"\u2028\uffff\ud800\udc00\udbff\udfff""#),
         ("\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}", #">"\u0080\u07ff\u0800\ud7ff\ue000""#),
-        ("\u{8}\t\n\u{c}\r\"\\", #">"\b\t\n\f\r\"\\""#), ("\0\u{b}\u{1f}\u{7f}", ">\"\\u0000\\u000b\\u001f\u{7f}\""),
+        ("\u{8}\t\n\u{c}\r\"\\", #">"\b\t\n\f\r\"\\""#), ("\0\u{b}\u{1f}\u{7f}", #">"\u0000\u000b\u001f\u007f""#),
+        ("a\u{7f}\u{7f}b", #">"a\u007f\u007fb""#), ("plain text then \u{7f}é", #">"plain text then \u007f\u00e9""#),
     ])
     func `A Python string has the text that json.dumps writes`(text: String, expected: String) {
         #expect(self.writtenByPython(text) == expected)
@@ -70,7 +71,7 @@ struct JSONStringTests {
     }
 
     @Test(arguments: [
-        ("", ""), ("plain é", "plain é"), (#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"), 
+        ("", ""), ("plain é", "plain é"), (#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
         (#"\u0041\u00e9\u20AC"#, "Aé€"),
         (#"\ud83d\ude00!"#, "😀!"), (#"\ud83d"#, "\u{FFFD}"), (#"\ude00x"#, "\u{FFFD}x"),
         (#"\ud83d\u0041"#, "\u{FFFD}A"),

@@ -1,0 +1,134 @@
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+import TestSupport
+
+@testable import RedisClient
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+extension RedisConfiguration {
+    /// Of a test: it comes back quickly, and it probes only when told to.
+    static func test(
+        _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in }
+    ) throws -> RedisConfiguration {
+        var configuration = RedisConfiguration(address: try RedisAddress(url), clientName: "a-test")
+        configuration.backoff = Backoff(base: .milliseconds(5), ceiling: .milliseconds(50))
+        configuration.commandTimeout = .seconds(20)
+        configuration.connectTimeout = .seconds(20)
+        configuration.probeInterval = .hours(1)
+        change(&configuration)
+        return configuration
+    }
+}
+
+extension RedisClient {
+    /// A client for the time of `body`; it has not been waited for.
+    static func run<R>(
+        _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in },
+        onStateChange: @escaping @Sendable (Bool) -> Void = { _ in }, isolation: isolated (any Actor)? = #isolation,
+        _ body: (RedisClient) async throws -> R
+    ) async throws -> R {
+        let client = try await RedisClient.start(
+            .test(url, change), on: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet, onStateChange: onStateChange)
+        let result: Result<R, any Error>
+        do { result = .success(try await body(client)) } catch { result = .failure(error) }
+        await client.close()
+        return try result.get()
+    }
+
+    /// Waits until commands are answered, however long the machine takes.
+    func ready() async throws { try await waitUntilUp(.seconds(30)) }
+
+    /// The reply as a text, or the error as one.
+    func ask(_ command: RedisCommand) async -> String {
+        do { return try await send(command).text ?? "nothing" } catch { return "\(error)" }
+    }
+
+    /// Waits until a command fails for a reason with these words in it.
+    func failure(with words: String) async throws -> RedisError {
+        var last: RedisError?
+        try await waitUntil("an error with \"\(words)\", not \"\(last?.description ?? "none")\"") {
+            do {
+                _ = try await send(RedisCommand("PING"))
+                return false
+            } catch let error as RedisError {
+                last = error
+                return error.message.contains(words)
+            }
+        }
+        return last!
+    }
+}
+
+/// A subscriber and what it told its delegate; usable from a test's side of the loop.
+final class Listener: Sendable {
+    struct Heard: Sendable {
+        var messages: [(channel: String, payload: ByteBuffer)] = []
+        var timesLive = 0
+        var losses: [RedisError] = []
+        var reads = 0
+    }
+
+    private final class Delegate: RedisSubscriberDelegate {
+        let listener: Listener
+        init(_ listener: Listener) { self.listener = listener }
+        func subscriber(received payload: ByteBuffer, on channel: String) {
+            listener.state.withLock { $0.messages.append((channel, payload)) }
+        }
+        func subscriberReadComplete() { listener.state.withLock { $0.reads += 1 } }
+        func subscriberIsLive() { listener.state.withLock { $0.timesLive += 1 } }
+        func subscriberLost(_ reason: RedisError) { listener.state.withLock { $0.losses.append(reason) } }
+    }
+
+    private let state = Mutex(Heard())
+    private let parts: NIOLoopBoundBox<(RedisSubscriber, Delegate)?>
+    let loop: any EventLoop
+
+    var heard: Heard { state.withLock { $0 } }
+    var texts: [String] { heard.messages.map { String(buffer: $0.payload) } }
+
+    private init(_ loop: any EventLoop) {
+        self.loop = loop
+        parts = .makeEmptyBox(valueType: (RedisSubscriber, Delegate).self, eventLoop: loop)
+    }
+
+    /// A started subscriber for the time of `body`.
+    static func run<R>(
+        _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in },
+        isolation: isolated (any Actor)? = #isolation, _ body: (Listener) async throws -> R
+    ) async throws -> R {
+        let configuration = try RedisConfiguration.test(url, change)
+        let listener = Listener(MultiThreadedEventLoopGroup.singleton.next())
+        try await listener.loop.submit {
+            let subscriber = RedisSubscriber(configuration, on: listener.loop, logger: quiet)
+            let delegate = Delegate(listener)
+            subscriber.delegate = delegate
+            subscriber.start()
+            listener.parts.value = (subscriber, delegate)
+        }.get()
+        let result: Result<R, any Error>
+        do { result = .success(try await body(listener)) } catch { result = .failure(error) }
+        try await listener.stop()
+        try await listener.loop.submit { listener.parts.value = nil }.get()
+        return try result.get()
+    }
+
+    func on<R: Sendable>(_ work: @escaping @Sendable (RedisSubscriber) -> R) async throws -> R {
+        try await loop.submit { work(self.parts.value!.0) }.get()
+    }
+
+    func stop() async throws { try await on { $0.stop() } }
+
+    func live(times: Int = 1) async throws {
+        try await waitUntil("a live subscriber, time \(times)") { heard.timesLive >= times }
+    }
+
+    /// Asks for all in one turn of the loop and waits for every answer.
+    func subscribe(_ channels: [String]) async throws {
+        try await loop.flatSubmit { [self] in
+            EventLoopFuture.andAllSucceed(channels.map { parts.value!.0.subscribe($0) }, on: loop)
+        }.get()
+    }
+}
