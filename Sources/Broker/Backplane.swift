@@ -17,6 +17,11 @@ public protocol Backplane: AnyObject, Sendable {
     /// Ends a membership. It is remembered while the backplane is unreachable.
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int)
 
+    /// What came to the group after `since`, oldest first, a page at a time. Reads of one moment share a round trip.
+    ///
+    /// - Throws (in the future): `BackplaneError`.
+    func read(_ group: GroupName, since: Position) -> EventLoopFuture<HistoryPage>
+
     /// Sends a JSON object to a group.
     ///
     /// - Throws (in the future): `BackplaneError`; a message that was not accepted says so.
@@ -25,8 +30,15 @@ public protocol Backplane: AnyObject, Sendable {
 
 /// One event loop's end of the backplane.
 public protocol Outlet: Sendable {
-    /// Publications of groups that this outlet has members in, in order. Called from any thread.
-    func deliver(_ publications: [Publication])
+    /// What happened in groups that this outlet has members in, in order. Called from any thread.
+    func deliver(_ deliveries: [Delivery])
+}
+
+/// What a group's members are to be given or told.
+public enum Delivery: Sendable {
+    case publication(Publication)
+    /// Before anything newer of the group: something between may have been missed and cannot be had any more.
+    case lost(GroupName, Continuity)
 }
 
 /// Why the backplane did not do what was asked.

@@ -20,6 +20,7 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
         guard text.utf8.count <= 110,
             let dot = text.firstIndex(of: "."),
             let colon = text[dot...].firstIndex(of: ":"),
+            text[text.index(after: colon)...].utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
             let offset = UInt64(text[text.index(after: colon)...])
         else { return nil }
         let epoch = text[..<dot]
@@ -35,6 +36,9 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
                     || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
             }
     }
+
+    /// Whether the two count in the same sequence, so that their offsets can be compared.
+    public func isComparable(to other: Position) -> Bool { epoch == other.epoch && history == other.history }
 
     public var description: String { "\(epoch).\(history):\(offset)" }
 }

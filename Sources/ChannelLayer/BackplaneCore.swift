@@ -15,14 +15,13 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private let subscriber: RedisSubscriber
     private let lease: GatewayLease
     private let relay: Relay
+    private let reader: HistoryReader
+    private let feed: GroupFeed
     private let metrics: LayerMetrics
     private let logger: Logger
     private let onReady: @Sendable (Bool) -> Void
     private let bells: [String: Int]
 
-    private var outlets: [any Outlet] = []
-    /// Publications of the read that is going on, per outlet.
-    private var gathered: [[Publication]] = []
     private var throttle = LogThrottle()
     private var polling: RepeatedTask?
 
@@ -31,6 +30,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var isPrepared = false
     private var isPreparing = false
     private var isLive = false
+    private var seconds = 0
+    private static let quietSeconds = 10
     private var wasReady = false
 
     init(
@@ -49,6 +50,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
             configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
         lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
         relay = Relay(keys: keys, gatewayID: configuration.gatewayID, client: client, metrics: metrics, logger: logger)
+        reader = HistoryReader(keys: keys, client: client)
+        feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics)
         bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
         wire()
     }
@@ -58,8 +61,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
         lease.onForgotten = { [unowned self] in
             logger.notice("Redis has forgotten this gateway: writing all memberships again")
             membership.refreshAll()
+            feed.doubtAll()
         }
-        lease.onSecond = { [unowned self] in relay.collectAll() }
+        lease.onSecond = { [unowned self] in second() }
         lease.onRefresh = { [unowned self] in membership.refreshAll() }
         lease.onFunctionsMissing = { [unowned self] in functionsMissing() }
         lease.fields = { [unowned self] in
@@ -68,14 +72,27 @@ final class BackplaneCore: RedisSubscriberDelegate {
             ]
         }
         membership.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        reader.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
+        membership.onLeft = { [unowned self] group in feed.left(group) }
         lease.start()
         subscriber.delegate = self
         subscriber.start()
     }
 
     func attach(_ outlets: [any Outlet]) {
-        self.outlets = outlets
-        gathered = [[Publication]](repeating: [], count: outlets.count)
+        feed.attach(outlets)
+    }
+
+    func read(_ group: GroupName, since: Position, _ promise: EventLoopPromise<HistoryPage>) {
+        reader.read(group, since: since, promise)
+    }
+
+    private func second() {
+        relay.collectAll()
+        seconds += 1
+        // Nobody may be further behind than ten seconds without knowing it, even when no message follows.
+        if seconds % Self.quietSeconds == 0, isLive { feed.doubtQuiet() }
     }
 
     func release() -> EventLoopFuture<Void> { lease.release() }
@@ -140,6 +157,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         guard generation == self.generation else { return prepare() }
         isPrepared = true
         membership.resume()
+        if isLive { feed.doubtAll() }
         relay.resume()
         lease.resume()
         polling?.cancel()
@@ -178,6 +196,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     func subscriberIsLive() {
         isLive = true
+        if isPrepared { feed.doubtAll() }
         for bell in bells.keys { _ = subscriber.subscribe(bell) }
         readinessChanged()
     }
@@ -208,10 +227,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         do {
             let message = try WireMessage.decode(payload)
             let position = message.stamp.flatMap { Position(String(buffer: $0)) }
-            let publication = Publication(group: entry.group, position: position, json: message.json)
-            for outlet in outlets.indices where entry.interests(outlet) {
-                gathered[outlet].append(publication)
-            }
+            feed.received(Publication(group: entry.group, position: position, json: message.json))
         } catch {
             metrics.malformedLive.add()
             if let held = throttle.pass() {
@@ -222,12 +238,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         }
     }
 
-    func subscriberReadComplete() {
-        for outlet in gathered.indices where !gathered[outlet].isEmpty {
-            outlets[outlet].deliver(gathered[outlet])
-            gathered[outlet].removeAll(keepingCapacity: true)
-        }
-    }
+    func subscriberReadComplete() { feed.flush() }
 
     /// Of an inbox' events only new messages count: our own popping rings too.
     private static func isWrite(_ event: ByteBuffer) -> Bool {

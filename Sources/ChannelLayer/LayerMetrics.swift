@@ -8,6 +8,11 @@ struct LayerMetrics: Sendable {
     let malformedLayer: Counter
     let relayed: Counter
     let sent: Counter
+    let duplicates: Counter
+    let gaps: Counter
+    let filled: Counter
+    let lost: Counter
+    let missed: Counter
     let redisUp: Gauge
     let losses: Counter
 
@@ -20,6 +25,13 @@ struct LayerMetrics: Sendable {
         relayed = metrics.counter("tocsin_relay_messages_total", help: "Core-layer messages that this gateway relayed.")
         sent = metrics.counter(
             "tocsin_group_sends_total", help: "Messages that this gateway sent to groups for its clients.")
+        duplicates = metrics.counter("tocsin_messages_duplicate_total", help: "Messages that pub/sub brought twice.")
+        gaps = metrics.counter("tocsin_gaps_noticed_total", help: "Times that a message did not follow the one before.")
+        filled = metrics.counter("tocsin_messages_filled_total", help: "Messages read from the log instead of pub/sub.")
+        lost = metrics.counter(
+            "tocsin_continuity_lost_total", help: "Times that a group's members had to be told of lost continuity.")
+        missed = metrics.counter(
+            "tocsin_messages_missed_total", help: "Messages of groups without history that nobody can get any more.")
         redisUp = metrics.gauge("tocsin_redis_up", help: "1 while Redis can be reached for commands and subscriptions.")
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
     }

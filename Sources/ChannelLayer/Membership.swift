@@ -18,6 +18,10 @@ final class Membership {
     private var queue = Queue()
     private var sendIsDue = false
     var onFunctionsMissing: (() -> Void)?
+    /// A join is done: the group's position at that time.
+    var onJoined: ((GroupName, Position) -> Void)?
+    /// The last local member of the group has gone.
+    var onLeft: ((GroupName) -> Void)?
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, subscriber: RedisSubscriber,
@@ -33,6 +37,8 @@ final class Membership {
 
     /// Memberships of this gateway: a connection counts once per group.
     var connectionCount: Int { table.memberships }
+
+    func entry(of group: GroupName) -> GroupTable.Entry? { table[keys.liveChannel(group)] }
 
     func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<Position>) {
         let channel = keys.liveChannel(group)
@@ -53,7 +59,9 @@ final class Membership {
         let channel = keys.liveChannel(group)
         switch table.discard(connection, channel: channel, outlet: outlet) {
         case .notAMember: return
-        case .last: subscriber.unsubscribe(channel)
+        case .last:
+            subscriber.unsubscribe(channel)
+            onLeft?(group)
         case .others: break
         }
         queue.discard(Queue.Departure(group: group, connection: connection))
@@ -124,17 +132,18 @@ final class Membership {
                 for (index, change) in changes.enumerated() {
                     guard let waiter = change.waiter else { continue }
                     if index < positions.count, let position = Position(positions[index].text ?? "") {
+                        self.onJoined?(change.group, position)
                         waiter.succeed(position)
                     } else {
                         waiter.fail(BackplaneError(.refused, "group_add answered something else than positions"))
                     }
                 }
-            case .failure(let error) where changes.count > 1 && Self.told(error).code == .refused:
+            case .failure(let error) where changes.count > 1 && RedisTrouble.told(error).code == .refused:
                 // One group's key of a wrong type must not cost the others their joins.
                 for change in changes { self.sendAdds([change], isBatch: false) }
             case .failure(let error):
                 self.failed("group_add", error)
-                let told = Self.told(error)
+                let told = RedisTrouble.told(error)
                 for change in changes { change.waiter?.fail(told) }
             }
             self.sendSoon()
@@ -162,11 +171,6 @@ final class Membership {
         guard let error = error as? RedisError else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
         if error.code == .server { logger.error("\(function) failed", metadata: ["error": "\(error)"]) }
-    }
-
-    private static func told(_ error: any Error) -> BackplaneError {
-        let transient = (error as? RedisError).map { $0.code != .server || RedisTrouble.isTransient($0) } ?? true
-        return BackplaneError(transient ? .unavailable : .refused, "\(error)")
     }
 
     /// `{"user":"42"}` or `{}`; group_add appends gateway and time.

@@ -64,6 +64,12 @@ public final class RedisBackplane: Backplane {
         onLoop { $0.membership.discard(connection, from: group, outlet: outlet) }
     }
 
+    public func read(_ group: GroupName, since: Position) -> EventLoopFuture<HistoryPage> {
+        let promise = eventLoop.makePromise(of: HistoryPage.self)
+        onLoop { $0.read(group, since: since, promise) }
+        return promise.futureResult
+    }
+
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
         var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
         command.append(message)
@@ -74,9 +80,7 @@ public final class RedisBackplane: Backplane {
             self.sent.add()
             return Receipt(position: position, gateways: gateways)
         }.flatMapErrorThrowing { error in
-            guard let error = error as? RedisError else { throw error }
-            let transient = error.code != .server || RedisTrouble.isTransient(error)
-            throw BackplaneError(transient ? .unavailable : .refused, "\(error)")
+            throw error is BackplaneError ? error : RedisTrouble.told(error)
         }
     }
 

@@ -12,8 +12,10 @@ public struct GatewayConfiguration: Sendable {
     public var maximumHeaderBytes = 16_384
     /// Seconds that a client has to send its handshake. Default 5.
     public var handshakeSeconds = 5
-    /// Bytes that may wait for one socket; a client that leaves more unread is closed with 4508. Default 1 MiB.
-    public var maximumPendingBytes = 1 << 20
+    /// Bytes that may wait for one socket; a client with more is fed from the log when it reads again. Default 64 KiB.
+    public var maximumPendingBytes = 64 << 10
+    /// Seconds that a client may stay behind with its socket full until it is closed with 4508. Default 120.
+    public var slowSeconds = 120
     /// Seconds between pings, ± 10 %. Default 20.
     public var pingSeconds = 20
     /// Seconds without a byte after a ping until the client counts as dead. Default 10.

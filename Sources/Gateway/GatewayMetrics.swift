@@ -7,6 +7,8 @@ struct GatewayMetrics: Sendable {
     let closed: Counter
     let delivered: Counter
     let received: Counter
+    let fellBehind: Counter
+    let dropped: Counter
     let dead: Counter
     let slow: Counter
     let violations: Counter
@@ -19,11 +21,15 @@ struct GatewayMetrics: Sendable {
     ]
 
     init(_ metrics: Metrics) {
-        connections = metrics.gauge("tocsin_connections", help: "WebSockets that are open now.")
-        opened = metrics.counter("tocsin_connections_opened_total", help: "WebSockets opened.")
-        closed = metrics.counter("tocsin_connections_closed_total", help: "WebSockets closed.")
+        connections = metrics.gauge("tocsin_connections", help: "Clients that are connected now.")
+        opened = metrics.counter("tocsin_connections_opened_total", help: "Clients connected.")
+        closed = metrics.counter("tocsin_connections_closed_total", help: "Clients disconnected.")
         delivered = metrics.counter("tocsin_deliveries_total", help: "Messages written to sockets.")
         received = metrics.counter("tocsin_client_messages_total", help: "Messages that clients sent.")
+        fellBehind = metrics.counter(
+            "tocsin_sessions_behind_total", help: "Times that a client read too slowly and was fed from the log instead.")
+        dropped = metrics.counter(
+            "tocsin_deliveries_dropped_total", help: "Messages without history that a slow client did not get.")
         let cut = "Connections that the gateway ended, by reason."
         dead = metrics.counter("tocsin_connections_cut_total", #"reason="dead""#, help: cut)
         slow = metrics.counter("tocsin_connections_cut_total", #"reason="slow""#, help: cut)

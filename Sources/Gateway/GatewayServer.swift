@@ -38,7 +38,9 @@ public final class GatewayServer: Sendable {
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .childChannelOption(.allowRemoteHalfClosure, value: false)
+                .childChannelOption(
+                    .writeBufferWaterMark,
+                    value: .init(low: configuration.maximumPendingBytes / 4, high: configuration.maximumPendingBytes))
                 .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2048))
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {

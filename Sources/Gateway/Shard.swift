@@ -11,9 +11,9 @@ final class Shard {
     private var groups: [GroupName: GroupMembers] = [:]
     private var wheel = DeadlineWheel()
     private var clock: RepeatedTask?
-    /// Sessions with bytes that are written but not flushed.
-    private var unflushed: ContiguousArray<WebSocketSession> = []
-    private var open: [ObjectIdentifier: WebSocketSession] = [:]
+    /// Transports with bytes that are written but not flushed.
+    private var unflushed: ContiguousArray<any SessionTransport> = []
+    private var open: [ObjectIdentifier: any SessionTransport & Drainable] = [:]
 
     init(_ state: GatewayState, eventLoop: any EventLoop, index: Int) {
         self.state = state
@@ -31,32 +31,41 @@ final class Shard {
 
     func stop() { clock?.cancel() }
 
-    // MARK: Sessions
+    // MARK: Transports and groups
 
-    func opened(_ session: WebSocketSession, groups names: [GroupName]) -> [(GroupName, GroupMembers, Int)] {
-        open[ObjectIdentifier(session)] = session
-        return names.map { name in
-            let members = groups[name] ?? GroupMembers()
-            groups[name] = members
-            return (name, members, members.add(session))
-        }
+    func opened(_ transport: any SessionTransport & Drainable) {
+        open[ObjectIdentifier(transport)] = transport
+        state.metrics.connections.add(1)
+        state.metrics.opened.add()
     }
 
-    func closed(_ session: WebSocketSession, memberships: [(GroupName, GroupMembers, Int)]) {
-        open[ObjectIdentifier(session)] = nil
-        for (name, members, slot) in memberships {
-            members.remove(slot: slot)
-            if members.isEmpty { groups[name] = nil }
-        }
+    func closed(_ transport: any SessionTransport & Drainable) {
+        guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
+        state.metrics.connections.add(-1)
+        state.metrics.closed.add()
+        state.leave()
     }
 
     var openCount: Int { open.count }
 
-    /// One step of a drain: its share of the sessions is told to come back elsewhere.
+    /// One step of a drain: its share of the clients is told to come back elsewhere.
     func drainSome(stepsLeft: Int) {
         let still = open.values.filter(\.isOpen)
         let share = (still.count + stepsLeft - 1) / stepsLeft
-        for session in still.prefix(share) { session.close(.serviceRestart, "the gateway restarts; connect again") }
+        for transport in still.prefix(share) { transport.drain() }
+    }
+
+    /// The group's sessions of this loop; made when the first one joins.
+    func members(of group: GroupName) -> GroupMembers {
+        if let members = groups[group] { return members }
+        let members = GroupMembers(group: group)
+        groups[group] = members
+        return members
+    }
+
+    /// Forgets a group that nobody is in.
+    func tidy(_ members: GroupMembers) {
+        if members.isEmpty { groups[members.group] = nil }
     }
 
     // MARK: Time
@@ -73,28 +82,52 @@ final class Shard {
 
     // MARK: Deliveries
 
-    func deliver(_ publications: [Publication]) {
+    func deliver(_ deliveries: [Delivery]) {
         eventLoop.assertInEventLoop()
         var count = 0
-        for publication in publications {
-            guard let members = groups[publication.group] else { continue }
-            // One encoding for all sockets of the loop: server frames are not masked (RFC 6455 section 5.1).
-            let frame = FrameWriter.text(publication.json)
-            for session in members.sessions { session.deliver(frame) }
-            count += members.sessions.count
+        for delivery in deliveries {
+            switch delivery {
+            case .publication(let publication):
+                if let members = groups[publication.group] { count += deliver(publication, to: members) }
+            case .lost(let group, let continuity):
+                guard let members = groups[group] else { continue }
+                members.last = nil
+                for session in members.live { session.lost(continuity, in: members) }
+            }
         }
         state.metrics.delivered.add(count)
         flush()
     }
 
-    func wrote(_ session: WebSocketSession) { unflushed.append(session) }
+    private func deliver(_ publication: Publication, to members: GroupMembers) -> Int {
+        var encodings = Encodings(publication)
+        var count = 0
+        // From the end: a session that falls behind leaves, and the last one, which has been served, takes its slot.
+        var slot = members.live.count - 1
+        while slot >= 0 {
+            let session = members.live[slot]
+            if session.deliver(&encodings, of: members) {
+                count += 1
+            } else if var position = publication.position {
+                position.offset -= 1
+                session.fellBehind(at: position, in: members)
+            } else {
+                state.metrics.dropped.add()
+            }
+            slot -= 1
+        }
+        if let position = publication.position { members.last = position }
+        return count
+    }
+
+    func wrote(_ transport: any SessionTransport) { unflushed.append(transport) }
 
     /// One flush a socket, however many messages were written to it.
     private func flush() {
         guard !unflushed.isEmpty else { return }
-        let sessions = unflushed
+        let transports = unflushed
         unflushed.removeAll(keepingCapacity: true)
-        for session in sessions { session.flush() }
+        for transport in transports { transport.flush() }
     }
 }
 
@@ -105,11 +138,11 @@ struct ShardOutlet: Outlet {
     let shard: NIOLoopBound<Shard>
     let eventLoop: any EventLoop
 
-    func deliver(_ publications: [Publication]) {
+    func deliver(_ deliveries: [Delivery]) {
         if eventLoop.inEventLoop {
-            shard.value.deliver(publications)
+            shard.value.deliver(deliveries)
         } else {
-            eventLoop.execute { shard.value.deliver(publications) }
+            eventLoop.execute { shard.value.deliver(deliveries) }
         }
     }
 }

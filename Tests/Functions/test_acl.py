@@ -34,6 +34,7 @@ ACTIONS = {
     "publish": ("PUBLISH", live_channel("g"), "{}"),
     "join": ("FCALL", "group_add", 1, KEY, "gw", 60, "specific.gw!1", "{}"),
     "read the log": ("XRANGE", own("log:g"), "-", "+"),
+    "read what was missed": ("FCALL_RO", "group_read", 1, KEY, 10, 1000, ""),
     "read the roster": ("HGETALL", own("roster:g")),
     "read the position": ("HMGET", own("pos:g"), "epoch", "offset"),
     "read all of the position": ("HGETALL", own("pos:g")),
@@ -59,8 +60,8 @@ ACTIONS = {
 }
 MAY = {
     "gateway": {
-        "load functions", "send", "publish", "join", "read the log", "read the roster", "read the position",
-        "read all of the position", "read the policy", "set the policy", "read an inbox", "empty an inbox", "read who is a member",
+        "load functions", "send", "publish", "join", "read the log", "read what was missed", "read the roster",
+        "read the position", "read all of the position", "read the policy", "set the policy", "read an inbox", "empty an inbox", "read who is a member",
         "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear the doorbell",
         "read the configuration", "ask for the time", "wait for replicas"},
     "publisher": {
@@ -69,8 +70,8 @@ MAY = {
     "django": {"publish", "read an inbox", "empty an inbox", "read who is a member", "change who is a member", "run a script",
                "hear live messages"},
     "operator": {
-        "load functions", "read the log", "read the roster", "read the position", "read all of the position", "read the policy",
-        "read an inbox", "read who is a member", "hear live messages", "hear all live messages", "hear the doorbell",
+        "load functions", "read the log", "read what was missed", "read the roster", "read the position",
+        "read all of the position", "read the policy", "read an inbox", "read who is a member", "hear live messages", "hear all live messages", "hear the doorbell",
         "read the configuration", "list the clients", "find keys", "see refusals", "ask for the time"},
 }
 
@@ -229,7 +230,7 @@ def test_a_publisher_s_sends_leave_the_age_of_the_log_to_those_who_may_read_it(u
 
 
 @pytest.mark.parametrize(
-    "function", ["group_add", "group_discard", "gateway_lease", "gateway_release", "gateway_sweep", "gateway_retain",
+    "function", ["group_add", "group_discard", "group_read", "gateway_lease", "gateway_release", "gateway_sweep", "gateway_retain",
                  "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
 def test_a_publisher_calls_no_function_but_group_send(guarded, function):
     with pytest.raises(NoPermissionError):

@@ -27,6 +27,8 @@ CALLS = {
     "group_add, count": ("group_add", 1, KEY, TEXT, "60", TEXT),
     "group_discard, key": ("group_discard", 1, TEXT, "gw", "c"),
     "group_discard, count": ("group_discard", 1, KEY, TEXT),
+    "group_read, key": ("group_read", 1, TEXT, 10, 1000, ""),
+    "group_read, limit": ("group_read", 1, KEY, TEXT, 1000, TEXT),
     "gateway_lease, seconds": ("gateway_lease", 0, "asgi", TEXT, TEXT, TEXT),
     "gateway_sweep, limit": ("gateway_sweep", 0, TEXT, TEXT),
     "gateway_release, one argument": ("gateway_release", 0, TEXT),

@@ -46,7 +46,7 @@ def shell(tmp_path):
 
 
 @pytest.mark.usefixtures("redis")
-@pytest.mark.parametrize("title", ["Publishing", "Looking inside"])
+@pytest.mark.parametrize("title", ["Publishing", "Positions", "Looking inside"])
 def test_the_commands_work_as_printed(server, shell, title):
     found = blocks(section(title))
     assert found

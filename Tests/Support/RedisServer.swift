@@ -80,12 +80,21 @@ public actor RedisServer {
             ] + arguments
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Self.run(process)
         self.process = process
         try await waitUntil("redis-server to start: \(log.suffix(2000))") {
             guard Self.runs(process) else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
             return log.components(separatedBy: "Ready to accept connections").count > startsBefore
         }
+    }
+
+    /// Threads of Swift's pool block signals, and a child would inherit that: SIGTERM could not end it.
+    private static func run(_ process: Process) throws {
+        var none = sigset_t(), before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try process.run()
     }
 
     /// Ends the server as an administrator does; `start` brings it back on the same port, with what it had saved.

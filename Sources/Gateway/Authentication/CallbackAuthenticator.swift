@@ -87,8 +87,9 @@ public actor CallbackAuthenticator: Authenticator {
         question.headers.add(name: "X-Original-URI", value: request.uri)
         question.headers.add(name: "Accept", value: "application/json")
         do {
+            let deadline = ContinuousClock.now + .nanoseconds(configuration.timeout.nanoseconds)
             let answer = try await client.execute(question, timeout: configuration.timeout)
-            let body = try await answer.body.collect(upTo: Self.maximumAnswer)
+            let body = try await Self.collect(answer.body, until: deadline)
             switch answer.status {
             case .ok: return parse(body)
             case .unauthorized, .forbidden: return .failure(.refused("the site answered \(answer.status.code)"))
@@ -96,6 +97,21 @@ public actor CallbackAuthenticator: Authenticator {
             }
         } catch {
             return .failure(.unavailable("the site did not answer: \(error)"))
+        }
+    }
+
+    /// The client's own time-out ends with the head of the answer; the body has what is left of it.
+    private static func collect(
+        _ body: HTTPClientResponse.Body, until deadline: ContinuousClock.Instant
+    ) async throws -> ByteBuffer {
+        try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+            group.addTask { try await body.collect(upTo: maximumAnswer) }
+            group.addTask {
+                try await Task.sleep(until: deadline)
+                throw HTTPClientError.deadlineExceeded
+            }
+            defer { group.cancelAll() }
+            return try await group.next()!
         }
     }
 

@@ -19,8 +19,15 @@ enum HandshakeGuard {
         var key: String
     }
 
+    static let maximumHeaders = 64
+
     /// What any request must be, before its path is looked at.
     static func checkRequest(_ head: HTTPRequestHead) throws(Refusal) {
+        guard head.headers.count <= maximumHeaders else {
+            throw Refusal(
+                status: .requestHeaderFieldsTooLarge, message: "the request has more than \(maximumHeaders) headers",
+                reason: "headers")
+        }
         guard head.version == .http1_1 else { throw bad("speak HTTP/1.1") }
         guard head.headers["host"].count == 1, !head.headers["host"][0].isEmpty else {
             throw bad("exactly one Host header is needed")
@@ -48,9 +55,7 @@ enum HandshakeGuard {
                 status: .upgradeRequired, message: "this address speaks WebSocket",
                 headers: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")], reason: "not_websocket")
         }
-        let versions = head.headers["sec-websocket-version"]
-        guard versions.count <= 1 else { throw bad("several Sec-WebSocket-Version headers") }
-        guard versions == ["13"] else {
+        guard head.headers["sec-websocket-version"] == ["13"] else {
             throw Refusal(
                 status: .upgradeRequired, message: "WebSocket version 13 is spoken here",
                 headers: [("Sec-WebSocket-Version", "13")], reason: "version")

@@ -1,6 +1,4 @@
 import Broker
-import Crypto
-import Foundation
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -66,7 +64,12 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Gives back what the handshake had taken.
     private func undo() {
-        for group in joining { state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
+        for group in joining {
+            state.backplane.groupDiscard(id, from: group, outlet: shard.index)
+            let members = shard.members(of: group)
+            members.joining -= 1
+            shard.tidy(members)
+        }
         joining = []
         if isAdmitted { state.leave() }
         isAdmitted = false
@@ -110,25 +113,32 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
         }
         let route = state.configuration.routes[index]
-        let upgrade = try HandshakeGuard.checkUpgrade(head)
-        let host = head.headers["host"].first ?? ""
-        guard state.configuration.allowedHosts.allows(origin: head.headers["origin"].last, host: host) else {
-            throw Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
-        }
+        let wish = try ClientWish(head)
+        try checkOrigin(head, wish)
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
         }
         guard state.admit() else { throw Self.comeBack("the gateway is full", "full", 5) }
         isAdmitted = true
         if route.authentication.isEmpty {
-            try join(route, values, identity: nil, upgrade)
+            try join(route, values, identity: nil, wish)
         } else {
-            logIn(head, route, values, upgrade)
+            logIn(head, route, values, wish)
+        }
+    }
+
+    /// A page's own EventSource sends no Origin, and another site's is kept from reading by the browser: so a stream, which
+    /// changes nothing, may come without one.
+    private func checkOrigin(_ head: HTTPRequestHead, _ wish: ClientWish) throws(Refusal) {
+        let origin = head.headers["origin"].last
+        if case .eventStream = wish, origin == nil { return }
+        guard state.configuration.allowedHosts.allows(origin: origin, host: head.headers["host"].first ?? "") else {
+            throw Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
         }
     }
 
     private func logIn(
-        _ head: HTTPRequestHead, _ route: Route, _ values: [String: String], _ upgrade: HandshakeGuard.Upgrade
+        _ head: HTTPRequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
         let request = LoginRequest(uri: head.uri, headers: head.headers, peer: context?.channel.remoteAddress)
         let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
@@ -136,18 +146,18 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         let eventLoop = shard.eventLoop
         Task { [chain, request, bound, eventLoop] in
             let result = await chain.identify(request)
-            eventLoop.execute { bound.value.loggedIn(result, route, values, upgrade) }
+            eventLoop.execute { bound.value.loggedIn(result, route, values, wish) }
         }
     }
 
     private func loggedIn(
         _ result: Result<Identity, LoginFailure>, _ route: Route, _ values: [String: String],
-        _ upgrade: HandshakeGuard.Upgrade
+        _ wish: ClientWish
     ) {
         guard stage == .working else { return }
         do throws(Refusal) {
             switch result {
-            case .success(let identity): try join(route, values, identity: identity, upgrade)
+            case .success(let identity): try join(route, values, identity: identity, wish)
             case .failure(.refused(let why)):
                 state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
                 throw Refusal(status: .forbidden, message: "not logged in", reason: "login")
@@ -162,26 +172,32 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func join(
-        _ route: Route, _ values: [String: String], identity: Identity?, _ upgrade: HandshakeGuard.Upgrade
+        _ route: Route, _ values: [String: String], identity: Identity?, _ wish: ClientWish
     ) throws(Refusal) {
         var values = values
         values["user"] = identity?.user
         var groups: [GroupName] = []
         do throws(NameError) {
-            for template in route.groups { groups.append(try template.resolve(values)) }
+            for template in route.groups {
+                let group = try template.resolve(values)
+                if !groups.contains(group) { groups.append(group) }
+            }
         } catch {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
         for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
         joining = groups
+        // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
+        // goes unnoticed.
+        for group in groups { shard.members(of: group).joining += 1 }
         let member = Member(connection: id, user: identity?.user)
         let joins = groups.map {
             state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop)
         }
-        EventLoopFuture.andAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
+        EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
             guard self.stage == .working else { return }
             switch result {
-            case .success: self.upgrade(route, groups, upgrade)
+            case .success(let positions): self.succeed(wish, route, groups, at: positions)
             case .failure(let error): self.refuse(Self.refusal(for: error))
             }
         }
@@ -201,20 +217,44 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     // MARK: Answers
 
-    private func upgrade(_ route: Route, _ groups: [GroupName], _ upgrade: HandshakeGuard.Upgrade) {
+    private func succeed(_ wish: ClientWish, _ route: Route, _ groups: [GroupName], at positions: [Position]) {
+        switch wish {
+        case .webSocket(let key):
+            let starts = positions.map { Session.Start(position: $0, isResumption: false) }
+            become(
+                WebSocketHandler(id: id, shard: shard, route: route, groups: groups, starts: starts),
+                saying: SwitchingAnswer.webSocket(key: key))
+        case .eventStream(let cursor, let origin):
+            let (starts, unreadable) = Self.starts(cursor, groups, positions)
+            become(
+                EventStreamHandler(id: id, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
+                saying: SwitchingAnswer.eventStream(origin: origin))
+        }
+    }
+
+    /// Where a stream begins: at the client's cursor, or where the groups are now.
+    private static func starts(
+        _ cursor: String?, _ groups: [GroupName], _ positions: [Position]
+    ) -> ([Session.Start], unreadable: [GroupName]) {
+        let now = positions.map { Session.Start(position: $0, isResumption: false) }
+        guard let cursor else { return (now, []) }
+        guard let known = EventCursor.parse(cursor, groups: groups.count) else { return (now, groups) }
+        let starts = zip(known, now).map { known, now in
+            known.map { Session.Start(position: $0, isResumption: true) } ?? now
+        }
+        return (starts, [])
+    }
+
+    /// The HTTP handlers make room for the client's own one.
+    private func become(_ handler: some ChannelInboundHandler, saying answer: ByteBuffer) {
         guard let context else { return }
         stage = .upgraded
-        var answer = ByteBuffer()
-        answer.writeString(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-                + Self.accept(upgrade.key) + "\r\n\r\n")
-        context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         joining = []
-        let session = WebSocketSession(id: id, shard: shard, route: route, groups: groups)
+        context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         let pipeline = context.pipeline.syncOperations
         let (deadline, decoder) = (deadline, decoder)
         do {
-            try pipeline.addHandler(session)
+            try pipeline.addHandler(handler)
         } catch {
             return context.close(promise: nil)  // the channel ended in this very moment
         }
@@ -224,12 +264,6 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let decoder { pipeline.removeHandler(decoder, promise: nil) }
         self.deadline = nil
         self.decoder = nil
-    }
-
-    /// RFC 6455 section 4.2.2, number 5.4.
-    static func accept(_ key: String) -> String {
-        let digest = Insecure.SHA1.hash(data: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Data(digest).base64EncodedString()
     }
 
     private func refuse(_ refusal: Refusal) {

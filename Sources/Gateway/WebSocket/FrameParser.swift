@@ -132,9 +132,8 @@ struct FrameParser {
             (length, headerBytes) = (UInt64(long), 4)
         } else if short == 127 {
             guard let long: UInt64 = input.getInteger(at: start + 2) else { return .needsMore }
-            guard long > 0xFFFF, long >> 63 == 0 else {
-                return .violation(.protocolError, "the length is not in its shortest form")
-            }
+            guard long > 0xFFFF else { return .violation(.protocolError, "the length is not in its shortest form") }
+            guard long >> 63 == 0 else { return .violation(.tooBig, "the length has its highest bit set") }
             (length, headerBytes) = (long, 10)
         }
         if !opcode.isControl {

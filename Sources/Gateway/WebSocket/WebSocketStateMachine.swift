@@ -11,15 +11,17 @@ import Broker
 ///     └ ping unanswered ─────────────────────────────────────────────────────────────────┘
 /// ```
 struct WebSocketStateMachine {
-    private enum State { case open, closing, closed }
-    private enum Probe { case none, awaiting }
+    /// ending: the close frames are exchanged, and the transport is to end.
+    private enum State { case open, closing, ending, closed }
+    /// quiet: nothing was asked. awaiting: a ping is out. answered: it brought a byte.
+    private enum Probe { case quiet, awaiting, answered }
     private var state = State.open
-    private var probe = Probe.none
+    private var probe = Probe.quiet
 
     var isOpen: Bool { state == .open }
 
     /// Any byte from the peer proves that it lives.
-    mutating func bytesArrived() { probe = .none }
+    mutating func bytesArrived() { if probe == .awaiting { probe = .answered } }
 
     enum FrameAction: Equatable { case handle, ignore }
 
@@ -36,14 +38,7 @@ struct WebSocketStateMachine {
     }
 
     /// The peer's close frame.
-    mutating func closeArrived() -> CloseAction {
-        defer { state = .closed }
-        return switch state {
-        case .open: .sendCloseAndEnd
-        case .closing: .end
-        case .closed: .ignore
-        }
-    }
+    mutating func closeArrived() -> CloseAction { lastFrame() }
 
     /// We want to end: drain, policy, a slow reader.
     mutating func close() -> CloseAction {
@@ -53,24 +48,41 @@ struct WebSocketStateMachine {
     }
 
     /// The peer broke the protocol: told why, not waited for (section 7.1.7).
-    mutating func violation() -> CloseAction {
-        defer { state = .closed }
-        return switch state {
-        case .open: .sendCloseAndEnd
-        case .closing: .end
-        case .closed: .ignore
+    mutating func violation() -> CloseAction { lastFrame() }
+
+    /// Nothing the peer sends after this counts.
+    private mutating func lastFrame() -> CloseAction {
+        switch state {
+        case .open:
+            state = .ending
+            return .sendCloseAndEnd
+        case .closing:
+            state = .closed
+            return .end
+        case .ending, .closed: return .ignore
         }
     }
 
-    enum PingAction: Equatable { case sendPing, end, ignore }
+    enum PingAction: Equatable {
+        /// And ask again when the answer ought to be there.
+        case sendPing
+        /// It was answered: until the next one.
+        case wait
+        case end
+        case ignore
+    }
 
-    /// It is time to see whether the peer lives: a ping, or the end when the last one brought nothing.
+    /// It is time to see whether the peer lives: a ping, or the end when the last one brought nothing, or when the peer
+    /// has not ended a connection that is over.
     mutating func probeIsDue() -> PingAction {
         switch (state, probe) {
-        case (.open, .none):
+        case (.open, .quiet):
             probe = .awaiting
             return .sendPing
-        case (.open, .awaiting), (.closing, _):
+        case (.open, .answered):
+            probe = .quiet
+            return .wait
+        case (.open, .awaiting), (.closing, _), (.ending, _):
             state = .closed
             return .end
         case (.closed, _): return .ignore

@@ -124,6 +124,11 @@ final class DevHouse {
         process.executableURL = binary
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
+        // Threads of Swift's pool block signals, and a child would inherit that: SIGTERM could not end it.
+        var none = sigset_t(), before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         do { try process.run() } catch { throw CommandFailure("cannot start \(name): \(error.localizedDescription)") }
         processes.append((name, process))
     }

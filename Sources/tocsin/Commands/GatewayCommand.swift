@@ -128,6 +128,8 @@ extension Configuration {
             routes: routes)
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
+        settings.maximumPendingBytes = gateway.maximumPendingBytes
+        settings.slowSeconds = gateway.slowSeconds
         settings.drainSeconds = gateway.drainSeconds
         settings.pingSeconds = gateway.pingSeconds
         settings.pongSeconds = gateway.pongSeconds

@@ -71,6 +71,8 @@ extension Configuration {
         if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
         try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
         try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
+        try number("max_pending_bytes", 1024...(1 << 30), &gateway.maximumPendingBytes)
+        try number("slow_seconds", 1...86_400, &gateway.slowSeconds)
         try number("drain_seconds", 0...3600, &gateway.drainSeconds)
         try number("ping_seconds", 1...60, &gateway.pingSeconds)
         try number("pong_seconds", 1...60, &gateway.pongSeconds)

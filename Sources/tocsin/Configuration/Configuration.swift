@@ -22,6 +22,8 @@ struct Configuration {
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
         var maximumMessageBytes = 65_536
+        var maximumPendingBytes = 65_536
+        var slowSeconds = 120
         var drainSeconds = 30
         var pingSeconds = 20
         var pongSeconds = 10

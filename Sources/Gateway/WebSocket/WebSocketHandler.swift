@@ -1,18 +1,17 @@
 import Broker
 import NIOCore
 
-/// One WebSocket after its upgrade: the only handler of its channel, and a member of its groups in the shard.
+/// One WebSocket after its upgrade: the only handler of its channel, and its session's transport.
 ///
 /// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
-final class WebSocketSession: ChannelInboundHandler {
+final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    let id: ConnectionID
     private let shard: Shard
     private let route: Route
-    private let groups: [GroupName]
-    private var memberships: [(GroupName, GroupMembers, Int)] = []
+    private var session: Session!
+    private let starts: [Session.Start]
     private var context: ChannelHandlerContext?
     private var parser: FrameParser
     private var machine = WebSocketStateMachine()
@@ -20,12 +19,13 @@ final class WebSocketSession: ChannelInboundHandler {
     private var isReading = false
     var wheelPlace: WheelPlace?
 
-    init(id: ConnectionID, shard: Shard, route: Route, groups: [GroupName]) {
-        self.id = id
+    /// - Parameter starts: where the session begins in each group.
+    init(id: ConnectionID, shard: Shard, route: Route, groups: [GroupName], starts: [Session.Start]) {
         self.shard = shard
         self.route = route
-        self.groups = groups
+        self.starts = starts
         parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        session = Session(id: id, form: .plain, groups: groups, shard: shard, transport: self)
     }
 
     var isOpen: Bool { machine.isOpen }
@@ -36,10 +36,9 @@ final class WebSocketSession: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        memberships = shard.opened(self, groups: groups)
-        shard.state.metrics.connections.add(1)
-        shard.state.metrics.opened.add()
+        shard.opened(self)
         shard.schedule(self, in: nextPing)
+        session.open(at: starts)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -54,6 +53,10 @@ final class WebSocketSession: ChannelInboundHandler {
         if isUnflushed { flush() }
     }
 
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { session.proceedAll() }
+    }
+
     func channelInactive(context: ChannelHandlerContext) { ended() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -65,12 +68,8 @@ final class WebSocketSession: ChannelInboundHandler {
         context = nil
         machine.transportEnded()
         shard.unschedule(self)
-        shard.closed(self, memberships: memberships)
-        memberships = []
-        for group in groups { shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
-        shard.state.metrics.connections.add(-1)
-        shard.state.metrics.closed.add()
-        shard.state.leave()
+        session.end()
+        shard.closed(self)
     }
 
     // MARK: What the client sends
@@ -103,12 +102,13 @@ final class WebSocketSession: ChannelInboundHandler {
         case .echo:
             var answer = ByteBuffer()
             JSONText.appendPythonString(text.readableBytesView, to: &answer)
-            deliver(FrameWriter.text(answer))
+            // A client that reads nothing gets no more echoes than its socket holds.
+            if isWritable { write(FrameWriter.text(answer)) }
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else {
                 return close(.policy, "a message must be a JSON object")
             }
-            for group in groups { send(message, to: group) }
+            for group in session.groups { send(message, to: group) }
         }
     }
 
@@ -123,26 +123,19 @@ final class WebSocketSession: ChannelInboundHandler {
 
     // MARK: What the client is sent
 
-    /// Writes a frame; the flush comes at the end of the fan-out.
-    func deliver(_ frame: ByteBuffer) {
-        guard machine.isOpen, let context else { return }
-        guard context.channel.isWritable || pendingBytes < configuration.maximumPendingBytes else {
-            shard.state.metrics.slow.add()
-            return close(.slow, "too slow: \(configuration.maximumPendingBytes) bytes are unread")
-        }
-        write(frame)
-    }
+    var isWritable: Bool { machine.isOpen && context?.channel.isWritable == true }
 
-    private var pendingBytes: Int {
-        (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-    }
-
-    private func write(_ frame: ByteBuffer) {
+    func write(_ frame: ByteBuffer) {
         guard let context else { return }
         context.write(wrapOutboundOut(frame), promise: nil)
         guard !isUnflushed else { return }
         isUnflushed = true
         if !isReading { shard.wrote(self) }
+    }
+
+    /// A plain client has no words for a gap: it is closed, and fetches what it needs before it comes back.
+    func tellLost(_ group: GroupName, _ continuity: Continuity) {
+        if continuity != .liveOnly { close(.resync, "messages may be missing: \(continuity)") }
     }
 
     func flush() {
@@ -175,30 +168,43 @@ final class WebSocketSession: ChannelInboundHandler {
         }
     }
 
-    func moved(to slot: Int, in members: GroupMembers) {
-        for index in memberships.indices where memberships[index].1 === members { memberships[index].2 = slot }
+    func drain() {
+        let milliseconds = DrainDelay.random(shard.state)
+        close(.serviceRestart, "the gateway restarts; reconnect in \(milliseconds) ms")
     }
 }
 
-extension WebSocketSession: Ticking {
-    /// The interval ± 10 %, less the time that the answer to the last ping was waited for.
+extension WebSocketHandler: Ticking {
+    /// The interval ± 10 %.
     private var nextPing: Int {
         let interval = configuration.pingSeconds, spread = interval / 10
         return max(interval + Int.random(in: -spread...spread), 1)
     }
 
     func tick() -> Int? {
+        if let since = session.slowSince {
+            // Its socket is full, so it has not seen our pings: silence says nothing, and slowness has its own limit.
+            guard machine.isOpen, .now() < since + .seconds(Int64(configuration.slowSeconds)) else {
+                shard.state.metrics.slow.add()
+                perform(machine.violation(), code: CloseCode.slow.rawValue, reason: "too slow for too long")
+                context?.close(promise: nil)
+                return nil
+            }
+            return configuration.pongSeconds
+        }
+        let wasOpen = machine.isOpen
         switch machine.probeIsDue() {
         case .ignore: return nil
         case .sendPing:
             write(FrameWriter.ping())
             return configuration.pongSeconds
+        case .wait: return max(nextPing - configuration.pongSeconds, 1)
         case .end:
-            shard.state.metrics.dead.add()
+            if wasOpen { shard.state.metrics.dead.add() }
             context?.close(promise: nil)
             return nil
         }
     }
 }
 
-@available(*, unavailable) extension WebSocketSession: Sendable {}
+@available(*, unavailable) extension WebSocketHandler: Sendable {}

@@ -1,0 +1,147 @@
+/// How far a group's messages have been delivered here, and what to do when one comes that does not follow.
+///
+/// A value without I/O. Pub/sub loses messages when a connection is cut, and says nothing; but offsets have no holes, so
+/// what does not follow shows it. Then the log is read from the cursor, and live messages wait until it has caught up.
+///
+/// ```
+///   unknown ──first position──▶ at(position) ──offset + 1──▶ at(next)
+///                                   │ jump, other history, doubt()
+///                                   ▼
+///                               filling(position, held) ──pages: deliver, or lost + deliver──▶ at(end)
+/// ```
+public struct GroupCursor: Sendable {
+    enum State: Sendable {
+        case unknown
+        case at(Position)
+        case filling(Position, held: [Publication])
+    }
+
+    /// Live messages kept while the log is read. More are not needed: the log has them too. A group without a log loses
+    /// what comes above, which is counted.
+    public static let maximumHeld = 1000
+
+    private(set) var state = State.unknown
+
+    public init() {}
+
+    /// Where delivery stands.
+    public var position: Position? {
+        switch state {
+        case .unknown: nil
+        case .at(let position), .filling(let position, _): position
+        }
+    }
+
+    public var isFilling: Bool { if case .filling = state { true } else { false } }
+
+    public enum Action: Sendable {
+        case deliver
+        /// It was delivered before.
+        case drop
+        /// Read the log from the position.
+        case fill(Position)
+        /// It waits for the log that is being read.
+        case hold
+    }
+
+    /// A live message with a position.
+    public mutating func received(_ publication: Publication, at position: Position) -> Action {
+        switch state {
+        case .unknown:
+            state = .at(position)
+            return .deliver
+        case .at(let last):
+            if position.isComparable(to: last) {
+                if position.offset <= last.offset { return .drop }
+                if position.offset == last.offset + 1 {
+                    state = .at(position)
+                    return .deliver
+                }
+            }
+            state = .filling(last, held: [publication])
+            return .fill(last)
+        case .filling(let last, var held):
+            if held.count < Self.maximumHeld {
+                state = .unknown  // the array is not shared while it grows
+                held.append(publication)
+                state = .filling(last, held: held)
+            }
+            return .hold
+        }
+    }
+
+    /// Somebody has joined, and the group stands at this position: what comes up to it was before.
+    public mutating func joined(at position: Position) {
+        if case .unknown = state { state = .at(position) }
+    }
+
+    /// Something may have been missed: Redis was lost, or nothing has come for a while. Returns where to read from.
+    public mutating func doubt() -> Position? {
+        guard case .at(let last) = state else { return nil }
+        state = .filling(last, held: [])
+        return last
+    }
+
+    public struct Filled: Sendable {
+        /// To be told before the deliveries.
+        public var lost: Continuity?
+        public var deliveries: [Publication] = []
+        /// There is more to read from here.
+        public var readOn: Position?
+        /// Messages of a group without a log that nobody can get any more.
+        public var missed: UInt64 = 0
+    }
+
+    /// A page of the log has come.
+    public mutating func filled(with page: HistoryPage) -> Filled {
+        var result = Filled()
+        guard case .filling(let last, let held) = state else { return result }
+        guard let now = page.position else {
+            // The group's key is gone and nobody has sent since.
+            result.lost = .reset
+            return settle(nil, held, &result)
+        }
+        if page.continuity == .liveOnly {
+            let next = held.first?.position?.offset ?? now.offset + 1
+            result.missed = next > last.offset + 1 ? next - last.offset - 1 : 0
+            return settle(nil, held, &result, atLeast: now)
+        }
+        if !page.continuity.isRecovered { result.lost = page.continuity }
+        result.deliveries = page.entries.compactMap(\.publication)
+        let end = page.end ?? now
+        if end.offset < now.offset, !page.entries.isEmpty || !page.continuity.isRecovered {
+            state = .filling(end, held: held)
+            result.readOn = end
+            return result
+        }
+        return settle(end, held, &result)
+    }
+
+    /// The log has been read to its end: what waited and follows is delivered.
+    private mutating func settle(
+        _ end: Position?, _ held: [Publication], _ result: inout Filled, atLeast now: Position? = nil
+    ) -> Filled {
+        var end = end
+        for (index, publication) in held.enumerated() {
+            guard let position = publication.position else { continue }
+            guard let last = end else {
+                result.deliveries.append(publication)
+                end = position
+                continue
+            }
+            if position.isComparable(to: last) {
+                if position.offset <= last.offset { continue }
+                if position.offset == last.offset + 1 {
+                    result.deliveries.append(publication)
+                    end = position
+                    continue
+                }
+            }
+            state = .filling(last, held: Array(held[index...]))
+            result.readOn = last
+            return result
+        }
+        state = (end ?? now).map(State.at) ?? .unknown
+        return result
+    }
+}

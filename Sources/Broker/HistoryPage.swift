@@ -1,0 +1,52 @@
+/// What can be said to a reader that has seen everything up to a position (DESIGN: only the first two are "recovered").
+public enum Continuity: Sendable, Equatable {
+    /// Nothing is missing, or what is missing follows.
+    case resumed
+    /// The same, but another server, or a restarted one, goes on: nothing that the reader has seen was lost.
+    case historyChanged
+    /// Messages between are gone: trimmed, or older than the history's time.
+    case gap
+    /// The reader has seen messages that Redis no longer knows.
+    case rolledBack
+    /// The group's key is new: nothing is known of what the reader has seen.
+    case reset
+    /// The group keeps no history: what was missed is gone, as the policy says.
+    case liveOnly
+
+    public var isRecovered: Bool { self == .resumed || self == .historyChanged }
+}
+
+/// One entry of a group's log. `publication` is nil when the message has expired or cannot be read: only the offset
+/// counts then.
+public struct HistoryEntry: Sendable {
+    public let offset: UInt64
+    public let publication: Publication?
+
+    public init(offset: UInt64, publication: Publication?) {
+        self.offset = offset
+        self.publication = publication
+    }
+}
+
+/// An answer to "what came after this position".
+public struct HistoryPage: Sendable {
+    public let continuity: Continuity
+    /// Where the group is now. nil: nothing was ever sent, and nobody has ever joined.
+    public let position: Position?
+    /// Up to which offset what the reader has seen still stands, in the epoch and history of `position`.
+    public let proven: UInt64
+    /// In order; not all, when there are many: read on from the last one's offset.
+    public let entries: [HistoryEntry]
+
+    public init(continuity: Continuity, position: Position?, proven: UInt64, entries: [HistoryEntry]) {
+        self.continuity = continuity
+        self.position = position
+        self.proven = proven
+        self.entries = entries
+    }
+
+    /// Where a reader stands that has taken these entries; nil: there is nowhere to stand.
+    public var end: Position? {
+        position.map { Position(epoch: $0.epoch, history: $0.history, offset: entries.last?.offset ?? proven) }
+    }
+}

@@ -1,0 +1,122 @@
+import Broker
+import NIOCore
+
+/// From messages as they come to messages in order: each group's cursor, the log read where something is missing, and
+/// what one read brought, gathered for the outlets.
+///
+/// Lives on the backplane's loop.
+final class GroupFeed {
+    private let membership: Membership
+    private let reader: HistoryReader
+    private let eventLoop: any EventLoop
+    private let metrics: LayerMetrics
+    private var cursors: [GroupName: GroupCursor] = [:]
+    /// Groups of which something came since the last look at the quiet ones.
+    private var lively: Set<GroupName> = []
+    private var outlets: [any Outlet] = []
+    private var gathered: [[Delivery]] = []
+
+    init(membership: Membership, reader: HistoryReader, eventLoop: any EventLoop, metrics: LayerMetrics) {
+        self.membership = membership
+        self.reader = reader
+        self.eventLoop = eventLoop
+        self.metrics = metrics
+    }
+
+    func attach(_ outlets: [any Outlet]) {
+        self.outlets = outlets
+        gathered = [[Delivery]](repeating: [], count: outlets.count)
+    }
+
+    // MARK: Live messages
+
+    func received(_ publication: Publication) {
+        guard let position = publication.position else { return gather(.publication(publication), publication.group) }
+        let group = publication.group
+        lively.insert(group)
+        switch cursors[group, default: GroupCursor()].received(publication, at: position) {
+        case .deliver: gather(.publication(publication), group)
+        case .drop: metrics.duplicates.add()
+        case .hold: break
+        case .fill(let since):
+            metrics.gaps.add()
+            fill(group, since: since)
+        }
+    }
+
+    /// The end of a read: what was gathered goes out, one hop per outlet.
+    func flush() {
+        for outlet in gathered.indices where !gathered[outlet].isEmpty {
+            outlets[outlet].deliver(gathered[outlet])
+            gathered[outlet].removeAll(keepingCapacity: true)
+        }
+    }
+
+    private func gather(_ delivery: Delivery, _ group: GroupName) {
+        guard let entry = membership.entry(of: group) else { return }
+        for outlet in outlets.indices where entry.interests(outlet) { gathered[outlet].append(delivery) }
+    }
+
+    // MARK: Joins and leaves
+
+    func joined(_ group: GroupName, at position: Position) {
+        cursors[group, default: GroupCursor()].joined(at: position)
+    }
+
+    /// Nobody is left: what comes later is somebody else's beginning.
+    func left(_ group: GroupName) {
+        cursors[group] = nil
+        lively.remove(group)
+    }
+
+    // MARK: Doubts
+
+    /// Redis was lost and is back: anything may have been missed.
+    func doubtAll() {
+        for group in cursors.keys { doubt(group) }
+    }
+
+    /// Groups that were quiet since the last call: a message that nobody followed could have been missed there.
+    func doubtQuiet() {
+        for group in cursors.keys where !lively.contains(group) { doubt(group) }
+        lively.removeAll(keepingCapacity: true)
+    }
+
+    private func doubt(_ group: GroupName) {
+        if let since = cursors[group]?.doubt() { fill(group, since: since) }
+    }
+
+    private func fill(_ group: GroupName, since: Position) {
+        let promise = eventLoop.makePromise(of: HistoryPage.self)
+        reader.read(group, since: since, promise)
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let page): self.filled(group, with: page)
+            case .failure: self.fillAgainLater(group, since: since)
+            }
+        }
+    }
+
+    /// Redis did not answer. It may be away for long, and the cursor must not stay in doubt for ever.
+    private func fillAgainLater(_ group: GroupName, since: Position) {
+        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
+            guard self.cursors[group]?.isFilling == true, self.cursors[group]?.position == since else { return }
+            self.fill(group, since: since)
+        }
+    }
+
+    private func filled(_ group: GroupName, with page: HistoryPage) {
+        guard cursors[group]?.isFilling == true, let filled = cursors[group]?.filled(with: page) else { return }
+        if let lost = filled.lost {
+            metrics.lost.add()
+            gather(.lost(group, lost), group)
+        }
+        for publication in filled.deliveries { gather(.publication(publication), group) }
+        metrics.filled.add(filled.deliveries.count)
+        metrics.missed.add(Int(clamping: filled.missed))
+        flush()
+        if let since = filled.readOn { fill(group, since: since) }
+    }
+}
+
+@available(*, unavailable) extension GroupFeed: Sendable {}

@@ -1,0 +1,26 @@
+import Broker
+
+/// The `id:` of an event: where the client is in each of its groups, in their order, divided by commas. Opaque to users.
+enum EventCursor {
+    static func text(_ positions: [Position?]) -> String {
+        positions.map { $0?.description ?? "-" }.joined(separator: ",")
+    }
+
+    /// - Returns: a position for each group, nil where there is none; nil when the text is no cursor of so many groups.
+    static func parse(_ text: String, groups: Int) -> [Position?]? {
+        guard text.utf8.count <= groups * 111 else { return nil }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        guard parts.count == groups else { return nil }
+        var positions: [Position?] = []
+        for part in parts {
+            if part == "-" {
+                positions.append(nil)
+            } else if let position = Position(part) {
+                positions.append(position)
+            } else {
+                return nil
+            }
+        }
+        return positions
+    }
+}

@@ -1,0 +1,133 @@
+import Broker
+import NIOCore
+
+/// One client of server-sent events: the only handler of its channel, and its session's transport.
+///
+/// The answer has no length and ends with the connection. Lives on its shard's loop.
+final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Below every proxy's patience.
+    private static let commentSeconds = 15
+
+    private let shard: Shard
+    private var session: Session!
+    private let starts: [Session.Start]
+    /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
+    private let unreadable: [GroupName]
+    private var context: ChannelHandlerContext?
+    private var isUnflushed = false
+    private(set) var isOpen = true
+    var wheelPlace: WheelPlace?
+
+    init(
+        id: ConnectionID, shard: Shard, groups: [GroupName], starts: [Session.Start], unreadable: [GroupName]
+    ) {
+        self.shard = shard
+        self.starts = starts
+        self.unreadable = unreadable
+        session = Session(id: id, form: .eventStream, groups: groups, shard: shard, transport: self)
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        shard.opened(self)
+        shard.schedule(self, in: Self.commentSeconds)
+        write(EventWriter.retry(milliseconds: Int.random(in: 1000...3000)))
+        for group in unreadable { tellLost(group, .reset) }
+        // A client to which nothing is ever sent must know where it was all the same.
+        write(EventWriter.cursor(EventCursor.text(starts.map(\.position))))
+        session.open(at: starts)
+        flush()
+    }
+
+    /// Whatever a client sends behind its request is not for us.
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { session.proceedAll() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { ended() }
+    func handlerRemoved(context: ChannelHandlerContext) { ended() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func ended() {
+        guard context != nil else { return }
+        context = nil
+        isOpen = false
+        shard.unschedule(self)
+        session.end()
+        shard.closed(self)
+    }
+
+    // MARK: The session's transport
+
+    var isWritable: Bool { isOpen && context?.channel.isWritable == true }
+
+    func write(_ bytes: ByteBuffer) {
+        guard let context else { return }
+        context.write(wrapOutboundOut(bytes), promise: nil)
+        guard !isUnflushed else { return }
+        isUnflushed = true
+        shard.wrote(self)
+    }
+
+    func flush() {
+        guard isUnflushed else { return }
+        isUnflushed = false
+        context?.flush()
+    }
+
+    func tellLost(_ group: GroupName, _ continuity: Continuity) {
+        write(
+            continuity == .liveOnly
+                ? EventWriter.dropped(group: group.text)
+                : EventWriter.gap(group: group.text, reason: Self.word(continuity)))
+    }
+
+    private static func word(_ continuity: Continuity) -> String {
+        switch continuity {
+        case .resumed: "resumed"
+        case .historyChanged: "history_changed"
+        case .gap: "gap"
+        case .rolledBack: "rolled_back"
+        case .reset: "reset"
+        case .liveOnly: "dropped"
+        }
+    }
+
+    func drain() {
+        write(EventWriter.retry(milliseconds: DrainDelay.random(shard.state)))
+        end()
+    }
+
+    private func end() {
+        isOpen = false
+        flush()
+        guard let context else { return }
+        LingeringClose.close(context)
+        shard.schedule(self, in: 2)
+    }
+}
+
+extension EventStreamHandler: Ticking {
+    func tick() -> Int? {
+        guard isOpen else {
+            context?.close(promise: nil)
+            return nil
+        }
+        if let since = session.slowSince, .now() >= since + .seconds(Int64(shard.state.configuration.slowSeconds)) {
+            shard.state.metrics.slow.add()
+            context?.close(promise: nil)
+            return nil
+        }
+        if isWritable { write(EventWriter.comment) }
+        return Self.commentSeconds
+    }
+}
+
+@available(*, unavailable) extension EventStreamHandler: Sendable {}

@@ -1,0 +1,208 @@
+import Broker
+import NIOCore
+
+/// One client in its groups, whatever it speaks: deliveries while it keeps up, a lagging cursor while it does not.
+///
+/// Lives on its shard's loop, owned by its transport.
+final class Session {
+    let id: ConnectionID
+    let form: WireForm
+    let groups: [GroupName]
+    private let shard: Shard
+    private unowned let transport: any SessionTransport
+    private var memberships: [SessionMembership] = []
+    private var isEnded = false
+    /// Since when it has been behind because its socket was full; nil: it keeps up.
+    private(set) var slowSince: NIODeadline?
+
+    init(id: ConnectionID, form: WireForm, groups: [GroupName], shard: Shard, transport: any SessionTransport) {
+        self.id = id
+        self.form = form
+        self.groups = groups
+        self.shard = shard
+        self.transport = transport
+    }
+
+    /// Where a session begins in a group.
+    struct Start {
+        var position: Position
+        /// The client was here before and wants what came since.
+        var isResumption: Bool
+    }
+
+    /// Its transport stands and all groups are joined.
+    func open(at starts: [Start]) {
+        for (group, start) in zip(groups, starts) {
+            let members = shard.members(of: group)
+            members.joining -= 1
+            memberships.append(
+                SessionMembership(
+                    members: members, place: .behind(start.position, mustRead: start.isResumption),
+                    shown: start.position))
+            members.addBehind(self)
+        }
+        proceedAll()
+    }
+
+    /// The client is gone.
+    func end() {
+        guard !isEnded else { return }
+        isEnded = true
+        for membership in memberships {
+            switch membership.place {
+            case .live(let slot): membership.members.removeLive(slot: slot)
+            case .behind, .reading: membership.members.removeBehind(self)
+            }
+            shard.tidy(membership.members)
+        }
+        memberships = []
+        for group in groups { shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
+    }
+
+    /// The positions that the client has been shown, in the order of its groups.
+    var shown: [Position?] { memberships.map(\.shown) }
+
+    private func index(in members: GroupMembers) -> Int {
+        for index in memberships.indices where memberships[index].members === members { return index }
+        preconditionFailure("a session was looked for in a group that it is not in")
+    }
+
+    func place(_ place: SessionMembership.Place, in members: GroupMembers) {
+        memberships[index(in: members)].place = place
+    }
+
+    // MARK: Deliveries
+
+    /// One publication of a group in which this session is live. False: it could not be taken.
+    func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
+        guard transport.isWritable else { return false }
+        if form == .plain {
+            transport.write(encodings.bytes(for: .plain))
+        } else {
+            writeShown(&encodings, membership: index(in: members))
+        }
+        return true
+    }
+
+    /// For clients that are shown positions: what they have seen is never sent again.
+    private func writeShown(_ encodings: inout Encodings, membership index: Int) {
+        if let position = encodings.publication.position {
+            if let shown = memberships[index].shown, position.isComparable(to: shown), position.offset <= shown.offset {
+                return
+            }
+            memberships[index].shown = position
+        }
+        if groups.count > 1 {
+            // Its cursor is over several groups: nobody else's event has the same id.
+            transport.write(EventWriter.message(encodings.publication.json, id: EventCursor.text(shown)))
+        } else {
+            transport.write(encodings.bytes(for: form))
+        }
+    }
+
+    /// The socket was full when a publication came: from the one before on, the log has to serve.
+    func fellBehind(at position: Position, in members: GroupMembers) {
+        let index = index(in: members)
+        guard case .live(let slot) = memberships[index].place else { return }
+        members.removeLive(slot: slot)
+        memberships[index].place = .behind(position, mustRead: true)
+        members.addBehind(self)
+        if slowSince == nil {
+            slowSince = .now()
+            shard.state.metrics.fellBehind.add()
+        }
+    }
+
+    /// Continuity of the group was lost for everybody.
+    func lost(_ continuity: Continuity, in members: GroupMembers) { transport.tellLost(members.group, continuity) }
+
+    // MARK: Catching up
+
+    /// The socket has room, or a page has been written: the next step of every lagging cursor.
+    func proceedAll() {
+        for index in memberships.indices { proceed(index) }
+    }
+
+    private func proceed(_ index: Int) {
+        guard !isEnded, case .behind(let cursor, let mustRead) = memberships[index].place, transport.isWritable else {
+            return
+        }
+        let members = memberships[index].members
+        let hasMore = members.last.map { !(cursor.isComparable(to: $0) && cursor.offset >= $0.offset) } ?? false
+        if mustRead || hasMore { return read(index, since: cursor) }
+        members.removeBehind(self)
+        members.addLive(self)
+        if memberships.allSatisfy({ if case .live = $0.place { true } else { false } }) { slowSince = nil }
+    }
+
+    private func read(_ index: Int, since cursor: Position) {
+        memberships[index].place = .reading(cursor)
+        let members = memberships[index].members
+        let bound = NIOLoopBound((self, members), eventLoop: shard.eventLoop)
+        shard.state.backplane.read(members.group, since: cursor).hop(to: shard.eventLoop).whenComplete { result in
+            let (session, members) = bound.value
+            switch result {
+            case .success(let page): session.arrived(page, since: cursor, in: members)
+            case .failure: session.readAgainLater(since: cursor, in: members)
+            }
+        }
+    }
+
+    /// Redis did not answer; the cursor keeps.
+    private func readAgainLater(since cursor: Position, in members: GroupMembers) {
+        guard !isEnded else { return }
+        shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
+            guard !self.isEnded else { return }
+            self.place(.behind(cursor, mustRead: true), in: members)
+            self.proceed(self.index(in: members))
+        }
+    }
+
+    private func arrived(_ page: HistoryPage, since cursor: Position, in members: GroupMembers) {
+        guard !isEnded else { return }
+        let index = index(in: members)
+        if page.continuity == .liveOnly {
+            shard.state.metrics.dropped.add(Int(clamping: (page.position?.offset ?? 0) &- page.proven))
+        }
+        if !page.continuity.isRecovered { transport.tellLost(members.group, page.continuity) }
+        guard !isEnded, var reached = page.position else {
+            // Nothing was ever sent under the group's new key: whatever comes is new.
+            if !isEnded { memberships[index].place = .behind(cursor, mustRead: false) }
+            return becomeLive(index)
+        }
+        if page.continuity == .liveOnly { return settle(index, at: reached, mustRead: false) }
+        let end = reached.offset
+        reached.offset = page.proven
+        if !page.continuity.isRecovered { memberships[index].shown = reached }
+        for entry in page.entries {
+            guard transport.isWritable else { return settle(index, at: reached, mustRead: true) }
+            if let publication = entry.publication {
+                var encodings = Encodings(publication)
+                if form == .plain {
+                    transport.write(encodings.bytes(for: .plain))
+                } else {
+                    writeShown(&encodings, membership: index)
+                }
+            }
+            reached.offset = entry.offset
+        }
+        shard.state.metrics.delivered.add(page.entries.count)
+        transport.flush()
+        // An empty page with more to come would be read for ever: only a trimmed log answers so, and says gap.
+        settle(index, at: reached, mustRead: reached.offset < end && (!page.entries.isEmpty || !page.continuity.isRecovered))
+    }
+
+    private func settle(_ index: Int, at position: Position, mustRead: Bool) {
+        memberships[index].place = .behind(position, mustRead: mustRead)
+        proceed(index)
+    }
+
+    private func becomeLive(_ index: Int) {
+        guard !isEnded, case .behind = memberships[index].place else { return }
+        let members = memberships[index].members
+        members.removeBehind(self)
+        members.addLive(self)
+    }
+}
+
+@available(*, unavailable) extension Session: Sendable {}

@@ -1,0 +1,52 @@
+import Broker
+import NIOCore
+
+/// What a session writes to: a WebSocket or an event stream. On the shard's loop only.
+protocol SessionTransport: AnyObject {
+    /// False when the socket's buffer is full: nothing more is queued then.
+    var isWritable: Bool { get }
+    /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
+    func write(_ bytes: ByteBuffer)
+    func flush()
+    /// The client has to be told that messages between may be missing, in the words of its protocol.
+    func tellLost(_ group: GroupName, _ continuity: Continuity)
+}
+
+/// What a drain asks of a client's transport.
+protocol Drainable {
+    var isOpen: Bool { get }
+    /// Tells the client to come back, and when, and ends.
+    func drain()
+}
+
+/// The forms in which a client may want its messages.
+enum WireForm: Int {
+    /// A WebSocket text frame with the message as JSON.
+    case plain
+    /// An event of `text/event-stream`.
+    case eventStream
+}
+
+/// One publication in each wire form, encoded when the first session wants it: the same bytes for all of an event loop.
+struct Encodings {
+    let publication: Publication
+    private var plain: ByteBuffer?
+    private var event: ByteBuffer?
+
+    init(_ publication: Publication) { self.publication = publication }
+
+    mutating func bytes(for form: WireForm) -> ByteBuffer {
+        switch form {
+        case .plain:
+            if let plain { return plain }
+            let frame = FrameWriter.text(publication.json)
+            plain = frame
+            return frame
+        case .eventStream:
+            if let event { return event }
+            let text = EventWriter.message(publication.json, id: publication.position?.description)
+            event = text
+            return text
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Broker
+import Foundation
+import NIOCore
+import Testing
+
+@testable import ChannelLayer
+@testable import RedisClient
+
+/// The small texts that the layer hands to Redis.
+struct LayerTextTests {
+    @Test(arguments: [
+        ("", "Kzl"), ("K", "Kzl"), ("Kz", "Kzl"), ("zl", "zlK"), ("E", "EKzl"), ("A", "AK"), ("AE", "AEK"), ("Kg$", "Kg$zl"),
+        ("Exg", "ExgKzl"),
+    ])
+    func `The doorbell adds what is missing and keeps what is there`(setting: String, completed: String) {
+        #expect(Doorbell.completed(setting) == completed)
+        #expect(Doorbell.completed(completed) == nil)
+    }
+
+    @Test(arguments: ["Kzl", "lzK", "KEA", "AK", "AKE", "g$lshzxetdKE"])
+    func `The doorbell leaves a setting alone that rings already`(setting: String) {
+        #expect(Doorbell.completed(setting) == nil)
+    }
+
+    @Test func `The library in the program is the file, and its version is the file's`() throws {
+        let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let file = try String(contentsOf: repository.appendingPathComponent("redis/tocsin.lua"), encoding: .utf8)
+        #expect(String(buffer: FunctionLibrary.source) == file)
+        let lines = file.split(separator: "\n").filter { $0.hasPrefix("local VERSION") }
+        #expect(lines == ["local VERSION = \(FunctionLibrary.version)"])
+    }
+
+    @Test func `A missing function is told apart from other errors`() {
+        #expect(FunctionLibrary.isMissing(RedisError(.server, "ERR Function not found")))
+        #expect(!FunctionLibrary.isMissing(RedisError(.server, "ERR tocsin: the key must be PREFIX:group:NAME")))
+        #expect(!FunctionLibrary.isMissing(RedisError(.unavailable, "ERR Function not found")))
+    }
+
+    @Test(arguments: [
+        "LOADING Redis is loading", "BUSY Redis is busy", "READONLY x", "MASTERDOWN x", "NOREPLICAS x", "OOM x", "MISCONF x",
+        "TRYAGAIN x", "CLUSTERDOWN x", "ERR Function not found",
+    ])
+    func `What may pass is transient`(message: String) {
+        #expect(RedisTrouble.isTransient(RedisError(.server, message)))
+    }
+
+    @Test(arguments: ["WRONGTYPE x", "NOPERM x", "ERR tocsin: x", "NOAUTH x", "", "loading x"])
+    func `What will not pass is not transient`(message: String) {
+        #expect(!RedisTrouble.isTransient(RedisError(.server, message)))
+    }
+
+    @Test func `Policies are a JSON array, their patterns as strings whatever is in them`() {
+        func text(_ policies: GroupPolicy...) -> String { String(buffer: BackplaneCore.rulesText(policies)) }
+        #expect(text() == "[]")
+        #expect(text(GroupPolicy(match: "*")) == #"[{"match":"*","size":100,"ttl":86400}]"#)
+        #expect(
+            text(
+                GroupPolicy(match: "*isInsufficient", historySize: 1000, historyTTL: 604_800),
+                GroupPolicy(match: "a\"b\\c\n", historySize: 0, historyTTL: 1))
+                == #"[{"match":"*isInsufficient","size":1000,"ttl":604800},{"match":"a\"b\\c\n","size":0,"ttl":1}]"#)
+    }
+
+    @Test func `A roster's text names the user as JSON, or nobody`() throws {
+        func text(_ user: String?) -> String {
+            String(buffer: Membership.rosterText(Member(connection: ConnectionID(value: 1), user: user)))
+        }
+        #expect(text(nil) == "{}")
+        #expect(text("42") == #"{"user":"42"}"#)
+        for user in ["", "a\"b", "a\\", "a\r\nb", "\0", "ëΩ𝄞", "{}", "]]"] {
+            let object = try JSONDecoder().decode([String: String].self, from: Data(text(user).utf8))
+            #expect(object == ["user": user])
+        }
+    }
+
+    @Test func `Memberships are refreshed at a third of their expiry, at most every ten minutes`() throws {
+        var configuration = LayerConfiguration(
+            redis: RedisConfiguration(address: try RedisAddress("redis://host"), clientName: "t"), prefix: "asgi",
+            gatewayID: "gw", policies: [])
+        #expect(configuration.refresh == .seconds(600))
+        configuration.groupExpiry = 90
+        #expect(configuration.refresh == .seconds(30))
+        configuration.groupExpiry = 1
+        #expect(configuration.refresh == .seconds(1))
+        configuration.refreshInterval = .milliseconds(5)
+        #expect(configuration.refresh == .milliseconds(5))
+    }
+}
