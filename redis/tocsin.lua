@@ -494,6 +494,8 @@ local function read_group(group, text, limit, budget)
       if fields[f] == 'm' then message = fields[f + 1] elseif fields[f] == 'x' then expires = tonumber(fields[f + 1]) end
     end
     if expires and expires <= seconds * 1000 then message = '' end
+    -- A hole (somebody sent with SIZE 0) ends the page: the next one starts with a gap.
+    if first and at ~= entries[2 * i - 3] + 1 then break end
     first = first or at
     entries[2 * i - 1], entries[2 * i] = at, message
     budget.left = budget.left - #message

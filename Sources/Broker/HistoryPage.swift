@@ -10,6 +10,9 @@ public enum Continuity: Sendable, Equatable {
     case rolledBack
     /// The group's key is new: nothing is known of what the reader has seen.
     case reset
+    /// The group's key is new, but this gateway had heard everything until the old one ended, and hears everything of the
+    /// new one: whoever is connected misses nothing. A cursor of the old one is of no more use.
+    case renewed
     /// The group keeps no history: what was missed is gone, as the policy says.
     case liveOnly
 

@@ -29,6 +29,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var generation = 0
     private var isPrepared = false
     private var isPreparing = false
+    private var wasEverPrepared = false
     private var isLive = false
     private var seconds = 0
     private static let quietSeconds = 10
@@ -135,9 +136,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
         let rules = Self.rulesText(configuration.policies)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
+        let isFirst = !wasEverPrepared
         Task {
             do {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
+                if isFirst { try await GatewayLease.sweepPredecessor(of: configuration, by: client) }
                 var policies = RedisCommand.fcall("policy_set")
                 policies.append(configuration.prefix)
                 policies.append(rules)
@@ -156,6 +159,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         // The link was lost and came back meanwhile: it may be another Redis.
         guard generation == self.generation else { return prepare() }
         isPrepared = true
+        wasEverPrepared = true
         membership.resume()
         if isLive { feed.doubtAll() }
         relay.resume()
@@ -203,6 +207,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     func subscriberLost(_ reason: RedisError) {
         isLive = false
+        feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
         readinessChanged()
     }

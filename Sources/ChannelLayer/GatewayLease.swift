@@ -130,6 +130,19 @@ final class GatewayLease {
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 
+    /// A gateway that was killed and started again under its old name finds what the one before has left in rosters. The
+    /// new lease would keep that alive, so it goes first, like a dead gateway's.
+    static func sweepPredecessor(of configuration: LayerConfiguration, by client: RedisClient) async throws {
+        var release = RedisCommand.fcall("gateway_release")
+        release.append(configuration.prefix)
+        release.append(configuration.gatewayID)
+        _ = try await client.send(release)
+        var sweep = RedisCommand.fcall("gateway_sweep")
+        sweep.append(configuration.prefix)
+        sweep.append(500)
+        while let swept = try await client.send(sweep).int, swept > 0 {}
+    }
+
     /// Tells the others at once that this gateway goes.
     func release() -> EventLoopFuture<Void> {
         var command = RedisCommand.fcall("gateway_release")

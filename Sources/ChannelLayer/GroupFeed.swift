@@ -15,6 +15,9 @@ final class GroupFeed {
     private var lively: Set<GroupName> = []
     private var outlets: [any Outlet] = []
     private var gathered: [[Delivery]] = []
+    /// Whether the subscription's connection last ended in a way that lets nothing go unheard: what Redis had published
+    /// comes before the end of the connection, unless the connection just fell silent.
+    private var heardToTheEnd = true
 
     init(membership: Membership, reader: HistoryReader, eventLoop: any EventLoop, metrics: LayerMetrics) {
         self.membership = membership
@@ -71,6 +74,8 @@ final class GroupFeed {
 
     // MARK: Doubts
 
+    func subscriptionEnded(bySilence: Bool) { heardToTheEnd = !bySilence }
+
     /// Redis was lost and is back: anything may have been missed.
     func doubtAll() {
         for group in cursors.keys { doubt(group) }
@@ -109,7 +114,7 @@ final class GroupFeed {
         guard cursors[group]?.isFilling == true, let filled = cursors[group]?.filled(with: page) else { return }
         if let lost = filled.lost {
             metrics.lost.add()
-            gather(.lost(group, lost), group)
+            gather(.lost(group, lost == .reset && heardToTheEnd ? .renewed : lost), group)
         }
         for publication in filled.deliveries { gather(.publication(publication), group) }
         metrics.filled.add(filled.deliveries.count)

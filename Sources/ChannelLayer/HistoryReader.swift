@@ -71,25 +71,27 @@ final class HistoryReader {
     private func answer(_ batch: [Request], _ answers: [RedisValue]) {
         var later: [Request] = []
         for (index, request) in batch.enumerated() {
-            guard index < answers.count, let answer = answers[index].array, answer.count == 4,
-                let verdict = answer[0].text
-            else {
+            guard index < answers.count, let answer = answers[index].array else {
                 request.promise.fail(BackplaneError(.refused, "group_read answered something else than a page"))
                 continue
             }
-            if verdict == "later" {
+            if answer.first?.text == "later" {
                 later.append(request)
+            } else if let page = Self.page(request.group, answer) {
+                request.promise.succeed(page)
             } else {
-                request.promise.succeed(Self.page(request.group, verdict, answer))
+                request.promise.fail(BackplaneError(.refused, "group_read answered something else than a page"))
             }
         }
         waiting.insert(contentsOf: later, at: 0)
     }
 
-    private static func page(_ group: GroupName, _ verdict: String, _ answer: [RedisValue]) -> HistoryPage {
+    /// nil when the answer is none of group_read's.
+    static func page(_ group: GroupName, _ answer: [RedisValue]) -> HistoryPage? {
+        guard answer.count == 4, let verdict = answer[0].text else { return nil }
         let continuity: Continuity =
             switch verdict {
-            case "resumed": .resumed
+            case "resumed", "position": .resumed
             case "history_changed": .historyChanged
             case "gap": .gap
             case "rolled_back": .rolledBack

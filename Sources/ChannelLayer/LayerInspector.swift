@@ -67,6 +67,43 @@ public struct LayerInspector: Sendable {
         return gateways.sorted { $0.id < $1.id }
     }
 
+    /// What a group's log holds, or what came after a position.
+    public struct History: Sendable {
+        /// nil when nobody asked from a position.
+        public var continuity: Continuity?
+        public var publications: [Publication]
+    }
+
+    public func history(of group: GroupName, since: Position?) async throws -> History {
+        var history = History(continuity: nil, publications: [])
+        var cursor = since?.description ?? ""
+        if since == nil {
+            // From before the first message of the group's present epoch and history.
+            guard let now = try await page(of: group, since: "").position else { return history }
+            cursor = Position(epoch: now.epoch, history: now.history, offset: 0).description
+        }
+        while true {
+            let page = try await page(of: group, since: cursor)
+            if since != nil, history.continuity == nil { history.continuity = page.continuity }
+            history.publications += page.entries.compactMap(\.publication)
+            guard let now = page.position, let end = page.end, end.offset < now.offset, end.description != cursor else {
+                return history
+            }
+            cursor = end.description
+        }
+    }
+
+    private func page(of group: GroupName, since: String) async throws -> HistoryPage {
+        var command = RedisCommand("FCALL_RO", "group_read", "1", keys.group(group))
+        command.append(HistoryReader.pageSize)
+        command.append(HistoryReader.budget)
+        command.append(since)
+        guard let answer = try await client.send(command).array?.first?.array,
+            let page = HistoryReader.page(group, answer)
+        else { throw RedisError(.protocolViolation, "group_read answered something else than a page") }
+        return page
+    }
+
     /// Sends as `FCALL group_send` does, and loads the function library where Redis has none yet.
     ///
     /// - Parameters:

@@ -110,21 +110,32 @@ final class Relay {
 
     // MARK: Commits
 
+    private enum Outcome {
+        /// Told by us or by another gateway, or dropped.
+        case gone
+        /// An older one had to go first, and has gone by now: collect again.
+        case waits
+        /// Redis did not do it.
+        case failed
+    }
+
+    private static func outcome(_ reply: RedisValue) -> Outcome { reply.int == notItsTurn ? .waits : .gone }
+
     private func commit(_ staged: [(id: String, message: ByteBuffer)], inbox: Int) {
         guard !staged.isEmpty else { return finish(inbox, more: false) }
         var left = staged.count
-        var failed = false
+        var outcomes: Set<Outcome> = staged.count == Self.batch ? [.waits] : []
         for (id, bytes) in staged {
-            commit(id, bytes, inbox: inbox) { succeeded in
-                if !succeeded { failed = true }
+            commit(id, bytes, inbox: inbox) { outcome in
+                outcomes.insert(outcome)
                 left -= 1
                 // After a failure the next ring or the backstop tries again, instead of a loop that spins.
-                if left == 0 { self.finish(inbox, more: !failed && staged.count == Self.batch) }
+                if left == 0 { self.finish(inbox, more: !outcomes.contains(.failed) && outcomes.contains(.waits)) }
             }
         }
     }
 
-    private func commit(_ id: String, _ bytes: ByteBuffer, inbox: Int, _ done: @escaping (Bool) -> Void) {
+    private func commit(_ id: String, _ bytes: ByteBuffer, inbox: Int, _ done: @escaping (Outcome) -> Void) {
         let message: ByteBuffer, groups: [GroupName]
         do {
             let body = try LayerMessage.body(ofInboxMember: bytes)
@@ -141,14 +152,13 @@ final class Relay {
         client.submit(command).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let reply):
-                let told = reply.int ?? 0
-                if told > 0 { self.metrics.relayed.add() }
-                done(told != Self.notItsTurn)
+                if let told = reply.int, told > 0 { self.metrics.relayed.add() }
+                done(Self.outcome(reply))
             case .failure(let error as RedisError) where error.code == .server && !RedisTrouble.isTransient(error):
                 self.drop(id, inbox: inbox, because: "\(error)", done)
             case .failure(let error):
                 self.complain("a message of the core layer waits in staging", error)
-                done(false)
+                done(.failed)
             }
         }
     }
@@ -161,7 +171,7 @@ final class Relay {
     }
 
     /// A message that nobody can ever read leaves the staging stream, counted.
-    private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Bool) -> Void) {
+    private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Outcome) -> Void) {
         metrics.malformedLayer.add()
         if let held = throttle.pass() {
             logger.warning(
@@ -171,7 +181,7 @@ final class Relay {
         var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)])
         command.append(id)
         client.submit(command).assumeIsolated().whenComplete { result in
-            if case .success(let reply) = result { done(reply.int != Self.notItsTurn) } else { done(false) }
+            if case .success(let reply) = result { done(Self.outcome(reply)) } else { done(.failed) }
         }
     }
 

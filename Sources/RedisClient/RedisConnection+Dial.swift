@@ -32,10 +32,17 @@ extension RedisConnection {
             case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
             }
         return dialled.flatMapErrorThrowing { error in
-            throw RedisError(.unavailable, "cannot connect to \(address): \(error)")
+            throw RedisError(.unavailable, "cannot connect to \(address): \(reason(error))")
         }.hop(to: eventLoop).flatMap { _ in
             connection.value.greet(configuration)
         }.map { connection }
+    }
+
+    /// What the system said, without NIO's wrapping: one reason, though a host can have several addresses.
+    private static func reason(_ error: any Error) -> String {
+        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        if let first = error.connectionErrors.first { return "\(first.error)" }
+        return "the host \(error.host) has no address"
     }
 
     /// `TCP_USER_TIMEOUT` (tcp(7)), milliseconds: bytes that nobody acknowledges must not wait the kernel's 15 minutes.

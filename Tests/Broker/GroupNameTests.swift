@@ -1,5 +1,6 @@
-import Broker
 import Testing
+
+@testable import Broker
 
 struct GroupNameTests {
     @Test(arguments: ["a", "42isInsufficient", "A-Z_09.x", "...", "__proto__", String(repeating: "x", count: 99)])
@@ -37,7 +38,7 @@ struct GroupNameTests {
 
 struct ConnectionIDTests {
     @Test(arguments: [
-        (0, "0000000000000000"), (1, "0000000000000001"), (0xABCDEF, "0000000000abcdef"), (UInt64.max, "ffffffffffffffff"),
+        (UInt64(0), "0000000000000000"), (1, "0000000000000001"), (0xABCDEF, "0000000000abcdef"), (UInt64.max, "ffffffffffffffff"),
     ])
     func `A connection's number is written in 16 hex digits`(value: UInt64, text: String) {
         #expect(ConnectionID(value: value).description == text)

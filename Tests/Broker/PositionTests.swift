@@ -2,14 +2,16 @@ import Broker
 import Testing
 
 struct PositionTests {
-    @Test(arguments: [
+    private static let good: [(String, epoch: String, history: String, offset: UInt64)] = [
         ("5f3a.9c01ab23de:17", "5f3a", "9c01ab23de", 17), ("0.0:0", "0", "0", 0),
         ("5f3a.9c01ab23de:18446744073709551615", "5f3a", "9c01ab23de", UInt64.max),
         (
             "\(String(repeating: "a", count: 40)).\(String(repeating: "f", count: 40)):1", String(repeating: "a", count: 40),
             String(repeating: "f", count: 40), 1
         ),
-    ])
+    ]
+
+    @Test(arguments: good)
     func `A position is read and written the same`(text: String, epoch: String, history: String, offset: UInt64) throws {
         let position = try #require(Position(text))
         #expect(position == Position(epoch: epoch, history: history, offset: offset))

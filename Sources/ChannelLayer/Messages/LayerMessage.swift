@@ -26,7 +26,8 @@ public enum LayerMessage {
 
     /// Removes the entries `__asgi_channel__` and `__tocsin__` from a message that is otherwise kept byte for byte, in
     /// the format and the spelling of its sender. Only the count in a msgpack map's header changes, whose new form is
-    /// the shortest, and JSON loses white space around the object.
+    /// the shortest, and JSON becomes one line that every reader takes (``JSONText/Form/oneLine``): the functions in
+    /// Redis refuse the `NaN` that Python writes.
     ///
     /// The message is checked as strictly as ``WireMessage/decode(_:)`` does: what this lets pass, that reads.
     ///
@@ -41,7 +42,7 @@ public enum LayerMessage {
         case .messagePack:
             return try self.cut(bytes, span)
         case .json:
-            let object = try WireMessage.jsonObject(bytes, form: .original)
+            let object = try WireMessage.jsonObject(bytes, form: .oneLine)
             return (object.text, try ChannelNames.read(span, object.channels))
         case nil:
             throw MessageError(offset: 0, reason: .notAMap)

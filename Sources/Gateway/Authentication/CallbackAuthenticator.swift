@@ -44,13 +44,15 @@ public actor CallbackAuthenticator: Authenticator {
         if let running = underWay[key] {
             task = running
         } else {
-            task = Task { await self.ask(request) }
+            task = Task {
+                let result = await ask(request)
+                underWay[key] = nil
+                if case .success(let identity) = result, configuration.cache > .zero { keep(identity, key) }
+                return result
+            }
             underWay[key] = task
         }
-        let result = await task.value
-        underWay[key] = nil
-        if case .success(let identity) = result, configuration.cache > .zero { keep(identity, key) }
-        return try result.get()
+        return try await task.value.get()
     }
 
     private func keep(_ identity: Identity, _ key: SHA256Digest) {

@@ -95,7 +95,7 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
         case .historyChanged: "history_changed"
         case .gap: "gap"
         case .rolledBack: "rolled_back"
-        case .reset: "reset"
+        case .reset, .renewed: "reset"
         case .liveOnly: "dropped"
         }
     }

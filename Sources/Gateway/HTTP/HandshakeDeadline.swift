@@ -1,7 +1,8 @@
 import NIOCore
 import NIOHTTP1
 
-/// Stands before the HTTP parser: bounds a request's head in bytes and the whole handshake in time.
+/// Stands before the HTTP parser: bounds a request's head, and what is sent behind it, in bytes and the whole handshake
+/// in time.
 ///
 /// The parser's own limits are far above what a handshake needs, and it waits for ever. Lives on its shard's loop, and
 /// leaves the pipeline with the upgrade.
@@ -45,17 +46,18 @@ final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isOver else { return }
-        if !isPast {
-            seen += unwrapInboundIn(data).readableBytes
-            guard seen <= shard.state.configuration.maximumHeaderBytes else {
-                isOver = true
-                let limit = shard.state.configuration.maximumHeaderBytes
-                return refuse(
-                    Refusal(
-                        status: .requestHeaderFieldsTooLarge,
-                        message: "the request's head has more than \(limit) bytes",
-                        reason: "headers"))
-            }
+        seen += unwrapInboundIn(data).readableBytes
+        let configuration = shard.state.configuration
+        let limit = configuration.maximumHeaderBytes
+        if !isPast, seen > limit {
+            isOver = true
+            let message = "the request's head has more than \(limit) bytes"
+            return refuse(Refusal(status: .requestHeaderFieldsTooLarge, message: message, reason: "headers"))
+        }
+        // Frames that come before the answer wait in memory: one message's worth of them.
+        if isPast, seen > limit + configuration.maximumMessageBytes {
+            isOver = true
+            return refuse(HandshakeGuard.bad("wait for the answer before you send"))
         }
         context.fireChannelRead(data)
     }

@@ -133,9 +133,13 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         if !isReading { shard.wrote(self) }
     }
 
-    /// A plain client has no words for a gap: it is closed, and fetches what it needs before it comes back.
+    /// A plain client has no words for a gap: it is closed, and fetches what it needs before it comes back. It keeps no
+    /// cursor, so what only makes cursors useless does not concern it.
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
-        if continuity != .liveOnly { close(.resync, "messages may be missing: \(continuity)") }
+        switch continuity {
+        case .gap, .reset: close(.resync, "messages may be missing: \(continuity)")
+        case .resumed, .historyChanged, .rolledBack, .renewed, .liveOnly: break
+        }
     }
 
     func flush() {

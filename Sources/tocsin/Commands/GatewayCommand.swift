@@ -82,7 +82,7 @@ struct GatewayCommand: AsyncParsableCommand {
         logger.notice(
             "listening",
             metadata: [
-                "clients": "\(server.address?.description ?? "?")", "admin": "\(admin.address?.description ?? "?")",
+                "clients": "\(Self.text(server.address))", "admin": "\(Self.text(admin.address))",
                 "redis": "\(redis)", "version": "\(Tocsin.version)",
             ])
 
@@ -94,6 +94,11 @@ struct GatewayCommand: AsyncParsableCommand {
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")
+    }
+
+    private static func text(_ address: SocketAddress?) -> String {
+        guard let address, let host = address.ipAddress, let port = address.port else { return "?" }
+        return HostAndPort(host: host, port: port).description
     }
 
     private static var httpSettings: HTTPClient.Configuration {

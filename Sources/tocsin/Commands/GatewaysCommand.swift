@@ -6,6 +6,9 @@ struct GatewaysCommand: AsyncParsableCommand {
         commandName: "gateways", abstract: "List the gateways that are alive.",
         discussion: "A gateway that dies is gone from the list within its lease of 15 seconds.")
 
+    /// Fields that the gateway itself writes as numbers.
+    private static let numbers: Set = ["connections", "groups", "pid", "seen"]
+
     @OptionGroup var output: OutputOptions
     @OptionGroup var options: CommonOptions
 
@@ -16,7 +19,7 @@ struct GatewaysCommand: AsyncParsableCommand {
         if output.json {
             let lines = gateways.map { gateway in
                 let fields = gateway.fields.sorted { $0.key < $1.key }.filter { $0.key != "gateway" }
-                    .map { ",\(jsonString($0.key)):\(jsonString($0.value))" }
+                    .map { ",\(jsonString($0.key)):\(Self.numbers.contains($0.key) ? $0.value : jsonString($0.value))" }
                 return #"{"gateway":\#(jsonString(gateway.id))\#(fields.joined())}"#
             }
             return print("[\(lines.joined(separator: ",\n "))]")

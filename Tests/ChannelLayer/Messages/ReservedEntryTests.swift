@@ -52,7 +52,7 @@ struct ReservedEntryTests {
         .json(#"{"a": 1, "__asgi_channel__": "c"}"#, #"{"a": 1}"#, channels: ["c"], stripped: #"{"a": 1}"#),
         .json(
             #"{"__asgi_channel__": ["c", "d"], "a": 1}"#, #"{ "a": 1}"#, channels: ["c", "d"], stripped: #"{ "a": 1}"#),
-        .json(#"{"__asgi_channel__":[ ],"a":[NaN]}"#, #"{"a":[null]}"#, stripped: #"{"a":[NaN]}"#),
+        .json(#"{"__asgi_channel__":[ ],"a":[NaN]}"#, #"{"a":[null]}"#, stripped: #"{"a":[null]}"#),
         .json(#"{"__asgi_channel__":"\u0063\n\ud83d\ude00\"\\"}"#, "{}", channels: ["c\n😀\"\\"], stripped: "{}"),
         .json(" {\"a\":\n1} ", #"{"a":1}"#, stripped: "{\"a\":\n1}"),
     ]
