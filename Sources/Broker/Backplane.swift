@@ -18,14 +18,33 @@ public protocol Backplane: AnyObject, Sendable {
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int)
 
     /// What came to the group after `since`, oldest first, a page at a time. Reads of one moment share a round trip.
+    /// Without `since`: the group's position only.
     ///
     /// - Throws (in the future): `BackplaneError`.
-    func read(_ group: GroupName, since: Position) -> EventLoopFuture<HistoryPage>
+    func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage>
+
+    /// Who is connected in the group, on all gateways.
+    ///
+    /// - Throws (in the future): `BackplaneError`.
+    func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]>
 
     /// Sends a JSON object to a group.
     ///
     /// - Throws (in the future): `BackplaneError`; a message that was not accepted says so.
     func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt>
+}
+
+/// One line of a group's roster.
+public struct PresenceEntry: Sendable, Equatable {
+    /// Within the fleet: the connection's channel name has it behind the `!`.
+    public var connection: String
+    /// nil: nobody is logged in.
+    public var user: String?
+
+    public init(connection: String, user: String?) {
+        self.connection = connection
+        self.user = user
+    }
 }
 
 /// One event loop's end of the backplane.

@@ -85,7 +85,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         feed.attach(outlets)
     }
 
-    func read(_ group: GroupName, since: Position, _ promise: EventLoopPromise<HistoryPage>) {
+    func read(_ group: GroupName, since: Position?, _ promise: EventLoopPromise<HistoryPage>) {
         reader.read(group, since: since, promise)
     }
 

@@ -16,7 +16,7 @@ final class HistoryReader {
 
     private struct Request {
         var group: GroupName
-        var since: Position
+        var since: Position?
         var promise: EventLoopPromise<HistoryPage>
     }
 
@@ -32,7 +32,7 @@ final class HistoryReader {
         self.client = client
     }
 
-    func read(_ group: GroupName, since: Position, _ promise: EventLoopPromise<HistoryPage>) {
+    func read(_ group: GroupName, since: Position?, _ promise: EventLoopPromise<HistoryPage>) {
         waiting.append(Request(group: group, since: since, promise: promise))
         sendSoon()
     }
@@ -55,7 +55,7 @@ final class HistoryReader {
         for request in batch { command.append(keys.group(request.group)) }
         command.append(Self.pageSize)
         command.append(Self.budget)
-        for request in batch { command.append(request.since.description) }
+        for request in batch { command.append(request.since?.description ?? "") }
         client.submit(command).assumeIsolated().whenComplete { result in
             self.isUnderWay = false
             switch result {

@@ -64,10 +64,20 @@ public final class RedisBackplane: Backplane {
         onLoop { $0.membership.discard(connection, from: group, outlet: outlet) }
     }
 
-    public func read(_ group: GroupName, since: Position) -> EventLoopFuture<HistoryPage> {
+    public func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage> {
         let promise = eventLoop.makePromise(of: HistoryPage.self)
         onLoop { $0.read(group, since: since, promise) }
         return promise.futureResult
+    }
+
+    public func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> {
+        client.submit(RedisCommand("HGETALL", keys.roster(group))).map { reply in
+            reply.pairs.map { channel, json in
+                let connection = channel.split(separator: "!", maxSplits: 1).last.map(String.init) ?? channel
+                let user = (try? JSONFields(ByteBuffer(string: json)))?.string("user")
+                return PresenceEntry(connection: connection, user: user)
+            }.sorted { $0.connection < $1.connection }
+        }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
     }
 
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {

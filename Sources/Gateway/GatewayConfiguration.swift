@@ -1,5 +1,7 @@
 /// What the gateway is told by the configuration.
 public struct GatewayConfiguration: Sendable {
+    /// The gateway's name, as clients of the centrifuge protocol see it.
+    public var name = ""
     public var host: String
     public var port: Int
     public var allowedHosts: AllowedHosts

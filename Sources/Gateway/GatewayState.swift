@@ -5,6 +5,8 @@ import Synchronization
 /// What all connections of the process share. Immutable, but for two atomic words.
 final class GatewayState: Sendable {
     let configuration: GatewayConfiguration
+    /// The gateway's name.
+    let name: String
     let router: Router
     let authenticators: [String: any Authenticator]
     let backplane: any Backplane
@@ -18,6 +20,7 @@ final class GatewayState: Sendable {
         metrics: GatewayMetrics, logger: Logger
     ) {
         self.configuration = configuration
+        name = configuration.name
         self.authenticators = authenticators
         self.backplane = backplane
         self.metrics = metrics

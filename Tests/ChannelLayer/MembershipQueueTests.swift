@@ -38,7 +38,7 @@ struct MembershipQueueTests {
     @Test func `At first Redis is away: joins are refused, leaves are kept`() {
         var queue = Queue()
         #expect(queue.isPaused)
-        #expect(!queue.add(Self.change(1)))
+        #expect(queue.add(Self.change(1)) == false)
         queue.discard(Self.departure(2))
         #expect(Self.text(queue.nextBatch()) == nil)
         queue.resume()
@@ -53,7 +53,7 @@ struct MembershipQueueTests {
         queue.discard(Self.departure(4))
         #expect(queue.pause().map(\.waiter) == [1, 2])
         #expect(queue.pause().isEmpty)
-        #expect(!queue.add(Self.change(5)))
+        #expect(queue.add(Self.change(5)) == false)
         queue.resume()
         #expect(Self.text(queue.nextBatch()) == "-4")
         queue.finished()

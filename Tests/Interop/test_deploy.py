@@ -1,5 +1,6 @@
 """The files under deploy/, Dockerfile and docker-compose.yml do what they say. Docker itself is not needed here."""
 
+import http.client
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from harness import haproxy, nginx
 from harness.free_port import free_port
-from harness.gateway import Gateway, binary, config
+from harness.gateway import ORIGIN, Gateway, binary, config
 from harness.http_client import get
 from harness.process import REPOSITORY
 
@@ -74,6 +75,23 @@ def test_nginx_spreads_websockets_over_the_gateways_and_each_hears_once(behind_n
         socket.close()
     clients.wait_for(lambda: proxy.access_log.count(" 101 ") == 4)
     assert "secret" not in proxy.access_log
+
+
+def test_server_sent_events_leave_nginx_as_they_come(behind_nginx, redis):
+    proxy, *_ = behind_nginx
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    try:
+        connection.request("GET", "/ws/events", headers={"Accept": "text/event-stream", "Origin": ORIGIN})
+        stream = connection.getresponse()
+        assert stream.status == 200
+        while not stream.readline().startswith(b"id:"):  # it has joined the group
+            pass
+        redis.fcall("group_send", 1, "asgi:group:events", '{"n":1}')
+        while not (line := stream.readline()).startswith(b"data:"):
+            pass
+        assert line.strip() == b'data: {"n":1}'
+    finally:
+        connection.close()
 
 
 def test_nginx_sends_clients_elsewhere_while_a_gateway_drains(behind_nginx, clients):

@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import NIOSSL
 import TestSupport
 import Testing
@@ -95,7 +96,8 @@ struct RedisTLSTests {
             }
         }
         try await RedisServer.run { server in
-            try await RedisClient.run("rediss://127.0.0.1:\(server.port)") { client async throws in
+            let impatient = { (configuration: inout RedisConfiguration) in configuration.commandTimeout = .seconds(1) }
+            try await RedisClient.run("rediss://127.0.0.1:\(server.port)", impatient) { client async throws in
                 #expect(try await client.failure(with: "refused SELECT").code == .unavailable)
             }
         }

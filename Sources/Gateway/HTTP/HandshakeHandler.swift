@@ -186,6 +186,15 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
         for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
+        if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
+            // It joins when it sends its first command, which says what it has seen already.
+            let access = CentrifugeAccess(
+                serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
+                mayPublish: route.receive == .groupSend, user: identity?.user)
+            return become(
+                WebSocketHandler(id: id, shard: shard, route: route, access: access),
+                saying: SwitchingAnswer.webSocket(key: key))
+        }
         joining = groups
         // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
         // goes unnoticed.

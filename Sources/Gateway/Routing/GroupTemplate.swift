@@ -7,7 +7,9 @@ public struct GroupTemplate: Sendable, Equatable {
     public let text: String
 
     /// - Throws: `TemplateError` naming what is wrong.
-    public init(_ text: String) throws(TemplateError) {
+    ///
+    /// - Parameter isPattern: `*` and `?` are allowed.
+    public init(_ text: String, isPattern: Bool = false) throws(TemplateError) {
         var parts: [Part] = []
         var rest = text[...]
         while let open = rest.firstIndex(of: "{") {
@@ -22,13 +24,29 @@ public struct GroupTemplate: Sendable, Equatable {
         guard !parts.isEmpty else { throw TemplateError("a group of the route is empty") }
         self.parts = parts
         self.text = text
-        for case .literal(let literal) in parts {
+        for case .literal(var literal) in parts {
+            if isPattern { literal = literal.replacing("*", with: "x").replacing("?", with: "x") }
             do { _ = try GroupName(literal) } catch { throw TemplateError("the group \"\(text)\": \(error)") }
         }
     }
 
     public var variables: Set<String> {
         Set(parts.compactMap { if case .variable(let name) = $0 { name } else { nil } })
+    }
+
+    /// A pattern of names: `*` and `?` in the template's own text are wildcards. nil when a value could be read as one, or
+    /// cannot be part of a name at all.
+    func pattern(_ values: [String: String]) -> GroupPattern? {
+        var text = ""
+        for part in parts {
+            switch part {
+            case .literal(let literal): text += literal
+            case .variable(let variable):
+                guard let value = values[variable], (try? GroupName(value)) != nil else { return nil }
+                text += value
+            }
+        }
+        return GroupPattern(text)
     }
 
     /// - Throws: `NameError` when the values do not make a group's name.

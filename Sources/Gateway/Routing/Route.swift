@@ -7,6 +7,14 @@ public enum ReceivePolicy: Sendable, Equatable {
     case groupSend
 }
 
+/// What the clients of a route speak.
+public enum ClientProtocol: Sendable, Equatable {
+    /// Messages as JSON, and nothing else. The same address serves server-sent events.
+    case plain
+    /// The JSON protocol of the centrifuge SDKs.
+    case centrifuge
+}
+
 /// One entry of `routes:`.
 public struct Route: Sendable {
     public var path: PathTemplate
@@ -14,13 +22,17 @@ public struct Route: Sendable {
     /// Names of `auth:` entries, tried in order. Empty: nobody is asked who they are.
     public var authentication: [String]
     public var receive: ReceivePolicy
+    public var clientProtocol: ClientProtocol
+    /// Patterns of the groups that a centrifuge client may subscribe to.
+    public var mayJoin: [GroupTemplate]
 
     /// - Throws: `TemplateError` when a group uses a value that the route does not have.
     public init(
-        path: PathTemplate, groups: [GroupTemplate], authentication: [String] = [], receive: ReceivePolicy = .ignore
+        path: PathTemplate, groups: [GroupTemplate], authentication: [String] = [], receive: ReceivePolicy = .ignore,
+        clientProtocol: ClientProtocol = .plain, mayJoin: [GroupTemplate] = []
     ) throws(TemplateError) {
         let known = Set(path.parameters + (authentication.isEmpty ? [] : ["user"]))
-        for group in groups {
+        for group in groups + mayJoin {
             for variable in group.variables.sorted() where !known.contains(variable) {
                 throw TemplateError(
                     variable == "user"
@@ -33,6 +45,8 @@ public struct Route: Sendable {
         self.groups = groups
         self.authentication = authentication
         self.receive = receive
+        self.clientProtocol = clientProtocol
+        self.mayJoin = mayJoin
     }
 }
 

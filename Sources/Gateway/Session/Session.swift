@@ -7,7 +7,7 @@ import NIOCore
 final class Session {
     let id: ConnectionID
     let form: WireForm
-    let groups: [GroupName]
+    private(set) var groups: [GroupName]
     private let shard: Shard
     private unowned let transport: any SessionTransport
     private var memberships: [SessionMembership] = []
@@ -44,17 +44,39 @@ final class Session {
         proceedAll()
     }
 
+    /// One more group, of which the transport has joined the backplane already.
+    func add(_ group: GroupName, at start: Start) {
+        let members = shard.members(of: group)
+        members.joining -= 1
+        groups.append(group)
+        memberships.append(
+            SessionMembership(
+                members: members, place: .behind(start.position, mustRead: start.isResumption), shown: start.position))
+        members.addBehind(self)
+        proceed(memberships.count - 1)
+    }
+
+    /// Leaves one group.
+    func remove(_ group: GroupName) {
+        guard let index = groups.firstIndex(of: group) else { return }
+        leave(memberships.remove(at: index))
+        groups.remove(at: index)
+        shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index)
+    }
+
+    private func leave(_ membership: SessionMembership) {
+        switch membership.place {
+        case .live(let slot): membership.members.removeLive(slot: slot)
+        case .behind, .reading: membership.members.removeBehind(self)
+        }
+        shard.tidy(membership.members)
+    }
+
     /// The client is gone.
     func end() {
         guard !isEnded else { return }
         isEnded = true
-        for membership in memberships {
-            switch membership.place {
-            case .live(let slot): membership.members.removeLive(slot: slot)
-            case .behind, .reading: membership.members.removeBehind(self)
-            }
-            shard.tidy(membership.members)
-        }
+        for membership in memberships { leave(membership) }
         memberships = []
         for group in groups { shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
     }
@@ -63,8 +85,14 @@ final class Session {
     var shown: [Position?] { memberships.map(\.shown) }
 
     private func index(in members: GroupMembers) -> Int {
-        for index in memberships.indices where memberships[index].members === members { return index }
-        preconditionFailure("a session was looked for in a group that it is not in")
+        guard let index = indexIfMember(of: members) else {
+            preconditionFailure("a session was looked for in a group that it is not in")
+        }
+        return index
+    }
+
+    private func indexIfMember(of members: GroupMembers) -> Int? {
+        memberships.firstIndex { $0.members === members }
     }
 
     func place(_ place: SessionMembership.Place, in members: GroupMembers) {
@@ -87,12 +115,18 @@ final class Session {
     /// For clients that are shown positions: what they have seen is never sent again.
     private func writeShown(_ encodings: inout Encodings, membership index: Int) {
         if let position = encodings.publication.position {
-            if let shown = memberships[index].shown, position.isComparable(to: shown), position.offset <= shown.offset {
-                return
+            if let shown = memberships[index].shown {
+                if position.isComparable(to: shown) {
+                    if position.offset <= shown.offset { return }
+                } else if form == .centrifuge {
+                    // Its SDK keeps the old history with new offsets, and could not recover from that: it subscribes
+                    // again instead, which recovers, and learns the new one.
+                    return transport.tellLost(memberships[index].members.group, .historyChanged)
+                }
             }
             memberships[index].shown = position
         }
-        if groups.count > 1 {
+        if form == .eventStream, groups.count > 1 {
             // Its cursor is over several groups: nobody else's event has the same id.
             transport.write(EventWriter.message(encodings.publication.json, id: EventCursor.text(shown)))
         } else {
@@ -152,22 +186,25 @@ final class Session {
     private func readAgainLater(since cursor: Position, in members: GroupMembers) {
         guard !isEnded else { return }
         shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            guard !self.isEnded else { return }
-            self.place(.behind(cursor, mustRead: true), in: members)
-            self.proceed(self.index(in: members))
+            guard let index = self.indexIfMember(of: members) else { return }
+            self.memberships[index].place = .behind(cursor, mustRead: true)
+            self.proceed(index)
         }
     }
 
     private func arrived(_ page: HistoryPage, since cursor: Position, in members: GroupMembers) {
-        guard !isEnded else { return }
-        let index = index(in: members)
+        guard let index = indexIfMember(of: members) else { return }
         if page.continuity == .liveOnly {
             shard.state.metrics.dropped.add(Int(clamping: (page.position?.offset ?? 0) &- page.proven))
         }
-        if !page.continuity.isRecovered { transport.tellLost(members.group, page.continuity) }
-        guard !isEnded, var reached = page.position else {
+        if !page.continuity.isRecovered {
+            transport.tellLost(members.group, page.continuity)
+            // Being told may have ended the session, or taken it out of the group.
+            guard indexIfMember(of: members) == index else { return }
+        }
+        guard var reached = page.position else {
             // Nothing was ever sent under the group's new key: whatever comes is new.
-            if !isEnded { memberships[index].place = .behind(cursor, mustRead: false) }
+            memberships[index].place = .behind(cursor, mustRead: false)
             return becomeLive(index)
         }
         if page.continuity == .liveOnly { return settle(index, at: reached, mustRead: false) }

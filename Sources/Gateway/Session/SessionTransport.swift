@@ -25,6 +25,8 @@ enum WireForm: Int {
     case plain
     /// An event of `text/event-stream`.
     case eventStream
+    /// A WebSocket text frame with a push of the centrifuge protocol.
+    case centrifuge
 }
 
 /// One publication in each wire form, encoded when the first session wants it: the same bytes for all of an event loop.
@@ -32,6 +34,7 @@ struct Encodings {
     let publication: Publication
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
+    private var push: ByteBuffer?
 
     init(_ publication: Publication) { self.publication = publication }
 
@@ -41,6 +44,11 @@ struct Encodings {
             if let plain { return plain }
             let frame = FrameWriter.text(publication.json)
             plain = frame
+            return frame
+        case .centrifuge:
+            if let push { return push }
+            let frame = FrameWriter.text(CentrifugeReply.push(publication))
+            push = frame
             return frame
         case .eventStream:
             if let event { return event }

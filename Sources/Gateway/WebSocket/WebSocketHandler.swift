@@ -4,13 +4,15 @@ import NIOCore
 /// One WebSocket after its upgrade: the only handler of its channel, and its session's transport.
 ///
 /// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
-final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable {
+final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable, CentrifugeWire {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let shard: Shard
     private let route: Route
     private var session: Session!
+    /// nil for plain clients.
+    private var centrifuge: CentrifugeClient?
     private let starts: [Session.Start]
     private var context: ChannelHandlerContext?
     private var parser: FrameParser
@@ -28,6 +30,16 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         session = Session(id: id, form: .plain, groups: groups, shard: shard, transport: self)
     }
 
+    /// A client of the centrifuge protocol.
+    init(id: ConnectionID, shard: Shard, route: Route, access: CentrifugeAccess) {
+        self.shard = shard
+        self.route = route
+        starts = []
+        parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        session = Session(id: id, form: .centrifuge, groups: [], shard: shard, transport: self)
+        centrifuge = CentrifugeClient(id: id, shard: shard, session: session, access: access, wire: self)
+    }
+
     var isOpen: Bool { machine.isOpen }
 
     private var configuration: GatewayConfiguration { shard.state.configuration }
@@ -37,7 +49,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         shard.opened(self)
-        shard.schedule(self, in: nextPing)
+        shard.schedule(self, in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds)
         session.open(at: starts)
     }
 
@@ -68,6 +80,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         context = nil
         machine.transportEnded()
         shard.unschedule(self)
+        centrifuge?.end()
         session.end()
         shard.closed(self)
     }
@@ -97,6 +110,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     }
 
     private func receive(_ text: ByteBuffer) {
+        if let centrifuge { return centrifuge.receive(text) }
         switch route.receive {
         case .ignore: break
         case .echo:
@@ -137,8 +151,10 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     /// cursor, so what only makes cursors useless does not concern it.
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
         switch continuity {
+        case .liveOnly: break
+        case _ where centrifuge != nil: centrifuge?.lost(group)
         case .gap, .reset: close(.resync, "messages may be missing: \(continuity)")
-        case .resumed, .historyChanged, .rolledBack, .renewed, .liveOnly: break
+        case .resumed, .historyChanged, .rolledBack, .renewed: break
         }
     }
 
@@ -172,7 +188,15 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         }
     }
 
+    func say(_ reply: ByteBuffer) { write(FrameWriter.text(reply)) }
+
+    func disconnect(_ disconnect: CentrifugeDisconnect) {
+        perform(machine.close(), code: disconnect.code, reason: disconnect.reason)
+    }
+
     func drain() {
+        // The SDK knows by itself to come back, each at a time of its own.
+        if centrifuge != nil { return disconnect(.shutdown) }
         let milliseconds = DrainDelay.random(shard.state)
         close(.serviceRestart, "the gateway restarts; reconnect in \(milliseconds) ms")
     }
@@ -181,6 +205,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
 extension WebSocketHandler: Ticking {
     /// The interval ± 10 %.
     private var nextPing: Int {
+        if centrifuge != nil { return CentrifugeClient.pingSeconds }
         let interval = configuration.pingSeconds, spread = interval / 10
         return max(interval + Int.random(in: -spread...spread), 1)
     }
@@ -190,24 +215,40 @@ extension WebSocketHandler: Ticking {
             // Its socket is full, so it has not seen our pings: silence says nothing, and slowness has its own limit.
             guard machine.isOpen, .now() < since + .seconds(Int64(configuration.slowSeconds)) else {
                 shard.state.metrics.slow.add()
-                perform(machine.violation(), code: CloseCode.slow.rawValue, reason: "too slow for too long")
+                let code = centrifuge == nil ? CloseCode.slow.rawValue : CentrifugeDisconnect.slow.code
+                perform(machine.violation(), code: code, reason: "too slow for too long")
                 context?.close(promise: nil)
                 return nil
             }
+            return configuration.pongSeconds
+        }
+        if machine.isOpen, let centrifuge, !centrifuge.isConnected {
+            disconnect(.stale)
             return configuration.pongSeconds
         }
         let wasOpen = machine.isOpen
         switch machine.probeIsDue() {
         case .ignore: return nil
         case .sendPing:
-            write(FrameWriter.ping())
-            return configuration.pongSeconds
-        case .wait: return max(nextPing - configuration.pongSeconds, 1)
+            // An SDK in a browser cannot see a WebSocket's ping: the protocol has one of its own.
+            write(centrifuge == nil ? FrameWriter.ping() : FrameWriter.text(CentrifugeReply.ping))
+            return pongWait
+        case .wait: return max(nextPing - pongWait, 1)
         case .end:
-            if wasOpen { shard.state.metrics.dead.add() }
-            context?.close(promise: nil)
+            if wasOpen { endDead() } else { context?.close(promise: nil) }
             return nil
         }
+    }
+
+    private var pongWait: Int { centrifuge == nil ? configuration.pongSeconds : CentrifugeClient.pongSeconds }
+
+    private func endDead() {
+        shard.state.metrics.dead.add()
+        if centrifuge != nil {
+            write(FrameWriter.close(CentrifugeDisconnect.noPong.code, reason: CentrifugeDisconnect.noPong.reason))
+            flush()
+        }
+        context?.close(promise: nil)
     }
 }
 

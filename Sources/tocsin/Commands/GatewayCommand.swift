@@ -74,7 +74,7 @@ struct GatewayCommand: AsyncParsableCommand {
         ) { isReady in readiness.set(.redis, !isReady) }
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let server = try await GatewayServer.start(
-            configuration.gatewayConfiguration, authenticators: configuration.authenticators(http),
+            configuration.gatewayConfiguration(name: gatewayID), authenticators: configuration.authenticators(http),
             backplane: backplane, on: group, metrics: metrics, logger: logger)
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
@@ -127,10 +127,11 @@ extension Configuration {
         return layer
     }
 
-    var gatewayConfiguration: GatewayConfiguration {
+    func gatewayConfiguration(name: String) -> GatewayConfiguration {
         var settings = GatewayConfiguration(
             host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
             routes: routes)
+        settings.name = name
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumPendingBytes = gateway.maximumPendingBytes

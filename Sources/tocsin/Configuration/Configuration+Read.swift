@@ -147,16 +147,28 @@ extension Configuration {
         case let other: throw reader.bad("receive", "must be ignore, echo or group_send, not \"\(other)\"")
         }
         let speaks = try reader.text("protocol") ?? "plain"
-        guard speaks == "plain" else {
-            throw reader.bad("protocol", "must be plain in this version, not \"\(speaks)\"")
+        guard let clientProtocol = ["plain": ClientProtocol.plain, "centrifuge": .centrifuge][speaks] else {
+            throw reader.bad("protocol", "must be plain or centrifuge, not \"\(speaks)\"")
         }
         let groups = try reader.texts("groups") ?? []
-        guard !groups.isEmpty else { throw reader.bad("groups", "is missing: the groups that a connection joins") }
+        let mayJoin = try reader.texts("may_join") ?? []
+        if clientProtocol == .plain {
+            guard !groups.isEmpty else { throw reader.bad("groups", "is missing: the groups that a connection joins") }
+            guard mayJoin.isEmpty else {
+                throw reader.bad("may_join", "is for protocol: centrifuge; a plain client joins groups:")
+            }
+        } else if receive == .echo {
+            throw reader.bad("receive", "must be ignore or group_send with protocol: centrifuge")
+        }
         try reader.finish()
         do throws(TemplateError) {
             var templates: [GroupTemplate] = []
             for group in groups { templates.append(try GroupTemplate(group)) }
-            return try Route(path: PathTemplate(path), groups: templates, authentication: names, receive: receive)
+            var patterns: [GroupTemplate] = []
+            for pattern in mayJoin { patterns.append(try GroupTemplate(pattern, isPattern: true)) }
+            return try Route(
+                path: PathTemplate(path), groups: templates, authentication: names, receive: receive,
+                clientProtocol: clientProtocol, mayJoin: patterns)
         } catch {
             throw reader.bad("path", ": \(error)")
         }

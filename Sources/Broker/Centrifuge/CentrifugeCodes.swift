@@ -1,0 +1,33 @@
+/// Errors of the centrifuge client protocol: the reply to a command that failed. Numbers and texts are Centrifugo's.
+public struct CentrifugeError: Error, Equatable, Sendable {
+    public let code: Int
+    public let message: String
+    /// The same command may succeed later.
+    public var isTemporary = false
+
+    public static let `internal` = CentrifugeError(code: 100, message: "internal server error", isTemporary: true)
+    public static let unauthorized = CentrifugeError(code: 101, message: "unauthorized")
+    public static let unknownChannel = CentrifugeError(code: 102, message: "unknown channel")
+    public static let permissionDenied = CentrifugeError(code: 103, message: "permission denied")
+    public static let methodNotFound = CentrifugeError(code: 104, message: "method not found")
+    public static let alreadySubscribed = CentrifugeError(code: 105, message: "already subscribed")
+    public static let limitExceeded = CentrifugeError(code: 106, message: "limit exceeded")
+    public static let badRequest = CentrifugeError(code: 107, message: "bad request")
+    public static let notAvailable = CentrifugeError(code: 108, message: "not available")
+    public static let unrecoverablePosition = CentrifugeError(code: 112, message: "unrecoverable position")
+}
+
+/// Why the server ends a centrifuge connection: the WebSocket's close code and reason. 3000–3499: the SDK reconnects;
+/// 3500–3999: it does not.
+public struct CentrifugeDisconnect: Equatable, Sendable {
+    public let code: UInt16
+    public let reason: String
+
+    public static let shutdown = CentrifugeDisconnect(code: 3001, reason: "shutdown")
+    public static let slow = CentrifugeDisconnect(code: 3008, reason: "slow")
+    public static let insufficientState = CentrifugeDisconnect(code: 3010, reason: "insufficient state")
+    public static let noPong = CentrifugeDisconnect(code: 3012, reason: "no pong")
+    public static let badRequest = CentrifugeDisconnect(code: 3501, reason: "bad request")
+    public static let stale = CentrifugeDisconnect(code: 3502, reason: "stale")
+    public static let tooManyErrors = CentrifugeDisconnect(code: 3509, reason: "too many errors")
+}

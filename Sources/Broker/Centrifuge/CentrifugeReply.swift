@@ -1,0 +1,138 @@
+public import NIOCore
+
+/// What the server says in the centrifuge protocol: JSON by hand, of fixed shapes.
+public enum CentrifugeReply {
+    /// What a subscription starts with.
+    public struct Subscribed: Sendable {
+        public var position: Position
+        /// nil: the client did not ask to recover.
+        public var recovered: Bool?
+        /// In order, up to `position`.
+        public var publications: [Publication]
+
+        public init(position: Position, recovered: Bool?, publications: [Publication]) {
+            self.position = position
+            self.recovered = recovered
+            self.publications = publications
+        }
+    }
+
+    /// A client as others see it.
+    public struct ClientInfo: Sendable {
+        public var user: String
+        public var client: String
+
+        public init(user: String, client: String) {
+            self.user = user
+            self.client = client
+        }
+    }
+
+    // MARK: Replies
+
+    public static func error(_ id: UInt32, _ error: CentrifugeError) -> ByteBuffer {
+        let temporary = error.isTemporary ? #","temporary":true"# : ""
+        return ByteBuffer(string: #"{"id":\#(id),"error":{"code":\#(error.code),"message":"\#(error.message)"\#(temporary)}}"#)
+    }
+
+    public static func empty(_ id: UInt32, _ method: StaticString) -> ByteBuffer {
+        ByteBuffer(string: #"{"id":\#(id),"\#(method)":{}}"#)
+    }
+
+    /// - Parameters:
+    ///   - ping: seconds between the server's pings, which the client answers.
+    ///   - subs: server-side subscriptions.
+    public static func connect(
+        _ id: UInt32, client: String, version: String, ping: Int, node: String, subs: [(GroupName, Subscribed)]
+    ) -> ByteBuffer {
+        var text = ByteBuffer(
+            string: #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)","ping":\#(ping),"pong":true,"#
+                + #""node":"\#(node)","subs":{"#)
+        for (index, (group, subscribed)) in subs.enumerated() {
+            text.writeString((index == 0 ? "\"" : ",\"") + group.text + "\":")
+            write(subscribed, to: &text)
+        }
+        text.writeString("}}}")
+        return text
+    }
+
+    public static func subscribe(_ id: UInt32, _ subscribed: Subscribed) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"id":\#(id),"subscribe":"#)
+        write(subscribed, to: &text)
+        text.writeString("}")
+        return text
+    }
+
+    private static func write(_ subscribed: Subscribed, to text: inout ByteBuffer) {
+        let position = subscribed.position
+        text.writeString(
+            #"{"recoverable":true,"positioned":true,"epoch":"\#(position.wireEpoch)","offset":\#(position.offset)"#)
+        if let recovered = subscribed.recovered {
+            text.writeString(#","was_recovering":true,"recovered":\#(recovered)"#)
+        }
+        if !subscribed.publications.isEmpty {
+            text.writeString(#","publications":["#)
+            write(subscribed.publications, to: &text)
+            text.writeString("]")
+        }
+        text.writeString("}")
+    }
+
+    public static func history(_ id: UInt32, _ publications: [Publication], position: Position) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"id":\#(id),"history":{"publications":["#)
+        write(publications, to: &text)
+        text.writeString(#"],"epoch":"\#(position.wireEpoch)","offset":\#(position.offset)}}"#)
+        return text
+    }
+
+    public static func presence(_ id: UInt32, _ clients: [ClientInfo]) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"id":\#(id),"presence":{"presence":{"#)
+        for (index, info) in clients.enumerated() {
+            if index > 0 { text.writeString(",") }
+            JSONText.appendString(info.client.utf8, to: &text)
+            text.writeString(#":{"user":"#)
+            JSONText.appendString(info.user.utf8, to: &text)
+            text.writeString(#","client":"#)
+            JSONText.appendString(info.client.utf8, to: &text)
+            text.writeString("}")
+        }
+        text.writeString("}}}")
+        return text
+    }
+
+    public static func presenceStats(_ id: UInt32, clients: Int, users: Int) -> ByteBuffer {
+        ByteBuffer(string: #"{"id":\#(id),"presence_stats":{"num_clients":\#(clients),"num_users":\#(users)}}"#)
+    }
+
+    // MARK: Pushes
+
+    /// The same for every client of the group.
+    public static func push(_ publication: Publication) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"push":{"channel":"\#(publication.group.text)","pub":"#)
+        write(publication, to: &text)
+        text.writeString("}}")
+        return text
+    }
+
+    /// 2500: the state is insufficient; the SDK subscribes again and learns that it cannot recover.
+    public static func unsubscribe(_ group: GroupName, code: Int, reason: StaticString) -> ByteBuffer {
+        ByteBuffer(string: #"{"push":{"channel":"\#(group.text)","unsubscribe":{"code":\#(code),"reason":"\#(reason)"}}}"#)
+    }
+
+    /// The server's ping.
+    public static let ping = ByteBuffer(string: "{}")
+
+    private static func write(_ publications: [Publication], to text: inout ByteBuffer) {
+        for (index, publication) in publications.enumerated() {
+            if index > 0 { text.writeString(",") }
+            write(publication, to: &text)
+        }
+    }
+
+    private static func write(_ publication: Publication, to text: inout ByteBuffer) {
+        text.writeString(#"{"data":"#)
+        text.writeImmutableBuffer(publication.json)
+        if let position = publication.position { text.writeString(#","offset":\#(position.offset)"#) }
+        text.writeString("}")
+    }
+}

@@ -1,0 +1,55 @@
+public import NIOCore
+
+/// The entries of one JSON object, each value still as its text: for commands, whose few fields are wanted and whose
+/// payload must pass as it is.
+///
+/// A later entry of the same key replaces an earlier one, as in JavaScript and Python. Keys may be spelled with escapes.
+public struct JSONFields: Sendable {
+    private let values: [String: ByteBuffer]
+
+    /// - Throws: `JSONError` when the bytes are not one JSON object.
+    public init(_ object: ByteBuffer) throws(JSONError) {
+        // Checks the whole text, and gives it from brace to brace.
+        let text = try JSONText.object(object, removing: [], form: .original).text
+        let bytes = text.readableBytesUInt8Span
+        var scanner = JSONScanner(from: 1, to: bytes.count, form: .original)
+        var values: [String: ByteBuffer] = [:]
+        scanner.skipSpace(bytes)
+        while try scanner.peek(bytes) != UInt8(ascii: "}") {
+            let key = JSONText.unescaped(bytes, try scanner.key(bytes))
+            let start = scanner.at
+            try scanner.value(bytes)
+            values[key] = text.getSlice(at: text.readerIndex + start, length: scanner.at - start)
+            scanner.skipSpace(bytes)
+            if try scanner.peek(bytes) == UInt8(ascii: ",") {
+                scanner.at += 1
+                scanner.skipSpace(bytes)
+            }
+        }
+        self.values = values
+    }
+
+    /// The value's text; nil when there is none or it is `null`.
+    public func raw(_ key: String) -> ByteBuffer? {
+        guard let value = values[key], !value.readableBytesView.elementsEqual("null".utf8) else { return nil }
+        return value
+    }
+
+    public var keys: Dictionary<String, ByteBuffer>.Keys { values.keys }
+
+    /// nil when it is missing, `null` or no string.
+    public func string(_ key: String) -> String? {
+        guard var value = raw(key), value.readInteger(as: UInt8.self) == UInt8(ascii: "\""),
+            let content = value.readSlice(length: value.readableBytes - 1)
+        else { return nil }
+        return JSONText.unescaped(content)
+    }
+
+    /// nil when it is missing or no whole number that fits.
+    public func integer(_ key: String) -> Int64? { raw(key).flatMap { Int64(String(buffer: $0)) } }
+    public func unsigned(_ key: String) -> UInt64? { raw(key).flatMap { UInt64(String(buffer: $0)) } }
+    public func flag(_ key: String) -> Bool { raw(key)?.readableBytesView.elementsEqual("true".utf8) ?? false }
+
+    /// nil when it is missing or no object.
+    public func object(_ key: String) -> JSONFields? { raw(key).flatMap { try? JSONFields($0) } }
+}

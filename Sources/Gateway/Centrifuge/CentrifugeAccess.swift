@@ -1,0 +1,19 @@
+import Broker
+
+/// What one centrifuge client may do, worked out once at its handshake.
+struct CentrifugeAccess {
+    /// Subscribed by the server as soon as the client connects.
+    var serverGroups: [GroupName]
+    /// Groups that the client may subscribe to, and look into.
+    var mayJoin: [GroupPattern]
+    /// Whether it may publish to them (`receive: group_send`).
+    var mayPublish: Bool
+    var user: String?
+
+    /// Groups of one connection at once.
+    static let maximumGroups = 128
+
+    func allows(_ group: GroupName) -> Bool {
+        serverGroups.contains(group) || mayJoin.contains { $0.matches(group) }
+    }
+}

@@ -1,0 +1,223 @@
+import Broker
+import NIOCore
+
+/// What a centrifuge client's WebSocket offers to the protocol. On the shard's loop only.
+protocol CentrifugeWire: AnyObject {
+    func say(_ reply: ByteBuffer)
+    func disconnect(_ disconnect: CentrifugeDisconnect)
+}
+
+/// The bidirectional centrifuge protocol of one client: commands in, replies and pushes out.
+///
+/// Groups are its channels. Lives on its shard's loop, owned by its WebSocket.
+final class CentrifugeClient {
+    private enum Stage { case waiting, connecting, connected, ended }
+
+    private let id: ConnectionID
+    private let shard: Shard
+    private let session: Session
+    private let access: CentrifugeAccess
+    private unowned let wire: any CentrifugeWire
+    private var stage = Stage.waiting
+    /// Groups whose subscription is under way.
+    private var pending: Set<GroupName> = []
+    private let subscriptions: CentrifugeSubscriptions
+
+    /// The SDKs' ping interval, seconds.
+    static let pingSeconds = 25
+    static let pongSeconds = 8
+    /// Seconds until the first command must have come.
+    static let connectSeconds = 10
+
+    init(
+        id: ConnectionID, shard: Shard, session: Session, access: CentrifugeAccess, wire: any CentrifugeWire
+    ) {
+        self.id = id
+        self.shard = shard
+        self.session = session
+        self.access = access
+        self.wire = wire
+        subscriptions = CentrifugeSubscriptions(backplane: shard.state.backplane, eventLoop: shard.eventLoop)
+    }
+
+    var isConnected: Bool { stage == .connected || stage == .connecting }
+
+    func receive(_ text: ByteBuffer) {
+        let commands: [CentrifugeCommand]
+        do {
+            commands = try CentrifugeCommand.commands(in: text)
+        } catch {
+            return wire.disconnect(.badRequest)
+        }
+        for command in commands where stage != .ended { handle(command) }
+    }
+
+    /// The connection is over. Joins that are under way are undone as they arrive.
+    func end() { stage = .ended }
+
+    private func handle(_ command: CentrifugeCommand) {
+        switch (command.request, stage) {
+        case (.pong, _), (.send, .connected): break
+        case (.connect(let subs), .waiting): connect(command.id, subs)
+        case (_, .waiting), (.connect, _): wire.disconnect(.badRequest)
+        case (_, .connecting): fail(command.id, .internal)
+        case (_, .ended): break
+        case (let request, .connected):
+            guard command.id > 0 else { return wire.disconnect(.badRequest) }
+            do throws(CentrifugeError) { try perform(request, command.id) } catch { fail(command.id, error) }
+        }
+    }
+
+    private func fail(_ id: UInt32, _ error: CentrifugeError) { wire.say(CentrifugeReply.error(id, error)) }
+
+    private func perform(_ request: CentrifugeCommand.Request, _ id: UInt32) throws(CentrifugeError) {
+        switch request {
+        case .subscribe(let channel, let recovery): try subscribe(id, try allowed(channel), recovery)
+        case .unsubscribe(let channel):
+            session.remove(try name(channel))
+            wire.say(CentrifugeReply.empty(id, "unsubscribe"))
+        case .publish(let channel, let data): try publish(id, try allowed(channel), data)
+        case .presence(let channel): presence(id, try allowed(channel)) { CentrifugeReply.presence(id, $0) }
+        case .presenceStats(let channel):
+            presence(id, try allowed(channel)) { clients in
+                CentrifugeReply.presenceStats(id, clients: clients.count, users: Set(clients.map(\.user)).count)
+            }
+        case .history(let channel, let limit, let since, let reverse):
+            history(id, try allowed(channel), limit, since, reverse)
+        case .ping: wire.say(CentrifugeReply.empty(id, "ping"))
+        case .rpc, .unknown: throw .methodNotFound
+        case .refresh: throw .notAvailable
+        case .connect, .send, .pong: break
+        }
+    }
+
+    private func name(_ channel: String) throws(CentrifugeError) -> GroupName {
+        do { return try GroupName(channel) } catch { throw .badRequest }
+    }
+
+    /// The same answer whether or not the group exists.
+    private func allowed(_ channel: String) throws(CentrifugeError) -> GroupName {
+        let group = try name(channel)
+        guard access.allows(group) else { throw .permissionDenied }
+        return group
+    }
+
+    // MARK: Connecting and subscribing
+
+    private func connect(_ command: UInt32, _ subs: [String: CentrifugeCommand.Recovery]) {
+        guard command > 0 else { return wire.disconnect(.badRequest) }
+        stage = .connecting
+        let joins = access.serverGroups.map { join($0, subs[$0.text]) }
+        EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let all):
+                guard self.stage == .connecting else { return self.giveUp(self.access.serverGroups) }
+                self.stage = .connected
+                let subs = zip(self.access.serverGroups, all).map { ($0, $1) }
+                self.wire.say(
+                    CentrifugeReply.connect(
+                        command, client: self.id.description, version: "tocsin", ping: Self.pingSeconds,
+                        node: self.shard.state.name, subs: subs))
+                for (group, subscribed) in subs { self.begin(group, subscribed) }
+            case .failure:
+                self.giveUp(self.access.serverGroups)
+                if self.stage == .connecting { self.wire.disconnect(.shutdown) }
+            }
+        }
+    }
+
+    private func subscribe(
+        _ command: UInt32, _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
+    ) throws(CentrifugeError) {
+        guard !session.groups.contains(group), !pending.contains(group) else { throw .alreadySubscribed }
+        guard session.groups.count + pending.count < CentrifugeAccess.maximumGroups else { throw .limitExceeded }
+        pending.insert(group)
+        join(group, recovery).assumeIsolated().whenComplete { result in
+            self.pending.remove(group)
+            switch result {
+            case .success(let subscribed):
+                guard self.stage == .connected else { return self.giveUp([group]) }
+                self.wire.say(CentrifugeReply.subscribe(command, subscribed))
+                self.begin(group, subscribed)
+            case .failure:
+                self.giveUp([group])
+                if self.stage == .connected { self.fail(command, .internal) }
+            }
+        }
+    }
+
+    /// From here on the loop keeps count of what comes to the group.
+    private func join(
+        _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
+    ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
+        shard.members(of: group).joining += 1
+        let member = Member(connection: id, user: access.user)
+        return subscriptions.join(member, group, outlet: shard.index, recovery: recovery)
+    }
+
+    /// A join that nobody wants any more.
+    private func giveUp(_ groups: [GroupName]) {
+        for group in groups {
+            let members = shard.members(of: group)
+            members.joining -= 1
+            shard.tidy(members)
+            shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index)
+        }
+    }
+
+    /// The reply is out; what comes now is pushed. A recovery that was cut at its limit goes on from its end.
+    private func begin(_ group: GroupName, _ subscribed: CentrifugeReply.Subscribed) {
+        session.add(
+            group,
+            at: Session.Start(
+                position: subscribed.position,
+                isResumption: subscribed.publications.count >= CentrifugeSubscriptions.maximumRecovered))
+    }
+
+    /// Continuity of a group was lost: the SDK subscribes again and is told that it cannot recover; a subscription of the
+    /// server's own comes again with the connection.
+    func lost(_ group: GroupName) {
+        if access.serverGroups.contains(group) { return wire.disconnect(.insufficientState) }
+        session.remove(group)
+        wire.say(CentrifugeReply.unsubscribe(group, code: 2500, reason: "insufficient state"))
+    }
+
+    // MARK: Other commands
+
+    private func publish(_ id: UInt32, _ group: GroupName, _ data: ByteBuffer?) throws(CentrifugeError) {
+        guard access.mayPublish else { throw .permissionDenied }
+        guard let data, let message = ClientMessage.message(from: data) else { throw .badRequest }
+        answer(id, shard.state.backplane.groupSend(message, to: group)) { _ in CentrifugeReply.empty(id, "publish") }
+    }
+
+    private func presence(
+        _ id: UInt32, _ group: GroupName, _ reply: @escaping ([CentrifugeReply.ClientInfo]) -> ByteBuffer
+    ) {
+        answer(id, shard.state.backplane.presence(group)) { entries in
+            reply(entries.map { CentrifugeReply.ClientInfo(user: $0.user ?? "", client: $0.connection) })
+        }
+    }
+
+    private func history(
+        _ id: UInt32, _ group: GroupName, _ limit: Int, _ since: CentrifugeCommand.Recovery?, _ reverse: Bool
+    ) {
+        let wanted = limit < 0 ? CentrifugeSubscriptions.maximumHistory : min(limit, CentrifugeSubscriptions.maximumHistory)
+        let found = subscriptions.history(group, limit: reverse ? CentrifugeSubscriptions.maximumHistory : wanted, since: since)
+        answer(id, found) { history in
+            let publications = reverse ? Array(history.publications.reversed().prefix(wanted)) : history.publications
+            return CentrifugeReply.history(id, publications, position: history.position)
+        }
+    }
+
+    private func answer<T: Sendable>(_ id: UInt32, _ future: EventLoopFuture<T>, _ reply: @escaping (T) -> ByteBuffer) {
+        future.hop(to: shard.eventLoop).assumeIsolated().whenComplete { result in
+            guard self.stage == .connected else { return }
+            switch result {
+            case .success(let value): self.wire.say(reply(value))
+            case .failure(let error): self.fail(id, error as? CentrifugeError ?? .internal)
+            }
+        }
+    }
+}
+
+@available(*, unavailable) extension CentrifugeClient: Sendable {}

@@ -1,0 +1,155 @@
+import Broker
+import Logging
+import NIOCore
+import NIOPosix
+import RedisClient
+import Synchronization
+import TestSupport
+
+@testable import ChannelLayer
+
+/// An outlet that keeps what it is given.
+final class Catcher: Outlet {
+    private let state = Mutex<[Delivery]>([])
+
+    func deliver(_ deliveries: [Delivery]) { state.withLock { $0 += deliveries } }
+
+    var publications: [Publication] {
+        state.withLock { $0 }.compactMap { if case .publication(let publication) = $0 { publication } else { nil } }
+    }
+
+    var losses: [Continuity] {
+        state.withLock { $0 }.compactMap { if case .lost(_, let continuity) = $0 { continuity } else { nil } }
+    }
+
+    /// `GROUP JSON` of each publication, in order.
+    var texts: [String] { publications.map { "\($0.group) \(String(buffer: $0.json))" } }
+
+    /// Waits for so many, and returns them.
+    func texts(_ count: Int) async throws -> [String] {
+        try await waitUntil("\(count) messages, not \(texts)") { texts.count >= count }
+        return texts
+    }
+}
+
+/// A backplane of one gateway with two outlets, as a gateway with two event loops has it.
+final class LayerHouse: Sendable {
+    let backplane: RedisBackplane
+    let outlets = [Catcher(), Catcher()]
+    let metrics: Metrics
+    private let readiness: Readiness
+
+    private final class Readiness: Sendable {
+        private let value = Mutex(false)
+        func set(_ isReady: Bool) { value.withLock { $0 = isReady } }
+        var isReady: Bool { value.withLock { $0 } }
+    }
+
+    private init(_ backplane: RedisBackplane, _ metrics: Metrics, _ readiness: Readiness) {
+        self.backplane = backplane
+        self.metrics = metrics
+        self.readiness = readiness
+        backplane.attach(outlets)
+    }
+
+    /// A ready backplane for the time of `body`. Its lease is of one second, so what heals heals soon.
+    static func run<R>(
+        _ server: RedisServer, id: String = "gw-a", policies: [GroupPolicy] = [], user: String = "",
+        _ change: (inout LayerConfiguration) -> Void = { _ in }, isolation: isolated (any Actor)? = #isolation,
+        _ body: (LayerHouse) async throws -> R
+    ) async throws -> R {
+        var redis = RedisConfiguration(
+            address: try RedisAddress("redis://\(user)127.0.0.1:\(server.port)/3"), clientName: id)
+        redis.backoff = Backoff(base: .milliseconds(5), ceiling: .milliseconds(50))
+        redis.commandTimeout = .seconds(20)
+        redis.probeInterval = .hours(1)
+        var configuration = LayerConfiguration(redis: redis, prefix: "asgi", gatewayID: id, policies: policies)
+        configuration.leaseSeconds = 1
+        configuration.refreshInterval = .hours(1)
+        change(&configuration)
+        let metrics = Metrics(), readiness = Readiness()
+        let backplane = try await RedisBackplane.start(
+            configuration, on: MultiThreadedEventLoopGroup.singleton.next(), metrics: metrics, logger: quiet
+        ) { isReady in readiness.set(isReady) }
+        let house = LayerHouse(backplane, metrics, readiness)
+        let result: Result<R, any Error>
+        do {
+            try await house.ready()
+            result = .success(try await body(house))
+        } catch {
+            result = .failure(error)
+        }
+        await backplane.stop()
+        return try result.get()
+    }
+
+    var isReady: Bool { readiness.isReady }
+    func ready() async throws { try await waitUntil("a ready backplane") { isReady } }
+    func unready() async throws { try await waitUntil("a backplane that knows its loss") { !isReady } }
+
+    /// Joins, and returns the connection and the group's position.
+    @discardableResult
+    func join(_ group: String, user: String? = nil, outlet: Int = 0) async throws -> (ConnectionID, Position) {
+        let member = Member(connection: .random(), user: user)
+        let position = try await backplane.groupAdd(member, to: try GroupName(group), outlet: outlet).get()
+        return (member.connection, position)
+    }
+
+    func leave(_ connection: ConnectionID, _ group: String, outlet: Int = 0) throws {
+        backplane.groupDiscard(connection, from: try GroupName(group), outlet: outlet)
+    }
+
+    @discardableResult
+    func send(_ json: String, to group: String) async throws -> Receipt {
+        try await backplane.groupSend(ByteBuffer(string: json), to: try GroupName(group)).get()
+    }
+
+    /// The value of a line of the metrics, by its name and labels as they are written.
+    func metric(_ series: String) -> Int? {
+        let line = metrics.prometheusText.split(separator: "\n").first { $0.hasPrefix(series + " ") }
+        return line.flatMap { Int($0.dropFirst(series.count + 1)) }
+    }
+}
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// What a person with redis-cli sees and does, in database 3.
+struct Cli: Sendable {
+    let client: RedisClient
+
+    static func run<R>(
+        _ server: RedisServer, isolation: isolated (any Actor)? = #isolation, _ body: (Cli) async throws -> R
+    ) async throws -> R {
+        let address = try RedisAddress("redis://127.0.0.1:\(server.port)/3")
+        let client = try await RedisClient.start(
+            RedisConfiguration(address: address, clientName: "cli"), on: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: quiet)
+        let result: Result<R, any Error>
+        do {
+            try await client.waitUntilUp(.seconds(30))
+            result = .success(try await body(Cli(client: client)))
+        } catch {
+            result = .failure(error)
+        }
+        await client.close()
+        return try result.get()
+    }
+
+    @discardableResult
+    func callAsFunction(_ words: String...) async throws -> RedisValue {
+        var command = RedisCommand(words[0])
+        for word in words.dropFirst() { command.append(word) }
+        return try await client.send(command)
+    }
+
+    func texts(_ words: String...) async throws -> [String] {
+        var command = RedisCommand(words[0])
+        for word in words.dropFirst() { command.append(word) }
+        return (try await client.send(command).array ?? []).compactMap(\.text)
+    }
+
+    /// The roster: channel → JSON.
+    func roster(_ group: String) async throws -> [String: String] {
+        Dictionary(try await self("HGETALL", "tocsin:roster:\(group)").pairs) { $1 }
+    }
+}
