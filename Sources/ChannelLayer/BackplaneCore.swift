@@ -17,6 +17,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private let relay: Relay
     private let reader: HistoryReader
     private let feed: GroupFeed
+    private let probe: SubscriptionProbe
     private let metrics: LayerMetrics
     private let logger: Logger
     private let onReady: @Sendable (Bool) -> Void
@@ -52,6 +53,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
         relay = Relay(keys: keys, gatewayID: configuration.gatewayID, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(keys: keys, client: client)
+        probe = SubscriptionProbe(
+            keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, logger: logger)
         feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics)
         bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
         wire()
@@ -77,6 +80,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
         lease.start()
+        probe.start()
         subscriber.delegate = self
         subscriber.start()
     }
@@ -101,6 +105,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func stop() {
         polling?.cancel()
         lease.stop()
+        probe.stop()
         relay.pause()
         subscriber.stop()
     }
@@ -201,12 +206,14 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func subscriberIsLive() {
         isLive = true
         if isPrepared { feed.doubtAll() }
+        probe.resume()
         for bell in bells.keys { _ = subscriber.subscribe(bell) }
         readinessChanged()
     }
 
     func subscriberLost(_ reason: RedisError) {
         isLive = false
+        probe.pause()
         feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
         readinessChanged()
@@ -224,6 +231,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     func subscriber(received payload: ByteBuffer, on channel: String) {
         guard let entry = membership.table[channel] else {
+            if probe.received(on: channel) { return }
             if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
             return
         }

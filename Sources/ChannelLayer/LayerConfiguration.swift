@@ -15,6 +15,10 @@ public struct LayerConfiguration: Sendable {
     public var refreshInterval: TimeAmount?
     /// How long a gateway counts as alive without a sign. Default 15 s.
     public var leaseSeconds = 15
+    /// Replicas that must have a message before its sender is told that it is accepted. Default 0: none.
+    public var waitReplicas = 0
+    /// How long to wait for them.
+    public static let waitMilliseconds = 500
     /// What others may want to know of this gateway: host, version, address.
     public var gatewayFields: [String: String] = [:]
 

@@ -108,9 +108,10 @@ public struct LayerInspector: Sendable {
     ///
     /// - Parameters:
     ///   - ttl: seconds after which the message is not delivered any more.
+    ///   - waitReplicas: replicas that must acknowledge it.
     ///   - key: idempotency key: the same key again is answered with the first position and sends nothing.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, logger: Logger
+        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, waitReplicas: Int = 0, logger: Logger
     ) async throws -> Receipt {
         var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
         command.append(message)
@@ -122,12 +123,17 @@ public struct LayerInspector: Sendable {
             command.append("KEY")
             command.append(key)
         }
+        func submit() async throws -> RedisValue {
+            try await client.submit(
+                command, waitingFor: waitReplicas, milliseconds: LayerConfiguration.waitMilliseconds
+            ).get()
+        }
         let reply: RedisValue
         do {
-            reply = try await client.send(command)
+            reply = try await submit()
         } catch let error as RedisError where FunctionLibrary.isMissing(error) {
             try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
-            reply = try await client.send(command)
+            reply = try await submit()
         }
         guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
             let position = Position(answer[0].text ?? "")

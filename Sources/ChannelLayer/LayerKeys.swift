@@ -23,6 +23,9 @@ public struct LayerKeys: Sendable {
     /// The pub/sub channel of a group's live messages, as channels_redis' pub/sub layer names it.
     public func liveChannel(_ group: GroupName) -> String { "\(prefix)__group__\(group.text)" }
 
+    /// Where a gateway hears itself.
+    public func probeChannel(_ gateway: String) -> String { "\(prefix)__probe__\(gateway)" }
+
     public func log(_ group: GroupName) -> String { "\(own)log:\(group.text)" }
     public func position(_ group: GroupName) -> String { "\(own)pos:\(group.text)" }
     public func roster(_ group: GroupName) -> String { "\(own)roster:\(group.text)" }

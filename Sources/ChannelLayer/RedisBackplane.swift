@@ -10,6 +10,9 @@ public final class RedisBackplane: Backplane {
     private let eventLoop: any EventLoop
     private let core: NIOLoopBound<BackplaneCore>
     private let client: RedisClient
+    /// For messages: waiting for replicas holds up whatever shares the connection.
+    private let sender: RedisClient
+    private let waitReplicas: Int
     private let keys: LayerKeys
     private let sent: Counter
 
@@ -25,19 +28,27 @@ public final class RedisBackplane: Backplane {
         let client = try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger) { isUp in
             up.value?(isUp)
         }
+        let sender =
+            configuration.waitReplicas == 0
+            ? client : try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger)
         return try await eventLoop.submit {
             let core = BackplaneCore(
                 configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: layerMetrics, logger: logger,
                 onReady: onReady)
             up.value = { core.commandsChanged(isUp: $0) }
             if client.isUp { core.commandsChanged(isUp: true) }
-            return RedisBackplane(core, client: client, keys: keys, sent: layerMetrics.sent, eventLoop: eventLoop)
+            return RedisBackplane(
+                core, client: client, sender: sender, waitReplicas: configuration.waitReplicas, keys: keys,
+                sent: layerMetrics.sent, eventLoop: eventLoop)
         }.get()
     }
 
     private init(
-        _ core: BackplaneCore, client: RedisClient, keys: LayerKeys, sent: Counter, eventLoop: any EventLoop
+        _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: Int, keys: LayerKeys,
+        sent: Counter, eventLoop: any EventLoop
     ) {
+        self.sender = sender
+        self.waitReplicas = waitReplicas
         self.core = NIOLoopBound(core, eventLoop: eventLoop)
         self.client = client
         self.keys = keys
@@ -83,7 +94,9 @@ public final class RedisBackplane: Backplane {
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
         var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
         command.append(message)
-        return client.submit(command).flatMapThrowing { reply in
+        let reply = sender.submit(
+            command, waitingFor: waitReplicas, milliseconds: LayerConfiguration.waitMilliseconds)
+        return reply.flatMapThrowing { reply in
             guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
                 let position = Position(answer[0].text ?? "")
             else { throw BackplaneError(.refused, "group_send answered something else than a position") }
@@ -100,6 +113,7 @@ public final class RedisBackplane: Backplane {
         _ = try? await released.get()
         try? await eventLoop.submit { self.core.value.stop() }.get()
         await client.close()
+        if sender !== client { await sender.close() }
     }
 
     private func onLoop(_ work: @escaping @Sendable (BackplaneCore) -> Void) {

@@ -80,12 +80,11 @@ public final class GatewayServer: Sendable {
         try? await Task.sleep(for: grace)
         try? await listener.close().get()
         let closing = total - grace - min(total / 5, .seconds(2))
-        let step = Duration.milliseconds(50)
-        var stepsLeft = max(Int(closing / step), 1)
+        let began = ContinuousClock.now
         while ContinuousClock.now < end, await openConnections() > 0 {
-            await closeSome(of: max(stepsLeft, 1))
-            stepsLeft -= 1
-            try? await Task.sleep(for: step)
+            let passed = ContinuousClock.now - began
+            await closeSome(progress: closing > .zero ? passed / closing : 1)
+            try? await Task.sleep(for: .milliseconds(50))
         }
         for loop in zip(shards, loops) { _ = try? await loop.1.submit { loop.0.value.stop() }.get() }
     }
@@ -98,10 +97,9 @@ public final class GatewayServer: Sendable {
         return count
     }
 
-    /// The share of the connections that one of the steps left has to close.
-    private func closeSome(of stepsLeft: Int) async {
+    private func closeSome(progress: Double) async {
         for (shard, loop) in zip(shards, loops) {
-            _ = try? await loop.submit { shard.value.drainSome(stepsLeft: stepsLeft) }.get()
+            _ = try? await loop.submit { shard.value.drain(progress: progress) }.get()
         }
     }
 }

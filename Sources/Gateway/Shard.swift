@@ -11,6 +11,8 @@ final class Shard {
     private var groups: [GroupName: GroupMembers] = [:]
     private var wheel = DeadlineWheel()
     private var clock: RepeatedTask?
+    /// Clients when the drain began.
+    private var drainTotal = 0
     /// Transports with bytes that are written but not flushed.
     private var unflushed: ContiguousArray<any SessionTransport> = []
     private var open: [ObjectIdentifier: any SessionTransport & Drainable] = [:]
@@ -48,11 +50,14 @@ final class Shard {
 
     var openCount: Int { open.count }
 
-    /// One step of a drain: its share of the clients is told to come back elsewhere.
-    func drainSome(stepsLeft: Int) {
+    /// One step of a drain: tells as many clients to come back elsewhere as the time that has passed asks for.
+    ///
+    /// - Parameter progress: 0 at the beginning, 1 when everybody must have been told.
+    func drain(progress: Double) {
         let still = open.values.filter(\.isOpen)
-        let share = (still.count + stepsLeft - 1) / stepsLeft
-        for transport in still.prefix(share) { transport.drain() }
+        drainTotal = max(drainTotal, still.count)
+        let mayStay = Int((Double(drainTotal) * (1 - min(max(progress, 0), 1))).rounded(.down))
+        for transport in still.prefix(max(still.count - mayStay, 0)) { transport.drain() }
     }
 
     /// The group's sessions of this loop; made when the first one joins.

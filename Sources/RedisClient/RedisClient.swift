@@ -50,6 +50,31 @@ public final class RedisClient: Sendable {
         return promise.futureResult
     }
 
+    /// A command and then WAIT, on the same connection and so about the same writes (redis.io, "WAIT").
+    ///
+    /// - Throws (in the future): as `submit`; `.timeout` when fewer replicas acknowledged in time: Redis has carried the
+    ///   command out, but it may be lost with this server.
+    public func submit(
+        _ command: RedisCommand, waitingFor replicas: Int, milliseconds: Int
+    ) -> EventLoopFuture<RedisValue> {
+        guard replicas > 0 else { return submit(command) }
+        let reply = eventLoop.makePromise(of: RedisValue.self)
+        let acknowledged = eventLoop.makePromise(of: RedisValue.self)
+        let wait = RedisCommand("WAIT", String(replicas), String(milliseconds))
+        let sendBoth: @Sendable () -> Void = {
+            self.send(command, reply)
+            self.send(wait, acknowledged)
+        }
+        if eventLoop.inEventLoop { sendBoth() } else { eventLoop.execute(sendBoth) }
+        return reply.futureResult.and(acknowledged.futureResult).flatMapThrowing { reply, acknowledged in
+            let count = acknowledged.int ?? 0
+            guard count >= replicas else {
+                throw RedisError(.timeout, "\(count) of \(replicas) replicas acknowledged within \(milliseconds) ms")
+            }
+            return reply
+        }
+    }
+
     private func send(_ command: RedisCommand, _ promise: EventLoopPromise<RedisValue>) {
         guard let connection = link.value.connection else {
             let (address, why) = (link.value.configuration.address, link.value.lastError.message)

@@ -12,8 +12,8 @@ public struct RedisConfiguration: Sendable {
     public var connectTimeout: TimeAmount = .seconds(3)
     /// How long a command may wait for its answer before its connection counts as dead. Default 2 s.
     public var commandTimeout: TimeAmount = .seconds(2)
-    /// A PING goes out this often; its deadline is the command time-out. Default 3 s.
-    public var probeInterval: TimeAmount = .seconds(3)
+    /// A PING goes out this often; its deadline is the command time-out. Default 2 s.
+    public var probeInterval: TimeAmount = .seconds(2)
     /// Commands waiting on one connection at once; more fail at once. Default 20,000.
     public var maximumWaiting = 20_000
     /// A reply with more bytes than this in its strings is refused. Default 64 MiB.

@@ -44,6 +44,9 @@ public final class RedisSubscriber {
         for waiter in subscriptions.linkDown() { waiter.fail(RedisError(.stopped, "the subscriber was stopped")) }
     }
 
+    /// Ends the connection and dials again: it looks alive and is not.
+    public func reconnect(_ reason: RedisError) { link.connection?.close(reason) }
+
     /// The channels wanted now.
     public var channelCount: Int { subscriptions.entries.count }
 

@@ -23,7 +23,9 @@ struct HealingTests {
     private func expectWhole(_ house: LayerHouse, _ cli: Cli, _ connections: Set<ConnectionID>) async throws {
         let channels = Set(connections.map { "specific.gw-a!\($0)" })
         try await waitUntil("the whole roster") { (try? await Set(cli.roster("news").keys)) == channels }
-        #expect(try await cli.texts("ZRANGE", "asgi:group:news", "0", "-1") == [InboxMember.channel("news")])
+        try await waitUntil("the fleet's member") {
+            (try? await cli.texts("ZRANGE", "asgi:group:news", "0", "-1")) == [InboxMember.channel("news")]
+        }
         let before = house.outlets[0].texts.count
         try await waitUntil("an accepted message") { (try? await house.send(#"{"back":1}"#, to: "news"))?.gateways == 1 }
         #expect(try await house.outlets[0].texts(before + 1).last == #"news {"back":1}"#)

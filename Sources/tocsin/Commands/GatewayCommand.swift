@@ -117,6 +117,7 @@ extension Configuration {
         var layer = LayerConfiguration(
             redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), prefix: redis.prefix,
             gatewayID: gatewayID, policies: groups)
+        layer.waitReplicas = redis.waitReplicas
         layer.groupExpiry = redis.groupExpiry
         layer.refreshInterval = redis.refreshSeconds.map { .seconds(Int64($0)) }
         layer.gatewayFields = [

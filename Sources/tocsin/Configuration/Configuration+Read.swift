@@ -46,6 +46,7 @@ extension Configuration {
         }
         if let expiry = try reader.integer("group_expiry", 1...315_360_000) { redis.groupExpiry = expiry }
         redis.refreshSeconds = try reader.integer("refresh_seconds", 1...86_400)
+        if let replicas = try reader.integer("wait_replicas", 0...16) { redis.waitReplicas = replicas }
         if let timeout = try reader.duration("command_timeout") {
             guard timeout > 0 else { throw reader.bad("command_timeout", "must be longer than nothing") }
             redis.commandTimeout = .milliseconds(Int64(timeout))

@@ -10,6 +10,7 @@ struct Configuration {
         var prefix = "asgi"
         var groupExpiry = 86_400
         var refreshSeconds: Int?
+        var waitReplicas = 0
         var commandTimeout = TimeAmount.seconds(2)
         /// PEM file of the authorities that may sign the server's certificate (`rediss://`).
         var caFile: String?

@@ -1,0 +1,77 @@
+import Testing
+
+@testable import Gateway
+
+struct PathTemplateTests {
+    private func match(_ template: String, _ path: String) throws -> [String: String]? {
+        try PathTemplate(template).match(path[...])
+    }
+
+    @Test(arguments: [
+        ("/", "/"), ("/users/isinsufficient", "/users/isinsufficient"), ("/a/", "/a/"), ("/a//b", "/a//b"), ("/a.b-c_d~", "/a.b-c_d~"),
+    ])
+    func `A path without parameters matches itself`(template: String, path: String) throws {
+        #expect(try match(template, path) == [:])
+    }
+
+    @Test(arguments: [
+        ("/", ""), ("/", "//"), ("/a", "/A"), ("/a", "/a/"), ("/a/", "/a"), ("/a", "/a/b"), ("/a/b", "/a"), ("/a", "a"), ("/a", "/%61"),
+        ("/a", "//a"), ("/ws/{room}", "/ws"), ("/ws/{room}", "/ws/"), ("/ws/{room}", "/ws/a/b"), ("/ws/{room}", "/WS/a"),
+        ("/ws/{room}", "/ws/../ws/a"), ("/ws/{room}", "/x/a"), ("/{a}/{b}", "/x"), ("/{a}/{b}", "//x"), ("/{a}/{b}", "/x/"),
+    ])
+    func `Another path is no match`(template: String, path: String) throws {
+        #expect(try match(template, path) == nil)
+    }
+
+    @Test(arguments: [
+        ("/ws/a", "a"), ("/ws/42", "42"), ("/ws/a%20b", "a b"), ("/ws/%C3%AB", "ë"), ("/ws/%c3%ab", "ë"), ("/ws/a%2Fb", "a/b"),
+        ("/ws/a%00", "a\0"), ("/ws/%25", "%"), ("/ws/..", ".."), ("/ws/{room}", "{room}"), ("/ws/a;b=c", "a;b=c"),
+    ])
+    func `A parameter takes one segment, percent-decoded`(path: String, room: String) throws {
+        #expect(try match("/ws/{room}", path) == ["room": room])
+    }
+
+    @Test(arguments: ["/ws/%", "/ws/%2", "/ws/%zz", "/ws/%2g", "/ws/%ff", "/ws/%C3", "/ws/%C3%28", "/ws/%ED%A0%80", "/ws/%-1"])
+    func `An escape that means nothing is no match`(path: String) throws {
+        #expect(try match("/ws/{room}", path) == nil)
+    }
+
+    @Test func `Several parameters are read by name`() throws {
+        #expect(try match("/{a}/x/{b_c}", "/1/x/2") == ["a": "1", "b_c": "2"])
+        #expect(try PathTemplate("/{a}/x/{b_c}").parameters == ["a", "b_c"])
+    }
+
+    @Test(arguments: [
+        ("", "start with"), ("ws", "start with"), ("{a}", "start with"), ("/{}", "no name"), ("/{a b}", "no name"), ("/{a1}", "no name"),
+        ("/{é}", "no name"), ("/{user}", "may not set {user}"), ("/{a}/{a}", "twice"), ("/a{b}", "whole segment"),
+        ("/{a}b", "whole segment"), ("/{a", "whole segment"), ("/a}", "whole segment"), ("/{a}{b}", "no name"),
+    ])
+    func `What is no template is refused with the reason`(text: String, reason: String) {
+        let error = #expect(throws: TemplateError.self) { try PathTemplate(text) }
+        #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+    }
+}
+
+struct PercentDecodingTests {
+    @Test func `Every byte of ASCII comes back from its escape, in both cases of the digits`() {
+        for byte in 0...127 as ClosedRange<UInt8> {
+            let digits = (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            let expected = String(UnicodeScalar(byte))
+            #expect(PercentDecoding.decode("%\(digits)") == expected)
+            #expect(PercentDecoding.decode("%\(digits.uppercased())"[...]) == expected)
+        }
+    }
+
+    @Test func `Bytes above ASCII are text only together`() {
+        for byte in 128...255 as ClosedRange<UInt8> {
+            #expect(PercentDecoding.decode("%\(String(byte, radix: 16))"[...]) == nil)
+        }
+        #expect(PercentDecoding.decode("%F0%9D%84%9E") == "𝄞")
+        #expect(PercentDecoding.decode("ë%C3%AB") == "ëë")
+    }
+
+    @Test func `Without an escape the text stays, a plus too`() {
+        #expect(PercentDecoding.decode("a+b") == "a+b")
+        #expect(PercentDecoding.decode("") == "")
+    }
+}
