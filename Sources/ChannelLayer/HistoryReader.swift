@@ -109,7 +109,9 @@ final class HistoryReader {
             continuity: continuity, position: position, proven: UInt64(max(answer[2].int ?? 0, 0)), entries: entries)
     }
 
-    private static func entry(_ group: GroupName, _ now: Position?, _ offset: UInt64, _ bytes: ByteBuffer) -> HistoryEntry {
+    private static func entry(_ group: GroupName, _ now: Position?, _ offset: UInt64, _ bytes: ByteBuffer)
+        -> HistoryEntry
+    {
         guard let now, bytes.readableBytes > 0, let message = try? WireMessage.decode(bytes) else {
             return HistoryEntry(offset: offset, publication: nil)
         }

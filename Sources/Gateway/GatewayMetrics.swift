@@ -27,7 +27,8 @@ struct GatewayMetrics: Sendable {
         delivered = metrics.counter("tocsin_deliveries_total", help: "Messages written to sockets.")
         received = metrics.counter("tocsin_client_messages_total", help: "Messages that clients sent.")
         fellBehind = metrics.counter(
-            "tocsin_sessions_behind_total", help: "Times that a client read too slowly and was fed from the log instead.")
+            "tocsin_sessions_behind_total",
+            help: "Times that a client read too slowly and was fed from the log instead.")
         dropped = metrics.counter(
             "tocsin_deliveries_dropped_total", help: "Messages without history that a slow client did not get.")
         let cut = "Connections that the gateway ended, by reason."

@@ -40,7 +40,8 @@ public final class GatewayServer: Sendable {
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelOption(
                     .writeBufferWaterMark,
-                    value: .init(low: configuration.maximumPendingBytes / 4, high: configuration.maximumPendingBytes))
+                    value: .init(low: configuration.maximumPendingBytes / 4, high: configuration.maximumPendingBytes)
+                )
                 .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2048))
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {

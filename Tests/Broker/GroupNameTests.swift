@@ -10,12 +10,15 @@ struct GroupNameTests {
     }
 
     @Test(arguments: [
-        " ", "a b", "a!b", "a:b", "*", "?", "[a-z]", "{x}", "a/b", "a\\b", "a\0", "a\r\n", "a\n", "é", "e\u{301}", "٣", "\u{202e}a",
+        " ", "a b", "a!b", "a:b", "*", "?", "[a-z]", "{x}", "a/b", "a\\b", "a\0", "a\r\n", "a\n", "é", "e\u{301}", "٣",
+        "\u{202e}a",
         "a\u{200b}", "$a", "a;b", "a'b", "a\"b", "%61", "a@b", "`", "^",
     ])
     func `Any other character is refused in words that do not repeat it`(text: String) {
         let error = #expect(throws: NameError.self) { try GroupName(text) }
-        #expect(error?.description == "the group name has a character other than ASCII letters, digits, \"-\", \"_\" and \".\"")
+        #expect(
+            error?.description
+                == "the group name has a character other than ASCII letters, digits, \"-\", \"_\" and \".\"")
     }
 
     @Test func `Every single byte is either allowed or not, and no more than the 65 are`() {
@@ -38,7 +41,8 @@ struct GroupNameTests {
 
 struct ConnectionIDTests {
     @Test(arguments: [
-        (UInt64(0), "0000000000000000"), (1, "0000000000000001"), (0xABCDEF, "0000000000abcdef"), (UInt64.max, "ffffffffffffffff"),
+        (UInt64(0), "0000000000000000"), (1, "0000000000000001"), (0xABCDEF, "0000000000abcdef"),
+        (UInt64.max, "ffffffffffffffff"),
     ])
     func `A connection's number is written in 16 hex digits`(value: UInt64, text: String) {
         #expect(ConnectionID(value: value).description == text)

@@ -3,7 +3,9 @@ import NIOCore
 import Testing
 
 struct LogThrottleTests {
-    private func at(_ seconds: UInt64) -> NIODeadline { .uptimeNanoseconds(1_000_000_000_000 + seconds * 1_000_000_000) }
+    private func at(_ seconds: UInt64) -> NIODeadline {
+        .uptimeNanoseconds(1_000_000_000_000 + seconds * 1_000_000_000)
+    }
 
     @Test func `The first goes through, the next ones of its minute are held back and counted`() {
         var throttle = LogThrottle()

@@ -6,21 +6,25 @@ struct PositionTests {
         ("5f3a.9c01ab23de:17", "5f3a", "9c01ab23de", 17), ("0.0:0", "0", "0", 0),
         ("5f3a.9c01ab23de:18446744073709551615", "5f3a", "9c01ab23de", UInt64.max),
         (
-            "\(String(repeating: "a", count: 40)).\(String(repeating: "f", count: 40)):1", String(repeating: "a", count: 40),
+            "\(String(repeating: "a", count: 40)).\(String(repeating: "f", count: 40)):1",
+            String(repeating: "a", count: 40),
             String(repeating: "f", count: 40), 1
         ),
     ]
 
     @Test(arguments: good)
-    func `A position is read and written the same`(text: String, epoch: String, history: String, offset: UInt64) throws {
+    func `A position is read and written the same`(text: String, epoch: String, history: String, offset: UInt64) throws
+    {
         let position = try #require(Position(text))
         #expect(position == Position(epoch: epoch, history: history, offset: offset))
         #expect(position.description == text)
     }
 
     @Test(arguments: [
-        "", ".", ":", ".:", "x", "1:2", "5f3a:17", "5f3a.9c01", "5f3a.9c01:", ".9c01:1", "5f3a.:1", "5f3a.9c01:-1", "5f3a.9c01:+1",
-        "5f3a.9c01: 1", "5f3a.9c01:1 ", "5f3a.9c01:1.0", "5f3a.9c01:0x10", "5f3a.9c01:1e3", "5f3a.9c01:18446744073709551616",
+        "", ".", ":", ".:", "x", "1:2", "5f3a:17", "5f3a.9c01", "5f3a.9c01:", ".9c01:1", "5f3a.:1", "5f3a.9c01:-1",
+        "5f3a.9c01:+1",
+        "5f3a.9c01: 1", "5f3a.9c01:1 ", "5f3a.9c01:1.0", "5f3a.9c01:0x10", "5f3a.9c01:1e3",
+        "5f3a.9c01:18446744073709551616",
         "5F3A.9c01:1", "5f3a.9C01:1", "5g3a.9c01:1", "5f3a.9c01.2:1", "5f3a..9c01:1", "5f3a.9c01::1", "5f3a.9c01:1:2",
         "\u{0661}.1:1", "1.1:\u{0661}", "1.1\u{301}:1", "5f3a.9c01:\0", "%s.%n:1",
         "\(String(repeating: "a", count: 41)).1:1", "1.\(String(repeating: "a", count: 41)):1",

@@ -62,7 +62,9 @@ public struct CentrifugeCommand: Sendable {
         if let presence = fields.object("presence") { return .presence(channel: channel(presence)) }
         if let stats = fields.object("presence_stats") { return .presenceStats(channel: channel(stats)) }
         if let history = fields.object("history") {
-            let since = history.object("since").map { Recovery(epoch: $0.string("epoch") ?? "", offset: $0.unsigned("offset") ?? 0) }
+            let since = history.object("since").map {
+                Recovery(epoch: $0.string("epoch") ?? "", offset: $0.unsigned("offset") ?? 0)
+            }
             return .history(
                 channel: channel(history), limit: Int(clamping: history.integer("limit") ?? 0), since: since,
                 reverse: history.flag("reverse"))

@@ -32,7 +32,8 @@ public enum CentrifugeReply {
 
     public static func error(_ id: UInt32, _ error: CentrifugeError) -> ByteBuffer {
         let temporary = error.isTemporary ? #","temporary":true"# : ""
-        return ByteBuffer(string: #"{"id":\#(id),"error":{"code":\#(error.code),"message":"\#(error.message)"\#(temporary)}}"#)
+        return ByteBuffer(
+            string: #"{"id":\#(id),"error":{"code":\#(error.code),"message":"\#(error.message)"\#(temporary)}}"#)
     }
 
     public static func empty(_ id: UInt32, _ method: StaticString) -> ByteBuffer {
@@ -46,7 +47,8 @@ public enum CentrifugeReply {
         _ id: UInt32, client: String, version: String, ping: Int, node: String, subs: [(GroupName, Subscribed)]
     ) -> ByteBuffer {
         var text = ByteBuffer(
-            string: #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)","ping":\#(ping),"pong":true,"#
+            string:
+                #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)","ping":\#(ping),"pong":true,"#
                 + #""node":"\#(node)","subs":{"#)
         for (index, (group, subscribed)) in subs.enumerated() {
             text.writeString((index == 0 ? "\"" : ",\"") + group.text + "\":")
@@ -116,7 +118,8 @@ public enum CentrifugeReply {
 
     /// 2500: the state is insufficient; the SDK subscribes again and learns that it cannot recover.
     public static func unsubscribe(_ group: GroupName, code: Int, reason: StaticString) -> ByteBuffer {
-        ByteBuffer(string: #"{"push":{"channel":"\#(group.text)","unsubscribe":{"code":\#(code),"reason":"\#(reason)"}}}"#)
+        ByteBuffer(
+            string: #"{"push":{"channel":"\#(group.text)","unsubscribe":{"code":\#(code),"reason":"\#(reason)"}}}"#)
     }
 
     /// The server's ping.

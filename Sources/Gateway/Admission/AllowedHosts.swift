@@ -4,7 +4,11 @@
 /// - `*` allows everything, a missing Origin too; without it a missing Origin, `null` or one without a host is refused.
 /// - `example.com`: that host, whatever scheme and port; `.example.com`: it and every subdomain.
 /// - `https://example.com:8443`: scheme and port must be equal too, after the defaults (http and ws 80, https and wss 443).
+/// - `example.com:8000`: no host with a port but an address of the scheme `example.com`, as for channels: it lets nobody in.
 /// - An empty list: the host of the request itself.
+///
+/// What no browser sends (an Origin without a scheme, with a port that is no number, with a host that is none) is
+/// refused even where Python's urlparse makes sense of it.
 public struct AllowedHosts: Sendable {
     private enum Pattern: Sendable {
         case any
@@ -18,14 +22,17 @@ public struct AllowedHosts: Sendable {
         var port: Int?
 
         /// nil: no host in it. As Python's urlparse reads it.
-        init?(_ text: String) {
-            guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
-            scheme = text[..<colon].lowercased()
-            let authority = text[colon...].dropFirst(3).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-            let hostAndPort = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
-            guard let (host, port) = AllowedHosts.split(hostAndPort), !host.isEmpty else { return nil }
+        init?(_ text: String, isPattern: Bool = false) {
+            guard let scheme = AllowedHosts.scheme(text), text.dropFirst(scheme.count).hasPrefix("://") else {
+                return nil
+            }
+            let authority = AllowedHosts.authority(text.dropFirst(scheme.count + 3))
+            guard let (host, port) = AllowedHosts.split(authority), !host.isEmpty, host.first != "." || isPattern else {
+                return nil
+            }
+            self.scheme = scheme.lowercased()
             self.host = host
-            self.port = port ?? Self.defaultPort(scheme)
+            self.port = port ?? Self.defaultPort(self.scheme)
         }
 
         private static func defaultPort(_ scheme: String) -> Int? {
@@ -38,13 +45,32 @@ public struct AllowedHosts: Sendable {
     }
 
     private let patterns: [Pattern]
+    private let wantsOwnHost: Bool
 
     public init(_ patterns: [String]) {
+        // What cannot be read lets nobody in; it must not leave an empty list behind, which means something else.
+        wantsOwnHost = patterns.isEmpty
         self.patterns = patterns.compactMap { text in
             if text == "*" { return .any }
-            if text.contains("://") { return Origin(text).map(Pattern.origin) }
-            return Self.split(text[...]).map { .host($0.host) }
+            if Self.scheme(text) != nil { return Origin(text, isPattern: true).map(Pattern.origin) }
+            let host = Self.split(Self.authority(text[...]))?.host ?? ""
+            return .host(host.isEmpty ? text.lowercased() : host)
         }
+    }
+
+    /// What stands before the first colon, if it can be a scheme (RFC 3986 section 3.1).
+    private static func scheme(_ text: String) -> Substring? {
+        guard let colon = text.firstIndex(of: ":"), let first = text.first, first.isASCII, first.isLetter else {
+            return nil
+        }
+        let scheme = text[..<colon]
+        return scheme.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) } ? scheme : nil
+    }
+
+    /// Host and port of what follows `//`.
+    private static func authority(_ text: Substring) -> Substring {
+        let authority = text.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        return authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
     }
 
     /// - Parameters:
@@ -53,7 +79,7 @@ public struct AllowedHosts: Sendable {
     func allows(origin: String?, host: String) -> Bool {
         if patterns.contains(where: { if case .any = $0 { true } else { false } }) { return true }
         guard let origin = origin.flatMap({ Origin($0) }) else { return false }
-        if patterns.isEmpty { return Self.split(host[...])?.host == origin.host }
+        if wantsOwnHost { return Self.split(host[...])?.host == origin.host }
         return patterns.contains { pattern in
             switch pattern {
             case .any: true
@@ -71,14 +97,17 @@ public struct AllowedHosts: Sendable {
 
     /// `Example.com:8000` → `example.com`, 8000; `[::1]:80` → `::1`, 80. nil when it cannot be read.
     private static func split(_ text: Substring) -> (host: String, port: Int?)? {
+        var host = text.prefix { $0 != ":" }, rest = text[host.endIndex...]
         if text.hasPrefix("[") {
             guard let close = text.firstIndex(of: "]") else { return nil }
-            let rest = text[text.index(after: close)...]
-            guard rest.isEmpty || rest.hasPrefix(":") else { return nil }
-            return (text[text.index(after: text.startIndex)..<close].lowercased(), Int(rest.dropFirst()))
+            host = text[text.index(after: text.startIndex)..<close]
+            rest = text[text.index(after: close)...]
         }
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 2, !parts[1].isEmpty, Int(parts[1]) == nil { return nil }
-        return (parts[0].lowercased(), parts.count == 2 ? Int(parts[1]) : nil)
+        guard rest.count > 1 else { return rest.isEmpty || rest == ":" ? (host.lowercased(), nil) : nil }
+        let digits = rest.dropFirst()
+        guard rest.first == ":", digits.allSatisfy({ $0.isASCII && $0.isNumber }), let port = UInt16(digits) else {
+            return nil
+        }
+        return (host.lowercased(), Int(port))
     }
 }

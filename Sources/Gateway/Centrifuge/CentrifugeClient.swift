@@ -201,8 +201,10 @@ final class CentrifugeClient {
     private func history(
         _ id: UInt32, _ group: GroupName, _ limit: Int, _ since: CentrifugeCommand.Recovery?, _ reverse: Bool
     ) {
-        let wanted = limit < 0 ? CentrifugeSubscriptions.maximumHistory : min(limit, CentrifugeSubscriptions.maximumHistory)
-        let found = subscriptions.history(group, limit: reverse ? CentrifugeSubscriptions.maximumHistory : wanted, since: since)
+        let wanted =
+            limit < 0 ? CentrifugeSubscriptions.maximumHistory : min(limit, CentrifugeSubscriptions.maximumHistory)
+        let found = subscriptions.history(
+            group, limit: reverse ? CentrifugeSubscriptions.maximumHistory : wanted, since: since)
         answer(id, found) { history in
             let publications = reverse ? Array(history.publications.reversed().prefix(wanted)) : history.publications
             return CentrifugeReply.history(id, publications, position: history.position)

@@ -20,7 +20,8 @@ enum SwitchingAnswer {
     /// and let a page of an allowed Origin read them (WHATWG Fetch, CORS protocol).
     static func eventStream(origin: String?) -> ByteBuffer {
         var text = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-        text += "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\nVary: Origin\r\n"
+        text +=
+            "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\nVary: Origin\r\n"
         if let origin, origin.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) {
             text += "Access-Control-Allow-Origin: \(origin)\r\nAccess-Control-Allow-Credentials: true\r\n"
         }

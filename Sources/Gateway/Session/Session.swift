@@ -226,7 +226,9 @@ final class Session {
         shard.state.metrics.delivered.add(page.entries.count)
         transport.flush()
         // An empty page with more to come would be read for ever: only a trimmed log answers so, and says gap.
-        settle(index, at: reached, mustRead: reached.offset < end && (!page.entries.isEmpty || !page.continuity.isRecovered))
+        settle(
+            index, at: reached,
+            mustRead: reached.offset < end && (!page.entries.isEmpty || !page.continuity.isRecovered))
     }
 
     private func settle(_ index: Int, at position: Position, mustRead: Bool) {

@@ -10,7 +10,10 @@ enum ClientMessage {
         guard var object = try? JSONText.object(text, removing: [.stamp, .channels, .type]).text,
             var message = object.readSlice(length: object.readableBytes - 1)
         else { return nil }
-        message.writeString(message.readableBytes == 1 ? #""type":"receive"}"# : #","type":"receive"}"#)
+        let isEmpty = message.readableBytesView.dropFirst().allSatisfy {
+            $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t")
+        }
+        message.writeString(isEmpty ? #""type":"receive"}"# : #","type":"receive"}"#)
         return message
     }
 }

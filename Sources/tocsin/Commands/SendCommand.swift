@@ -35,7 +35,8 @@ struct SendCommand: AsyncParsableCommand {
         if let ttl, ttl < 1 { throw CommandFailure("--ttl wants 1 second or more") }
         let receipt = try await CommandSession.run(options) { session in
             try await LayerInspector(client: session.client, keys: session.configuration.keys)
-                .send(ByteBuffer(string: message), to: name, ttl: ttl, key: key,
+                .send(
+                    ByteBuffer(string: message), to: name, ttl: ttl, key: key,
                     waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
         }
         if output.json {

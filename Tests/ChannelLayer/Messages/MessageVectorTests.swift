@@ -21,7 +21,11 @@ struct MessageVectorTests {
         let decoded = try WireMessage.decode(message)
         #expect(String(buffer: decoded.json) == vector.json)
         #expect(decoded.channels.isEmpty)
-        if channels.isEmpty {
+        let text = String(buffer: vector.body)
+        if text.hasPrefix("{"), text.contains("NaN") || text.contains("Infinity") {
+            // JSON has no such numbers: the message is the one that every reader gets.
+            #expect(String(buffer: message) == vector.json)
+        } else if channels.isEmpty {
             #expect(message == vector.body)
         } else {
             // The layer puts its entry last, and no message here has sixteen entries: the header is one byte.

@@ -179,8 +179,6 @@ class Client(asyncio.Protocol):
             self._reading = None
         if self.is_open:
             self.write(logs.CLOSED, why)
-        elif wait is None and self._failures == 0:
-            self._failures = 1
         self.is_open = False
         self._again(wait)
 

@@ -1,0 +1,59 @@
+"""Clients, from the tests' side: one or several processes of them, told what to do together."""
+
+from . import logs
+from .helper import Helper
+
+
+class Fleet:
+    """clients: (path, groups) of each. processes: they are dealt out to so many."""
+
+    def __init__(self, name, targets, clients, processes=1, slow=False, namespace=None):
+        shares = [clients[n::processes] for n in range(processes)]
+        self._helpers = [
+            Helper(
+                "fleet_process",
+                {"name": f"{name}{n}", "targets": targets, "clients": share, "slow": slow},
+                namespace,
+            )
+            for n, share in enumerate(shares)
+        ]
+        self.count = len(clients)
+
+    def tell(self, do, **order) -> list[dict]:
+        for helper in self._helpers:
+            helper.begin(do, **order)
+        return [helper.end() for helper in self._helpers]
+
+    def start(self, within=1.0, timeout=60):
+        """All connect, spread over that many seconds; returns when all are open."""
+        self.tell("start", within=within)
+        self.await_open(timeout)
+
+    def await_open(self, timeout=60):
+        answers = self.tell("opened", timeout=timeout)
+        assert all(answer["done"] for answer in answers), f"not open after {timeout} s: {answers}"
+
+    def await_shown(self, last, timeout) -> bool:
+        """Whether all have been shown these numbers in time. The checker judges what they were shown; this only waits."""
+        return all(answer["done"] for answer in self.tell("until", last=last, timeout=timeout))
+
+    def drop(self):
+        """All go away without a word, until start()."""
+        self.tell("drop")
+
+    def flip(self, share):
+        """This share of them goes away and comes back at once."""
+        self.tell("flip", share=share)
+
+    @property
+    def open(self) -> int:
+        return sum(answer["open"] for answer in self.tell("status"))
+
+    def finish(self) -> dict[str, logs.ClientLog]:
+        for helper in self._helpers:
+            helper.finish()
+        return logs.read_clients(*(helper.log_path for helper in self._helpers))
+
+    def close(self):
+        for helper in self._helpers:
+            helper.close()

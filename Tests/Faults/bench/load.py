@@ -1,0 +1,184 @@
+"""A whole site under load: Redis, gateways, HAProxy, clients and publishers, and the verdict over what they wrote down.
+
+    with Load(scale) as load:
+        load.calm()
+        load.gateways[0].kill()
+        ...
+        load.healed()
+        load.calm()
+        load.judge("F01 gateway SIGKILL")
+"""
+
+import contextlib
+import time
+
+from harness.free_port import free_port
+from harness.gateway import Gateway, config
+from harness.haproxy import HAProxy
+from harness.redis_server import RedisServer
+from harness.waiting import wait_until
+
+from .checker import Verdict, check
+from .figures import Figure
+from .fleet import Fleet
+from .publishers import Publishers
+from .scale import Scale
+from .timing import catch_up, delays
+
+# Wide enough for what a fault holds back: a minute of the fastest group.
+HISTORY = 1000
+# What is found by nobody's next message is found by the look at quiet groups, every 10 s.
+SETTLE_SECONDS = 40
+ROUTES = [
+    {"path": "/ws/{room}", "groups": ["{room}"]},
+    {"path": "/three/{a}/{b}/{c}", "groups": ["{a}", "{b}", "{c}"]},
+]
+
+
+def site_config(history=HISTORY, **sections) -> dict:
+    """A gateway's configuration for these tests."""
+    sections["gateway"] = {"drain_seconds": 3, **sections.get("gateway", {})}
+    sections.setdefault("groups", [{"match": "*", "history": {"size": history, "ttl": "1d"}}])
+    return config(routes=ROUTES, **sections)
+
+
+def group_names(count) -> list[str]:
+    return [f"fault-{n}" for n in range(count)]
+
+
+def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
+    """(path, groups) of each client: every group has as many, and every so many clients one is in three groups."""
+    clients = []
+    for n in range(count):
+        mine = [groups[(n + k * 7) % len(groups)] for k in range(3)] if three_every and n % three_every == 0 else [groups[n % len(groups)]]
+        clients.append((f"/three/{'/'.join(mine)}" if len(mine) == 3 else f"/ws/{mine[0]}", mine))
+    return clients
+
+
+def durable_redis(fsync="everysec", *args) -> RedisServer:
+    """A Redis that survives; at a port which no gateway that reconnects can take for its own end while it is away."""
+    server = RedisServer(aof=True, args=("--appendfsync", fsync, *args))
+    server.port = free_port()
+    return server
+
+
+class Load:
+    """redis         a RedisServer that is not started; by default one with an append-only file.
+    redis_url     what gateway n is told: a function of the server and n, for what stands between the two.
+    haproxy       clients go through HAProxy; otherwise round robin over the gateways.
+    padding       bytes added to each message.
+    """
+
+    def __init__(
+        self, scale: Scale, *, redis=None, redis_url=None, haproxy=True, padding=0, configuration=None, environment=None,
+        clients=None, groups=None, rate=None,
+    ):  # fmt: skip
+        self.scale = scale
+        self.groups = group_names(groups or scale.groups)
+        self.redis = redis or durable_redis()
+        self._redis_url = redis_url or (lambda server, n: server.url)
+        self._through_haproxy, self._padding = haproxy, padding
+        self._configuration = configuration or site_config()
+        self._environment = environment or {}
+        self._clients = client_list(self.groups, clients or scale.clients, scale.three_groups_every)
+        self._rate = rate or scale.rate
+        self._stack = contextlib.ExitStack()
+        self.gateways: list[Gateway] = []
+        self.haproxy: HAProxy | None = None
+        self.fleets: list[Fleet] = []
+        self._fault_at = self._healed_at = None
+        self._began = time.monotonic()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self, stack):
+        stack.enter_context(self.redis)
+        for n in range(self.scale.gateways):
+            gateway = Gateway(
+                self._redis_url(self.redis, n), f"g{n + 1}", self._configuration, self._environment.get(n)
+            )
+            stack.callback(gateway.close)
+            self.gateways.append(gateway.start(wait=False))
+        for gateway in self.gateways:
+            gateway.wait_ready()
+        if self._through_haproxy:
+            self.haproxy = stack.enter_context(HAProxy(self.gateways))
+        self.fleet = self.add_fleet("c", self._clients)
+        self.publishers = Publishers(self.redis, self.groups, self._rate, padding=self._padding)
+        stack.callback(self.publishers.close)
+        self.fleet.start(within=self.scale.pick(0.5, 4.0))
+        self.publishers.start()
+
+    def __exit__(self, *_):
+        for fleet in self.fleets:
+            fleet.close()
+        self._stack.close()
+
+    @property
+    def targets(self) -> list[tuple[str, int]]:
+        if self.haproxy:
+            return [("127.0.0.1", self.haproxy.port)]
+        return [("127.0.0.1", gateway.port) for gateway in self.gateways]
+
+    def add_fleet(self, name, clients, **options) -> Fleet:
+        fleet = Fleet(name, options.pop("targets", None) or self.targets, clients, **options)
+        self.fleets.append(fleet)
+        return fleet
+
+    # The course of a test
+
+    def calm(self):
+        """Undisturbed load for a while."""
+        time.sleep(self.scale.calm)
+
+    def fault(self):
+        """Now it happens."""
+        self._fault_at = time.monotonic()
+
+    def last(self, quick, full):
+        """The fault lasts that many seconds."""
+        time.sleep(self.scale.pick(quick, full))
+
+    def healed(self):
+        """Now nothing is broken any more: from here on the time to catch up is counted."""
+        self._healed_at = time.monotonic()
+
+    def await_ready(self, status=200, timeout=20):
+        wait_until(
+            lambda: {gateway.readyz() for gateway in self.gateways} == {status}, timeout, f"/readyz says {status} everywhere"
+        )
+
+    def settle(self):
+        """Publishers stop, and all who may still be waiting for something get the time for it."""
+        status = self.publishers.stop()
+        for fleet in self.fleets:
+            fleet.await_shown(status["last"], SETTLE_SECONDS)
+            fleet.await_open()
+
+    def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
+        """Everything ends; what was written down is compared. Fails unless nothing was lost, doubled or reordered.
+
+        allowed, required: the reasons of notices, see checker.check. facts: further figures for the report.
+        """
+        self.settle()
+        for gateway in self.gateways:
+            assert gateway.running, f"{gateway.id} has ended\n{gateway.log[-4000:]}"
+        clients = {}
+        for fleet in self.fleets:
+            clients.update(fleet.finish())
+        planned = self.publishers.status["planned"]
+        self.attempts = self.publishers.finish()
+        self.clients = clients
+        verdict = check(self.attempts, clients, planned, allowed, required)
+        figure = Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
+        late = delays(self.attempts, clients)
+        figure.delays(late)
+        if self._healed_at is not None:
+            figure.catch_up(catch_up(self.attempts, clients, self._healed_at))
+        figure.record()
+        assert verdict.passes, f"{title}\n{verdict}"
+        return verdict
