@@ -88,6 +88,7 @@ struct GroupTableTests {
                 #expect((table[place.group]?.interests(outlet) ?? false) == isInterested)
             }
         }
-        #expect(Set(table.all.map { Place(group: $0.group.text, number: $0.member.connection.value) }) == Set(model.keys))
+        #expect(
+            Set(table.all.map { Place(group: $0.group.text, number: $0.member.connection.value) }) == Set(model.keys))
     }
 }

@@ -27,7 +27,9 @@ struct HealingTests {
             (try? await cli.texts("ZRANGE", "asgi:group:news", "0", "-1")) == [InboxMember.channel("news")]
         }
         let before = house.outlets[0].texts.count
-        try await waitUntil("an accepted message") { (try? await house.send(#"{"back":1}"#, to: "news"))?.gateways == 1 }
+        try await waitUntil("an accepted message") {
+            (try? await house.send(#"{"back":1}"#, to: "news"))?.gateways == 1
+        }
         #expect(try await house.outlets[0].texts(before + 1).last == #"news {"back":1}"#)
     }
 
@@ -118,7 +120,9 @@ struct HealingTests {
         }
     }
 
-    @Test func `A gateway that stops on purpose is swept at once, and its lease tells of it while it lives`() async throws {
+    @Test func `A gateway that stops on purpose is swept at once, and its lease tells of it while it lives`()
+        async throws
+    {
         try await run { server, house, cli in
             try await LayerHouse.run(server, id: "gw-b", { $0.leaseSeconds = 3600 }) { other in
                 try await other.join("news")

@@ -44,7 +44,9 @@ struct LayerInspectorTests {
         }
     }
 
-    @Test func `A send by hand loads the functions where Redis has none, and repeats nothing with the same key`() async throws {
+    @Test func `A send by hand loads the functions where Redis has none, and repeats nothing with the same key`()
+        async throws
+    {
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
                 let inspector = inspector(cli), group = try GroupName("news")
@@ -66,7 +68,8 @@ struct LayerInspectorTests {
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
                 func load(_ version: Int) async throws {
-                    let text = "#!lua name=tocsin\nredis.register_function('tocsin_version', function() return \(version) end)"
+                    let text =
+                        "#!lua name=tocsin\nredis.register_function('tocsin_version', function() return \(version) end)"
                     try await cli("FUNCTION", "LOAD", "REPLACE", text)
                 }
                 try await load(999)
@@ -84,7 +87,8 @@ struct LayerInspectorTests {
         try await RedisServer.run(arguments: { _ in users }) { server in
             let address = try RedisAddress("redis://weak:s3cret@127.0.0.1:\(server.port)/3")
             let client = try await RedisClient.start(
-                RedisConfiguration(address: address, clientName: "weak"), on: MultiThreadedEventLoopGroup.singleton.next(),
+                RedisConfiguration(address: address, clientName: "weak"),
+                on: MultiThreadedEventLoopGroup.singleton.next(),
                 logger: quiet)
             try await client.waitUntilUp(.seconds(30))
             let error = await #expect(throws: RedisError.self) {

@@ -34,7 +34,8 @@ struct LayerKeysTests {
         #expect(keys.inbox(3) == "site.2specific.tocsin-03!")
         #expect(keys.doorbell(3) == "__keyspace@7__:site.2specific.tocsin-03!")
         let own = [
-            keys.log(group), keys.position(group), keys.roster(group), keys.rosterPattern, keys.gateways, keys.gateway("g"),
+            keys.log(group), keys.position(group), keys.roster(group), keys.rosterPattern, keys.gateways,
+            keys.gateway("g"),
             keys.staging(0),
         ]
         #expect(own.allSatisfy { $0.hasPrefix("tocsin:site.2:") })

@@ -9,7 +9,8 @@ import Testing
 /// The small texts that the layer hands to Redis.
 struct LayerTextTests {
     @Test(arguments: [
-        ("", "Kzl"), ("K", "Kzl"), ("Kz", "Kzl"), ("zl", "zlK"), ("E", "EKzl"), ("A", "AK"), ("AE", "AEK"), ("Kg$", "Kg$zl"),
+        ("", "Kzl"), ("K", "Kzl"), ("Kz", "Kzl"), ("zl", "zlK"), ("E", "EKzl"), ("A", "AK"), ("AE", "AEK"),
+        ("Kg$", "Kg$zl"),
         ("Exg", "ExgKzl"),
     ])
     func `The doorbell adds what is missing and keeps what is there`(setting: String, completed: String) {
@@ -38,7 +39,8 @@ struct LayerTextTests {
     }
 
     @Test(arguments: [
-        "LOADING Redis is loading", "BUSY Redis is busy", "READONLY x", "MASTERDOWN x", "NOREPLICAS x", "OOM x", "MISCONF x",
+        "LOADING Redis is loading", "BUSY Redis is busy", "READONLY x", "MASTERDOWN x", "NOREPLICAS x", "OOM x",
+        "MISCONF x",
         "TRYAGAIN x", "CLUSTERDOWN x", "ERR Function not found",
     ])
     func `What may pass is transient`(message: String) {

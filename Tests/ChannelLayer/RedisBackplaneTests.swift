@@ -78,7 +78,8 @@ struct RedisBackplaneTests {
             var packed = RedisCommand("PUBLISH", "asgi__group__news")
             packed.append(ByteBuffer(bytes: [0x81, 0xA1, 0x6E, 0xCF, 0x00, 0x20, 0, 0, 0, 0, 0, 0x01]))
             _ = try await cli.client.send(packed)
-            #expect(try await house.outlets[0].texts(2) == [#"news {"balance": 12.5}"#, #"news {"n":9007199254740993}"#])
+            #expect(
+                try await house.outlets[0].texts(2) == [#"news {"balance": 12.5}"#, #"news {"n":9007199254740993}"#])
             #expect(house.outlets[0].publications.allSatisfy { $0.position == nil })
         }
     }

@@ -36,7 +36,9 @@ struct RelayTests {
         }
     }
 
-    @Test func `Five hundred messages through two gateways: none lost, none twice, order kept in each group`() async throws {
+    @Test func `Five hundred messages through two gateways: none lost, none twice, order kept in each group`()
+        async throws
+    {
         let groups = (0..<10).map { "group-\($0)" }
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
@@ -59,7 +61,9 @@ struct RelayTests {
                                 #expect(texts.filter { $0.hasPrefix("\(group) ") } == expected)
                             }
                         }
-                        let relayed = (a.metric("tocsin_relay_messages_total") ?? 0) + (b.metric("tocsin_relay_messages_total") ?? 0)
+                        let relayed =
+                            (a.metric("tocsin_relay_messages_total") ?? 0)
+                            + (b.metric("tocsin_relay_messages_total") ?? 0)
                         #expect(relayed == 500)
                     }
                 }
@@ -81,7 +85,8 @@ struct RelayTests {
     @Test func `What is no message is counted and does not hold up the next one`() async throws {
         let rubbish: [[UInt8]] = [
             Array("short".utf8), Array(repeating: 0, count: 12), Array(repeating: 0, count: 12) + [0xC1, 0xC1],
-            Array(repeating: 1, count: 12) + [0x93, 1, 2, 3], Array(repeating: 2, count: 12) + [0x81, 0xA1, 0x61, 0x01],
+            Array(repeating: 1, count: 12) + [0x93, 1, 2, 3],
+            Array(repeating: 2, count: 12) + [0x81, 0xA1, 0x61, 0x01],
         ]
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
@@ -90,7 +95,8 @@ struct RelayTests {
                     for (index, bytes) in rubbish.enumerated() {
                         _ = try await add(cli, InboxMember.key("news"), ByteBuffer(bytes: bytes), at: index).get()
                     }
-                    let foreign = InboxMember.message(1, channels: ["specific.other!x", "a b!\0", "", "specific.tocsin-zz!news"])
+                    let foreign = InboxMember.message(
+                        1, channels: ["specific.other!x", "a b!\0", "", "specific.tocsin-zz!news"])
                     _ = try await add(cli, InboxMember.key("news"), foreign, at: 90).get()
                     _ = try await add(cli, InboxMember.key("news"), InboxMember.message(2, to: "news"), at: 91).get()
                     #expect(numbers(try await house.outlets[0].texts(1)) == ["news 2"])
@@ -126,7 +132,9 @@ struct RelayTests {
                     try await house.join("news")
                     #expect(try await cli("CONFIG", "GET", "notify-keyspace-events").pairs.first?.1 == "")
                     for number in 1...3 {
-                        _ = try await add(cli, InboxMember.key("news"), InboxMember.message(number, to: "news"), at: number).get()
+                        _ = try await add(
+                            cli, InboxMember.key("news"), InboxMember.message(number, to: "news"), at: number
+                        ).get()
                         #expect(numbers(try await house.outlets[0].texts(number)).last == "news \(number)")
                     }
                 }

@@ -41,7 +41,9 @@ struct RendezvousTests {
     }
 
     @Test func `Work is shared out evenly, also between names that differ in one letter`() {
-        for names in [gateways, ["dev-1", "dev-2"], ["gw-0000000000000000", "gw-0000000000000001", "gw-1000000000000000"]] {
+        for names in [
+            gateways, ["dev-1", "dev-2"], ["gw-0000000000000000", "gw-0000000000000001", "gw-1000000000000000"],
+        ] {
             var shares: [String: Int] = [:]
             for number in 0..<3000 { shares[first(for: "work-\(number)", among: names), default: 0] += 1 }
             let even = 3000 / names.count

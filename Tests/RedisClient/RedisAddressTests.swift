@@ -33,7 +33,8 @@ struct RedisAddressTests {
     }
 
     @Test(arguments: [
-        "", "nonsense", "host:6379", "//host", "http://host", "redis:/host", "redis://", "redis://:6379", "redis://host:0",
+        "", "nonsense", "host:6379", "//host", "http://host", "redis:/host", "redis://", "redis://:6379",
+        "redis://host:0",
         "redis://host:65536", "redis://host:port", "redis://host/three", "redis://host/-1", "redis://host/3/4",
         "redis://host?db=", "redis://host?db=x", "redis://host?db=-2", "unix://", "unix:///run/redis.sock?db=x",
         "redis://a b", "rediss://", "unix://run/redis.sock",
@@ -45,7 +46,8 @@ struct RedisAddressTests {
     }
 
     @Test(arguments: [
-        "redis://gateway:Tr0ub4dor@host:port", "redis://:Tr0ub4dor@host/x", "http://u:Tr0ub4dor@host", "redis://u:Tr0ub4dor@",
+        "redis://gateway:Tr0ub4dor@host:port", "redis://:Tr0ub4dor@host/x", "http://u:Tr0ub4dor@host",
+        "redis://u:Tr0ub4dor@",
         "redis://u:Tr0ub4dor@host:70000", "unix://u:Tr0ub4dor@",
     ])
     func `No error repeats a password`(text: String) {
@@ -54,7 +56,8 @@ struct RedisAddressTests {
     }
 
     @Test(arguments: [
-        ("redis://gateway:Tr0ub4dor@host:1/2", "redis://gateway@host:1/2"), ("redis://:Tr0ub4dor@host", "redis://***@host:6379/3"),
+        ("redis://gateway:Tr0ub4dor@host:1/2", "redis://gateway@host:1/2"),
+        ("redis://:Tr0ub4dor@host", "redis://***@host:6379/3"),
         ("redis://host", "redis://host:6379/3"), ("rediss://u:Tr0ub4dor@host/1", "rediss://u@host:6379/1"),
         ("unix://u:Tr0ub4dor@/a.sock?db=4", "unix://u@/a.sock?db=4"), ("unix:///a.sock", "unix:///a.sock?db=3"),
     ])

@@ -53,7 +53,9 @@ struct RedisClientTests {
 
     @Test func `A server's errors are errors of the server, with their first word`() async throws {
         try await withServer { _, client async throws in
-            for text in ["LOADING Redis is loading the dataset in memory", "READONLY You can't write", "MISCONF x", "OOM y"] {
+            for text in [
+                "LOADING Redis is loading the dataset in memory", "READONLY You can't write", "MISCONF x", "OOM y",
+            ] {
                 let error = await #expect(throws: RedisError.self) {
                     try await client.send(RedisCommand("EVAL", "return redis.error_reply(ARGV[1])", "0", text))
                 }
@@ -61,7 +63,9 @@ struct RedisClientTests {
                 #expect(error?.message.hasPrefix(text) == true)
                 #expect(error?.kind == text.split(separator: " ")[0])
             }
-            let unknown = await #expect(throws: RedisError.self) { try await client.send(RedisCommand("NOSUCHCOMMAND")) }
+            let unknown = await #expect(throws: RedisError.self) {
+                try await client.send(RedisCommand("NOSUCHCOMMAND"))
+            }
             #expect(unknown?.kind == "ERR")
             #expect(try await client.send(RedisCommand("PING")).text == "PONG", "the connection is as good as before")
         }

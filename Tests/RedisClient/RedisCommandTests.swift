@@ -22,7 +22,8 @@ struct RedisCommandTests {
         for number in [0, -1, Int.max, Int.min] { command.append(number) }
         #expect(
             text(command)
-                == "*5\r\n$1\r\nX\r\n$1\r\n0\r\n$2\r\n-1\r\n$19\r\n9223372036854775807\r\n$20\r\n-9223372036854775808\r\n")
+                == "*5\r\n$1\r\nX\r\n$1\r\n0\r\n$2\r\n-1\r\n$19\r\n9223372036854775807\r\n$20\r\n-9223372036854775808\r\n"
+        )
     }
 
     @Test func `An empty argument is a bulk string of no bytes`() {
@@ -53,7 +54,8 @@ struct RedisCommandTests {
         let large = ByteBuffer(repeating: 0x78, count: 1 << 20)
         var command = RedisCommand("SET", "k")
         command.append(large)
-        #expect(bytes(command).count == "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048576\r\n\r\n".utf8.count + large.readableBytes)
+        #expect(
+            bytes(command).count == "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048576\r\n\r\n".utf8.count + large.readableBytes)
     }
 
     @Test func `Commands are written one behind the other`() {

@@ -34,7 +34,10 @@ struct RedisConnectionTests {
         func take(_ reply: RedisConnection.Reply) {
             switch reply {
             case .success(let value): texts.append(value.text ?? "\(value)")
-            case .failure(let error): texts.append("\(error.code == .timeout ? "lost" : error.code == .server ? "server" : "failed"): \(error.message)")
+            case .failure(let error):
+                texts.append(
+                    "\(error.code == .timeout ? "lost" : error.code == .server ? "server" : "failed"): \(error.message)"
+                )
             }
         }
     }
@@ -65,7 +68,8 @@ struct RedisConnectionTests {
         house.connection.send(RedisCommand("A"), answers.take)
         house.connection.send(RedisCommand("B"), answers.take)
         house.channel.embeddedEventLoop.advanceTime(by: .milliseconds(250))
-        #expect(answers.texts == ["lost: Redis did not answer within 0.0 s", "lost: Redis did not answer within 0.0 s"])
+        #expect(
+            answers.texts == ["lost: Redis did not answer within 0.0 s", "lost: Redis did not answer within 0.0 s"])
         #expect(reasons.map(\.code) == [.timeout])
         house.connection.send(RedisCommand("C"), answers.take)
         #expect(answers.texts.last == "failed: no connection to Redis")
@@ -134,7 +138,9 @@ struct RedisConnectionTests {
             let bound = NIOLoopBound(connection, eventLoop: loop)
             return ClientBootstrap(group: loop)
                 .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(bound.value)
+                    }
                 }
                 .connect(host: "127.0.0.1", port: port).map { _ in }
         }

@@ -7,7 +7,8 @@ import Testing
 /// How a connection introduces itself to a real server.
 struct RedisLoginTests {
     private let users = [
-        "--user", "gateway on >s3cret/ ~* &* +@all", "--user", "mute on >s3cret/ ~* &* +@all -client", "--user", "default off",
+        "--user", "gateway on >s3cret/ ~* &* +@all", "--user", "mute on >s3cret/ ~* &* +@all -client", "--user",
+        "default off",
     ].flatMap { $0.hasPrefix("--") ? [$0] : $0.split(separator: " ").map(String.init) }
 
     @Test func `A user and a password log in`() async throws {

@@ -68,7 +68,8 @@ struct RedisReplyReaderTests {
     }
 
     @Test(arguments: [
-        "%1\r\n+a\r\n:1\r\n", "~1\r\n:1\r\n", ">2\r\n+message\r\n+a\r\n", "#t\r\n", ",3.14\r\n", "(12345678901234567890\r\n",
+        "%1\r\n+a\r\n:1\r\n", "~1\r\n:1\r\n", ">2\r\n+message\r\n+a\r\n", "#t\r\n", ",3.14\r\n",
+        "(12345678901234567890\r\n",
         "=7\r\ntxt:abc\r\n", "|1\r\n+a\r\n+b\r\n:1\r\n", "!3\r\nERR\r\n", "*1\r\n%1\r\n+a\r\n:1\r\n", "*1\r\n#t\r\n",
     ])
     func `RESP3 is refused: it was never asked for`(text: String) {
@@ -78,7 +79,8 @@ struct RedisReplyReaderTests {
     }
 
     @Test(arguments: [
-        "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\0\0", "\r\n", " +OK\r\n", "$abc\r\n", "$-2\r\n", "*-2\r\n", "*x\r\n", ":\r\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\0\0", "\r\n", " +OK\r\n", "$abc\r\n", "$-2\r\n", "*-2\r\n", "*x\r\n",
+        ":\r\n",
         ":12a\r\n", ":99999999999999999999\r\n", "$99999999999999999999\r\n", "*1\r\nx\r\n",
     ])
     func `Garbage is refused, and the reader stays refused`(text: String) throws {
@@ -104,7 +106,8 @@ struct RedisReplyReaderTests {
         #expect(parsed("$11\r\n0123456789a\r\n").failed)
         #expect(parsed("*2\r\n$6\r\n012345\r\n+6789\r\n").replies.count == 1)
         #expect(parsed("*2\r\n$6\r\n012345\r\n+67890\r\n").failed)
-        #expect(parsed("$10\r\n0123456789\r\n$10\r\n0123456789\r\n").replies.count == 2, "the maximum is for each reply")
+        #expect(
+            parsed("$10\r\n0123456789\r\n$10\r\n0123456789\r\n").replies.count == 2, "the maximum is for each reply")
     }
 
     @Test func `A huge reply between small ones leaves them whole`() {

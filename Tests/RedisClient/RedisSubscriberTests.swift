@@ -130,7 +130,10 @@ struct RedisSubscriberTests {
             var futures: [EventLoopFuture<Void>] = []
             for _ in 0..<100 {
                 let events = (0..<30).map { _ in
-                    (subscribe: Bool.random(using: &generator), channel: "c\(Int.random(in: 0..<40, using: &generator))")
+                    (
+                        subscribe: Bool.random(using: &generator),
+                        channel: "c\(Int.random(in: 0..<40, using: &generator))"
+                    )
                 }
                 futures += try await listener.on { subscriber in
                     events.compactMap { subscribe, channel in

@@ -13,14 +13,18 @@ struct RedisTLSTests {
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for name in ["ca", "stranger"] {
             try await openssl(
-                in: place, ["req", "-x509", "-days", "2", "-subj", "/CN=\(name)", "-keyout", "\(name).key", "-out", "\(name).crt"] + key)
+                in: place,
+                ["req", "-x509", "-days", "2", "-subj", "/CN=\(name)", "-keyout", "\(name).key", "-out", "\(name).crt"]
+                    + key)
         }
-        try await openssl(in: place, ["req", "-subj", "/CN=redis", "-keyout", "server.key", "-out", "server.csr"] + key)
+        try await openssl(
+            in: place, ["req", "-subj", "/CN=redis", "-keyout", "server.key", "-out", "server.csr"] + key)
         try "subjectAltName=\(names)\n".write(toFile: place.file("names"), atomically: true, encoding: .utf8)
         try await openssl(
             in: place,
             [
-                "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days",
+                "2",
                 "-extfile", "names", "-out", "server.crt",
             ])
     }
@@ -37,7 +41,9 @@ struct RedisTLSTests {
         try #require(process.terminationStatus == 0, "openssl \(arguments)")
     }
 
-    private func run(names: String = "IP:127.0.0.1,DNS:localhost", _ body: (RedisServer) async throws -> Void) async throws {
+    private func run(names: String = "IP:127.0.0.1,DNS:localhost", _ body: (RedisServer) async throws -> Void)
+        async throws
+    {
         try await RedisServer.run(
             prepare: { try await certificates(in: $0, names: names) },
             arguments: { place in

@@ -23,7 +23,8 @@ struct ReplyMaker {
 
     private mutating func text() -> String {
         let letters = "abc XYZ:*$+-'"
-        return String((0..<Int.random(in: 0...12, using: &generator)).map { _ in letters.randomElement(using: &generator)! })
+        return String(
+            (0..<Int.random(in: 0...12, using: &generator)).map { _ in letters.randomElement(using: &generator)! })
     }
 
     private mutating func bytes() -> ByteBuffer {
@@ -54,7 +55,8 @@ struct ReplyMaker {
         case .integer(let number): Array(":\(number)\r\n".utf8)
         case .status(let text): Array("+\(text)\r\n".utf8)
         case .error(let text): Array("-\(text)\r\n".utf8)
-        case .string(let bytes): Array("$\(bytes.readableBytes)\r\n".utf8) + bytes.readableBytesView + Array("\r\n".utf8)
+        case .string(let bytes):
+            Array("$\(bytes.readableBytes)\r\n".utf8) + bytes.readableBytesView + Array("\r\n".utf8)
         case .array(let values): Array("*\(values.count)\r\n".utf8) + values.flatMap(wire)
         }
     }

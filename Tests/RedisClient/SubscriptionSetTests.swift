@@ -66,7 +66,9 @@ struct SubscriptionSetTests {
         #expect(set.unsubscribe("news") == ["first"])
         #expect(set.unconfirmed == 0)
         #expect(
-            set.takeRequests() == [.init(subscribe: true, channels: ["news"]), .init(subscribe: false, channels: ["news"])])
+            set.takeRequests() == [
+                .init(subscribe: true, channels: ["news"]), .init(subscribe: false, channels: ["news"]),
+            ])
         #expect(set.confirmed("news") == [])
         #expect(set.confirmed("news") == [])
         #expect(set.entries.isEmpty)

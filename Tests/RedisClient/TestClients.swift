@@ -31,7 +31,8 @@ extension RedisClient {
         _ body: (RedisClient) async throws -> R
     ) async throws -> R {
         let client = try await RedisClient.start(
-            .test(url, change), on: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet, onStateChange: onStateChange)
+            .test(url, change), on: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet,
+            onStateChange: onStateChange)
         let result: Result<R, any Error>
         do { result = .success(try await body(client)) } catch { result = .failure(error) }
         await client.close()

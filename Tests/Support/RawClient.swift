@@ -69,7 +69,9 @@ public final class RawClient: Sendable {
                 keeper.state.withLock { $0.taken += count }
                 return true
             }
-            if isEnded && received.count == bytes.count { throw WaitedInVain(description: "the end came before \(what)") }
+            if isEnded && received.count == bytes.count {
+                throw WaitedInVain(description: "the end came before \(what)")
+            }
             return false
         }
         return result!

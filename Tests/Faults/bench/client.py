@@ -25,8 +25,8 @@ SLOW_RECEIVE_BUFFER, SLOW_SEGMENT = 4096, 1400
 
 
 class Client(asyncio.Protocol):
-    def __init__(self, fleet, name, path, groups, slow=False):
-        self.fleet, self.name, self.path, self.groups, self.slow = fleet, name, path, groups, slow
+    def __init__(self, fleet, name, path, groups):
+        self.fleet, self.name, self.path, self.groups = fleet, name, path, groups
         self.cursor: str | None = None
         self.last: dict[str, int] = {}  # publisher/group → the highest number shown
         self.opens = 0
@@ -110,7 +110,7 @@ class Client(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 opened = socket.socket(socket.AF_INET)
                 opened.setblocking(False)
-                if self.slow:
+                if self.fleet.slow:
                     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_RECEIVE_BUFFER)
                     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SLOW_SEGMENT)
                 await loop.sock_connect(opened, (host, port))
@@ -139,7 +139,7 @@ class Client(asyncio.Protocol):
         if not self._wanted:
             transport.abort()
             return
-        resume = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor is not None else ""
+        resume = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor and not self.fleet.forgetful else ""
         transport.write(
             f"GET {self.path} HTTP/1.1\r\nHost: site.example\r\nOrigin: http://site.example\r\n"
             f"Accept: text/event-stream\r\n{resume}\r\n".encode()

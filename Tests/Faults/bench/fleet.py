@@ -5,14 +5,17 @@ from .helper import Helper
 
 
 class Fleet:
-    """clients: (path, groups) of each. processes: they are dealt out to so many."""
+    """clients: (path, groups) of each. processes: they are dealt out to so many.
 
-    def __init__(self, name, targets, clients, processes=1, slow=False, namespace=None):
+    slow: they have what a slow reader has, small buffers. forgetful: they do not send their cursor.
+    """
+
+    def __init__(self, name, targets, clients, processes=1, slow=False, forgetful=False, namespace=None):
         shares = [clients[n::processes] for n in range(processes)]
         self._helpers = [
             Helper(
                 "fleet_process",
-                {"name": f"{name}{n}", "targets": targets, "clients": share, "slow": slow},
+                {"name": f"{name}{n}", "targets": targets, "clients": share, "slow": slow, "forgetful": forgetful},
                 namespace,
             )
             for n, share in enumerate(shares)

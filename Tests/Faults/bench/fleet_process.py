@@ -22,10 +22,11 @@ class Fleet:
     def __init__(self, spec):
         self.targets = [tuple(target) for target in spec["targets"]]
         self.log = open(spec["log"], "w", buffering=1 << 20)
+        self.slow, self.forgetful = spec["slow"], spec["forgetful"]
         self.tasks: set[asyncio.Task] = set()
         self.shown = 0
         self.clients = [
-            Client(self, f"{spec['name']}-{n}", path, tuple(groups), spec.get("slow", False))
+            Client(self, f"{spec['name']}-{n}", path, tuple(groups))
             for n, (path, groups) in enumerate(spec["clients"])
         ]
 

@@ -67,18 +67,20 @@ class Load:
     redis_url     what gateway n is told: a function of the server and n, for what stands between the two.
     haproxy       clients go through HAProxy; otherwise round robin over the gateways.
     padding       bytes added to each message.
+    forgetful     clients come back without their cursor.
     """
 
     def __init__(
         self, scale: Scale, *, redis=None, redis_url=None, haproxy=True, padding=0, configuration=None, environment=None,
-        clients=None, groups=None, rate=None,
+        clients=None, groups=None, rate=None, history=HISTORY, forgetful=False,
     ):  # fmt: skip
         self.scale = scale
         self.groups = group_names(groups or scale.groups)
         self.redis = redis or durable_redis()
         self._redis_url = redis_url or (lambda server, n: server.url)
         self._through_haproxy, self._padding = haproxy, padding
-        self._configuration = configuration or site_config()
+        self._configuration = configuration or site_config(history)
+        self._forgetful = forgetful
         self._environment = environment or {}
         self._clients = client_list(self.groups, clients or scale.clients, scale.three_groups_every)
         self._rate = rate or scale.rate
@@ -107,7 +109,7 @@ class Load:
             gateway.wait_ready()
         if self._through_haproxy:
             self.haproxy = stack.enter_context(HAProxy(self.gateways))
-        self.fleet = self.add_fleet("c", self._clients)
+        self.fleet = self.add_fleet("c", self._clients, forgetful=self._forgetful)
         self.publishers = Publishers(self.redis, self.groups, self._rate, padding=self._padding)
         stack.callback(self.publishers.close)
         self.fleet.start(within=self.scale.pick(0.5, 4.0))
@@ -159,11 +161,8 @@ class Load:
             fleet.await_shown(status["last"], SETTLE_SECONDS)
             fleet.await_open()
 
-    def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
-        """Everything ends; what was written down is compared. Fails unless nothing was lost, doubled or reordered.
-
-        allowed, required: the reasons of notices, see checker.check. facts: further figures for the report.
-        """
+    def compare(self, allowed=(), required=()) -> Verdict:
+        """Everything ends; what was written down is compared. allowed, required: reasons of notices (checker.check)."""
         self.settle()
         for gateway in self.gateways:
             assert gateway.running, f"{gateway.id} has ended\n{gateway.log[-4000:]}"
@@ -173,12 +172,18 @@ class Load:
         planned = self.publishers.status["planned"]
         self.attempts = self.publishers.finish()
         self.clients = clients
-        verdict = check(self.attempts, clients, planned, allowed, required)
+        return check(self.attempts, clients, planned, allowed, required)
+
+    def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
+        """compare(), recorded under the title; fails unless nothing was lost, doubled, reordered or left untold.
+
+        facts: further figures for the report.
+        """
+        verdict = self.compare(allowed, required)
         figure = Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
-        late = delays(self.attempts, clients)
-        figure.delays(late)
+        figure.delays(delays(self.attempts, self.clients))
         if self._healed_at is not None:
-            figure.catch_up(catch_up(self.attempts, clients, self._healed_at))
+            figure.catch_up(catch_up(self.attempts, self.clients, self._healed_at))
         figure.record()
         assert verdict.passes, f"{title}\n{verdict}"
         return verdict

@@ -11,7 +11,8 @@ struct HandshakeGuardTests {
     ]
 
     private func head(
-        _ method: HTTPMethod = .GET, _ uri: String = "/ws", version: HTTPVersion = .http1_1, replacing: [String: [String]] = [:]
+        _ method: HTTPMethod = .GET, _ uri: String = "/ws", version: HTTPVersion = .http1_1,
+        replacing: [String: [String]] = [:]
     ) -> HTTPRequestHead {
         var headers = HTTPHeaders(Self.good)
         for (name, values) in replacing {
@@ -39,7 +40,8 @@ struct HandshakeGuardTests {
 
     @Test(arguments: [
         ["Upgrade": ["WebSocket"]], ["Connection": ["keep-alive, Upgrade"]], ["Connection": ["keep-alive", "upgrade"]],
-        ["Upgrade": ["h2c, websocket"]], ["Content-Length": ["0"]], ["Sec-WebSocket-Extensions": ["permessage-deflate"]],
+        ["Upgrade": ["h2c, websocket"]], ["Content-Length": ["0"]],
+        ["Sec-WebSocket-Extensions": ["permessage-deflate"]],
         ["Sec-WebSocket-Protocol": ["chat"]], ["Sec-WebSocket-Key": ["AAAAAAAAAAAAAAAAAAAAAA=="]],
         ["Sec-WebSocket-Key": ["+/+/+/+/+/+/+/+/+/+/+g=="]],
     ])
@@ -54,7 +56,9 @@ struct HandshakeGuardTests {
         #expect(refusal?.headers.contains { $0 == ("Allow", "GET") } == true)
     }
 
-    @Test(arguments: [HTTPVersion.http1_0, .http2, .http3, HTTPVersion(major: 1, minor: 2), HTTPVersion(major: 0, minor: 9)])
+    @Test(arguments: [
+        HTTPVersion.http1_0, .http2, .http3, HTTPVersion(major: 1, minor: 2), HTTPVersion(major: 0, minor: 9),
+    ])
     func `S12: another HTTP is 400`(version: HTTPVersion) {
         #expect(refusal(head(version: version))?.status == .badRequest)
     }
@@ -70,7 +74,8 @@ struct HandshakeGuardTests {
     }
 
     @Test(arguments: [
-        ["Connection": ["keep-alive"]], ["Connection": []], ["Connection": ["Upgraded"]], ["Upgrade": ["h2c"]], ["Upgrade": []],
+        ["Connection": ["keep-alive"]], ["Connection": []], ["Connection": ["Upgraded"]], ["Upgrade": ["h2c"]],
+        ["Upgrade": []],
         ["Upgrade": ["websockets"]], ["Upgrade": ["websocket/13"]],
     ])
     func `S12: what asks for no WebSocket is 426 and told what there is`(change: [String: [String]]) {
@@ -79,7 +84,10 @@ struct HandshakeGuardTests {
         #expect(refusal?.headers.contains { $0 == ("Upgrade", "websocket") } == true)
     }
 
-    @Test(arguments: [[], ["8"], ["12"], ["777"], ["13 "], ["013"], [""], ["13, 8"], ["8, 13"], ["13", "13"], ["13", "8"], ["8", "13"]])
+    @Test(arguments: [
+        [], ["8"], ["12"], ["777"], ["13 "], ["013"], [""], ["13, 8"], ["8, 13"], ["13", "13"], ["13", "8"],
+        ["8", "13"],
+    ])
     func `S12: another version, none or two are 426 and told the one there is`(versions: [String]) {
         let refusal = refusal(head(replacing: ["Sec-WebSocket-Version": versions]))
         #expect(refusal?.status == .upgradeRequired)
@@ -88,8 +96,10 @@ struct HandshakeGuardTests {
 
     @Test(arguments: [
         [], [""], ["c2hvcnQ="], ["dGhlIHNhbXBsZSBub25j"], ["dGhlIHNhbXBsZSBub25jZTE3Yg=="], ["dGhlIHNhbXBsZSBub25jZQ"],
-        ["dGhlIHNhbXBsZSBub25jZQ=!"], ["dGhlIHNhbXBsZSBub25jZ==="], ["dGhl HNhbXBsZSBub25jZQ=="], ["dGhlIHNhbXBsZSBub25j-_=="],
-        ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], ["dGhlIHNhbXBsZSBub25jZQ==, x"], ["éGhlIHNhbXBsZSBub25jZ=="],
+        ["dGhlIHNhbXBsZSBub25jZQ=!"], ["dGhlIHNhbXBsZSBub25jZ==="], ["dGhl HNhbXBsZSBub25jZQ=="],
+        ["dGhlIHNhbXBsZSBub25j-_=="],
+        ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], ["dGhlIHNhbXBsZSBub25jZQ==, x"],
+        ["éGhlIHNhbXBsZSBub25jZ=="],
     ])
     func `S12: a key that is not 16 bytes in base64, or two, are 400`(keys: [String]) {
         #expect(refusal(head(replacing: ["Sec-WebSocket-Key": keys]))?.status == .badRequest)
@@ -97,7 +107,8 @@ struct HandshakeGuardTests {
 
     @Test(arguments: [
         ["Transfer-Encoding": ["chunked"]], ["Transfer-Encoding": ["xchunked"]], ["Transfer-Encoding": ["identity"]],
-        ["Transfer-Encoding": [""]], ["Content-Length": ["5"]], ["Content-Length": ["00"]], ["Content-Length": ["0", "0"]],
+        ["Transfer-Encoding": [""]], ["Content-Length": ["5"]], ["Content-Length": ["00"]],
+        ["Content-Length": ["0", "0"]],
         ["Content-Length": ["0, 0"]], ["Content-Length": [""]], ["Content-Length": ["-1"]],
         ["Content-Length": ["0"], "Transfer-Encoding": ["chunked"]],
     ])
@@ -121,9 +132,12 @@ struct HandshakeGuardTests {
 
     @Test func `Every refusal's reason is a metric's label`() {
         let changes: [[String: [String]]] = [
-            ["Host": []], ["Upgrade": []], ["Sec-WebSocket-Version": []], ["Sec-WebSocket-Key": []], ["Content-Length": ["1"]],
+            ["Host": []], ["Upgrade": []], ["Sec-WebSocket-Version": []], ["Sec-WebSocket-Key": []],
+            ["Content-Length": ["1"]],
         ]
-        for change in changes { #expect(GatewayMetrics.reasons.contains(refusal(head(replacing: change))?.reason ?? "none")) }
+        for change in changes {
+            #expect(GatewayMetrics.reasons.contains(refusal(head(replacing: change))?.reason ?? "none"))
+        }
         #expect(GatewayMetrics.reasons.contains(refusal(head(.POST))?.reason ?? "none"))
     }
 }

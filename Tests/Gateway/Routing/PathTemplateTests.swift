@@ -8,30 +8,37 @@ struct PathTemplateTests {
     }
 
     @Test(arguments: [
-        ("/", "/"), ("/users/isinsufficient", "/users/isinsufficient"), ("/a/", "/a/"), ("/a//b", "/a//b"), ("/a.b-c_d~", "/a.b-c_d~"),
+        ("/", "/"), ("/users/isinsufficient", "/users/isinsufficient"), ("/a/", "/a/"), ("/a//b", "/a//b"),
+        ("/a.b-c_d~", "/a.b-c_d~"),
     ])
     func `A path without parameters matches itself`(template: String, path: String) throws {
         #expect(try match(template, path) == [:])
     }
 
     @Test(arguments: [
-        ("/", ""), ("/", "//"), ("/a", "/A"), ("/a", "/a/"), ("/a/", "/a"), ("/a", "/a/b"), ("/a/b", "/a"), ("/a", "a"), ("/a", "/%61"),
-        ("/a", "//a"), ("/ws/{room}", "/ws"), ("/ws/{room}", "/ws/"), ("/ws/{room}", "/ws/a/b"), ("/ws/{room}", "/WS/a"),
-        ("/ws/{room}", "/ws/../ws/a"), ("/ws/{room}", "/x/a"), ("/{a}/{b}", "/x"), ("/{a}/{b}", "//x"), ("/{a}/{b}", "/x/"),
+        ("/", ""), ("/", "//"), ("/a", "/A"), ("/a", "/a/"), ("/a/", "/a"), ("/a", "/a/b"), ("/a/b", "/a"), ("/a", "a"),
+        ("/a", "/%61"),
+        ("/a", "//a"), ("/ws/{room}", "/ws"), ("/ws/{room}", "/ws/"), ("/ws/{room}", "/ws/a/b"),
+        ("/ws/{room}", "/WS/a"),
+        ("/ws/{room}", "/ws/../ws/a"), ("/ws/{room}", "/x/a"), ("/{a}/{b}", "/x"), ("/{a}/{b}", "//x"),
+        ("/{a}/{b}", "/x/"),
     ])
     func `Another path is no match`(template: String, path: String) throws {
         #expect(try match(template, path) == nil)
     }
 
     @Test(arguments: [
-        ("/ws/a", "a"), ("/ws/42", "42"), ("/ws/a%20b", "a b"), ("/ws/%C3%AB", "ë"), ("/ws/%c3%ab", "ë"), ("/ws/a%2Fb", "a/b"),
+        ("/ws/a", "a"), ("/ws/42", "42"), ("/ws/a%20b", "a b"), ("/ws/%C3%AB", "ë"), ("/ws/%c3%ab", "ë"),
+        ("/ws/a%2Fb", "a/b"),
         ("/ws/a%00", "a\0"), ("/ws/%25", "%"), ("/ws/..", ".."), ("/ws/{room}", "{room}"), ("/ws/a;b=c", "a;b=c"),
     ])
     func `A parameter takes one segment, percent-decoded`(path: String, room: String) throws {
         #expect(try match("/ws/{room}", path) == ["room": room])
     }
 
-    @Test(arguments: ["/ws/%", "/ws/%2", "/ws/%zz", "/ws/%2g", "/ws/%ff", "/ws/%C3", "/ws/%C3%28", "/ws/%ED%A0%80", "/ws/%-1"])
+    @Test(arguments: [
+        "/ws/%", "/ws/%2", "/ws/%zz", "/ws/%2g", "/ws/%ff", "/ws/%C3", "/ws/%C3%28", "/ws/%ED%A0%80", "/ws/%-1",
+    ])
     func `An escape that means nothing is no match`(path: String) throws {
         #expect(try match("/ws/{room}", path) == nil)
     }
@@ -42,7 +49,8 @@ struct PathTemplateTests {
     }
 
     @Test(arguments: [
-        ("", "start with"), ("ws", "start with"), ("{a}", "start with"), ("/{}", "no name"), ("/{a b}", "no name"), ("/{a1}", "no name"),
+        ("", "start with"), ("ws", "start with"), ("{a}", "start with"), ("/{}", "no name"), ("/{a b}", "no name"),
+        ("/{a1}", "no name"),
         ("/{é}", "no name"), ("/{user}", "may not set {user}"), ("/{a}/{a}", "twice"), ("/a{b}", "whole segment"),
         ("/{a}b", "whole segment"), ("/{a", "whole segment"), ("/a}", "whole segment"), ("/{a}{b}", "no name"),
     ])

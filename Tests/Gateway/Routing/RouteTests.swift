@@ -31,7 +31,9 @@ struct GroupTemplateTests {
         #expect(throws: NameError.self) { try resolve("{a}isInsufficient", ["a": String(repeating: "x", count: 86)]) }
     }
 
-    @Test(arguments: ["", "{", "{a", "a{b", "a b", "a}", "}", "{a}}", "a:{b}", "*{a}", "é{a}", String(repeating: "x", count: 100)])
+    @Test(arguments: [
+        "", "{", "{a", "a{b", "a b", "a}", "}", "{a}}", "a:{b}", "*{a}", "é{a}", String(repeating: "x", count: 100),
+    ])
     func `What cannot make a group's name is refused when it is written`(text: String) {
         #expect(throws: TemplateError.self) { try GroupTemplate(text) }
     }

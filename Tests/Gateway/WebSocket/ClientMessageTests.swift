@@ -17,16 +17,23 @@ struct ClientMessageTests {
         (#"{"type":"evil","a":1}"#, #"{"a":1,"type":"receive"}"#),
         (#"{"a":1,"type":"evil"}"#, #"{"a":1,"type":"receive"}"#),
         (#"{"type":"x","type":{"b":[1]},"a":2,"type":null}"#, #"{"a":2,"type":"receive"}"#),
-        (#"{"n":{"type":"kept"},"l":[{"type":"kept"}]}"#, #"{"n":{"type":"kept"},"l":[{"type":"kept"}],"type":"receive"}"#),
+        (
+            #"{"n":{"type":"kept"},"l":[{"type":"kept"}]}"#,
+            #"{"n":{"type":"kept"},"l":[{"type":"kept"}],"type":"receive"}"#
+        ),
         (#"{"Type":"kept","types":1,"":0}"#, #"{"Type":"kept","types":1,"":0,"type":"receive"}"#),
-        (#"{"__tocsin__":"1.1:9","__asgi_channel__":["x"],"a":12345678901234567890}"#, #"{"a":12345678901234567890,"type":"receive"}"#),
+        (
+            #"{"__tocsin__":"1.1:9","__asgi_channel__":["x"],"a":12345678901234567890}"#,
+            #"{"a":12345678901234567890,"type":"receive"}"#
+        ),
     ])
     func `The type is always receive, and everything else stays as it was written`(text: String, message: String) {
         #expect(self.message(text) == message)
     }
 
     @Test(arguments: [
-        #"{"\u0074ype":"evil"}"#, #"{"t\u0079pe":"evil"}"#, #"{"\u0074\u0079\u0070\u0065":"evil"}"#, #"{"typ\u0065":"evil","a":1}"#,
+        #"{"\u0074ype":"evil"}"#, #"{"t\u0079pe":"evil"}"#, #"{"\u0074\u0079\u0070\u0065":"evil"}"#,
+        #"{"typ\u0065":"evil","a":1}"#,
         #"{"a":1,"\u0074ype":"evil","type":"evil","\u0074ype":"evil"}"#, #"{"TYPE":1,"type\u0000":2,"typ\u0045":3}"#,
         #"{ "type" : "evil" }"#, "{\n\"type\"\t:\r\n\"evil\"}", #"  {"type":"evil"}  "#,
     ])
@@ -39,7 +46,8 @@ struct ClientMessageTests {
     }
 
     @Test(arguments: [
-        "", " ", "null", "1", #""text""#, "[]", #"[{"a":1}]"#, "{", "{}{}", #"{"a":}"#, "{'a':1}", #"{"a":1,}"#, "\u{feff}{}", "hello",
+        "", " ", "null", "1", #""text""#, "[]", #"[{"a":1}]"#, "{", "{}{}", #"{"a":}"#, "{'a':1}", #"{"a":1,}"#,
+        "\u{feff}{}", "hello",
         #"{"a":"\#u{1}"}"#, String(repeating: "[", count: 65_536), String(repeating: #"{"a":"#, count: 10_000),
     ])
     func `What is no JSON object is no message`(text: String) {

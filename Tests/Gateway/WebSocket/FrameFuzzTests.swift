@@ -63,7 +63,9 @@ struct FrameFuzzTests {
     func `Random bytes never crash the parser`(block: UInt64) {
         for seed in block * 1000..<(block + 1) * 1000 {
             var generator = SeededGenerator(seed: 7_000_000 + seed)
-            let bytes = (0..<Int.random(in: 0...64, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let bytes = (0..<Int.random(in: 0...64, using: &generator)).map { _ in
+                UInt8.random(in: 0...255, using: &generator)
+            }
             #expect(Events(bytes) == Events(bytes, piece: 1), "seed \(seed)")
         }
     }

@@ -47,7 +47,8 @@ struct FrameParserTests {
         #expect(Events(fragments).words == ["text Hello"])
         let pong: [UInt8] = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
         #expect(Events(pong).words == ["pong"])
-        #expect(Array(FrameMaker.binary([UInt8](repeating: 7, count: 256)).bytes.prefix(4)) == [0x82, 0xFE, 0x01, 0x00])
+        #expect(
+            Array(FrameMaker.binary([UInt8](repeating: 7, count: 256)).bytes.prefix(4)) == [0x82, 0xFE, 0x01, 0x00])
         let large = FrameMaker.binary([UInt8](repeating: 7, count: 65536)).bytes
         #expect(Array(large.prefix(10)) == [0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0])
     }
@@ -64,8 +65,10 @@ struct FrameParserTests {
     @Test(arguments: [Int.max, 1, 2, 3, 5, 7])
     func `However the bytes come, the events are the same`(piece: Int) {
         let frames: [FrameMaker] = [
-            .text("ëΩ𝄞 one"), .text("", isFinal: true), .text("tw", isFinal: false), .ping("in between"), .more(""), .pong("x"),
-            .more("o", isFinal: true), .binary([0, 255]), .ping(String(repeating: "p", count: 125)), .close(4999, Array("bye".utf8)),
+            .text("ëΩ𝄞 one"), .text("", isFinal: true), .text("tw", isFinal: false), .ping("in between"), .more(""),
+            .pong("x"),
+            .more("o", isFinal: true), .binary([0, 255]), .ping(String(repeating: "p", count: 125)),
+            .close(4999, Array("bye".utf8)),
         ]
         #expect(
             Events(frames, piece: piece).words == [
@@ -78,7 +81,9 @@ struct FrameParserTests {
         for mask in [[0, 0, 0, 0], [255, 255, 255, 255], [1, 2, 3, 4], [0x80, 0, 0, 1]] as [[UInt8]] {
             var frame = FrameMaker.text("The quick brown fox")
             frame.mask = mask
-            for piece in [Int.max, 1, 3] { #expect(Events([frame], piece: piece).words == ["text The quick brown fox"]) }
+            for piece in [Int.max, 1, 3] {
+                #expect(Events([frame], piece: piece).words == ["text The quick brown fox"])
+            }
         }
     }
 
@@ -96,7 +101,9 @@ struct FrameParserTests {
         }
     }
 
-    @Test(arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] as [UInt16])
+    @Test(
+        arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+            as [UInt16])
     func `A close with a code that may be sent is read, with and without a reason`(code: UInt16) {
         #expect(Events([.close(code)]).words == ["close \(code)"])
         #expect(Events([.close(code, Array("ë bye".utf8))], piece: 1).words == ["close \(code)"])
@@ -118,7 +125,8 @@ struct FrameParserTests {
     }
 
     @Test func `Messages after a fragmented one count their own fragments and bytes`() {
-        let one = [FrameMaker.text("a", isFinal: false)] + (0..<62).map { _ in .more("b") } + [.more("c", isFinal: true)]
+        let one =
+            [FrameMaker.text("a", isFinal: false)] + (0..<62).map { _ in .more("b") } + [.more("c", isFinal: true)]
         #expect(Events(one + one + one).all.count == 3)
     }
 

@@ -24,7 +24,8 @@ struct FrameViolationTests {
         for opcode in [0x1, 0x2, 0x8, 0x9, 0xA] as [UInt8] {
             expect(.protocolError, [FrameMaker(opcode: opcode, payload: [0x41], reserved: reserved)])
         }
-        expect(.protocolError, [.text("a", isFinal: false), FrameMaker(opcode: 0, payload: [0x41], reserved: reserved)])
+        expect(
+            .protocolError, [.text("a", isFinal: false), FrameMaker(opcode: 0, payload: [0x41], reserved: reserved)])
     }
 
     @Test(arguments: [0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF] as [UInt8])
@@ -74,13 +75,15 @@ struct FrameViolationTests {
     @Test func `A length that is not in its shortest form is refused`() {
         expect(.protocolError, [FrameMaker(opcode: 1, payload: [0x41], headerBytes: 4)])
         expect(.protocolError, [FrameMaker(opcode: 1, payload: [0x41], headerBytes: 10)])
-        expect(.protocolError, [FrameMaker(opcode: 1, payload: [UInt8](repeating: 0x41, count: 65_535), headerBytes: 10)])
+        expect(
+            .protocolError, [FrameMaker(opcode: 1, payload: [UInt8](repeating: 0x41, count: 65_535), headerBytes: 10)])
     }
 
     /// Each with what comes before the byte at which it is decided.
     private static let notUTF8: [[UInt8]] = [
         [0xFF], [0x80], [0xC0, 0xAF], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xED, 0xA0, 0x80],
-        [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xCE, 0xBA, 0xE1, 0xBD, 0xB9, 0xCF, 0x83, 0xED, 0xA0, 0x80],
+        [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80],
+        [0xCE, 0xBA, 0xE1, 0xBD, 0xB9, 0xCF, 0x83, 0xED, 0xA0, 0x80],
     ]
 
     @Test(arguments: notUTF8)
@@ -90,7 +93,10 @@ struct FrameViolationTests {
         for cut in 1..<max(bytes.count, 2) where cut < bytes.count {
             expect(
                 .invalidData,
-                [FrameMaker(opcode: 1, payload: Array(bytes[..<cut]), isFinal: false), FrameMaker(opcode: 0, payload: Array(bytes[cut...]))])
+                [
+                    FrameMaker(opcode: 1, payload: Array(bytes[..<cut]), isFinal: false),
+                    FrameMaker(opcode: 0, payload: Array(bytes[cut...])),
+                ])
         }
     }
 
@@ -99,13 +105,16 @@ struct FrameViolationTests {
             let bytes = Array(text.utf8)
             for cut in 1..<bytes.count {
                 expect(.invalidData, [FrameMaker(opcode: 1, payload: Array(bytes[..<cut]))])
-                expect(.invalidData, [FrameMaker(opcode: 1, payload: Array(bytes[..<cut]), isFinal: false), .more("", isFinal: true)])
+                expect(
+                    .invalidData,
+                    [FrameMaker(opcode: 1, payload: Array(bytes[..<cut]), isFinal: false), .more("", isFinal: true)])
             }
         }
     }
 
     @Test func `S19: it is refused as soon as it can be decided, before the frame is whole`() {
-        let frame = FrameMaker(opcode: 1, payload: Array("abc".utf8) + [0xFF] + [UInt8](repeating: 0x61, count: 50_000)).bytes
+        let frame = FrameMaker(opcode: 1, payload: Array("abc".utf8) + [0xFF] + [UInt8](repeating: 0x61, count: 50_000))
+            .bytes
         #expect(Events(Array(frame.prefix(8 + 4))).words == ["violation 1007"])
     }
 

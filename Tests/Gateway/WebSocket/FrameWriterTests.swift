@@ -14,10 +14,11 @@ struct FrameWriterTests {
         #expect(bytes(FrameWriter.ping()) == [0x89, 0x00])
     }
 
-    @Test(arguments: [
-        (0, [0]), (1, [1]), (125, [125]), (126, [126, 0, 126]), (127, [126, 0, 127]), (65_535, [126, 0xFF, 0xFF]),
-        (65_536, [127, 0, 0, 0, 0, 0, 1, 0, 0]), (1 << 20, [127, 0, 0, 0, 0, 0, 0x10, 0, 0]),
-    ] as [(Int, [UInt8])])
+    @Test(
+        arguments: [
+            (0, [0]), (1, [1]), (125, [125]), (126, [126, 0, 126]), (127, [126, 0, 127]), (65_535, [126, 0xFF, 0xFF]),
+            (65_536, [127, 0, 0, 0, 0, 0, 1, 0, 0]), (1 << 20, [127, 0, 0, 0, 0, 0, 0x10, 0, 0]),
+        ] as [(Int, [UInt8])])
     func `A length is in its shortest form`(count: Int, length: [UInt8]) {
         let payload = [UInt8](repeating: 0x78, count: count)
         #expect(bytes(FrameWriter.text(ByteBuffer(bytes: payload))) == [0x81] + length + payload)
@@ -30,9 +31,11 @@ struct FrameWriterTests {
     }
 
     @Test(arguments: [
-        (String(repeating: "a", count: 123), 123), (String(repeating: "a", count: 124), 123), (String(repeating: "a", count: 5000), 123),
+        (String(repeating: "a", count: 123), 123), (String(repeating: "a", count: 124), 123),
+        (String(repeating: "a", count: 5000), 123),
         (String(repeating: "a", count: 122) + "ë", 122), (String(repeating: "a", count: 121) + "ë", 123),
-        (String(repeating: "€", count: 41), 123), (String(repeating: "€", count: 42), 123), (String(repeating: "𝄞", count: 40), 120),
+        (String(repeating: "€", count: 41), 123), (String(repeating: "€", count: 42), 123),
+        (String(repeating: "𝄞", count: 40), 120),
         ("a" + String(repeating: "e\u{301}", count: 60), 121),
     ])
     func `A reason is cut to 123 bytes between two characters`(reason: String, length: Int) throws {

@@ -49,7 +49,9 @@ struct UTF8ValidatorTests {
         for character in ["\u{7f}", "\u{80}", "\u{7ff}", "\u{800}", "\u{ffff}", "\u{10000}", "\u{10ffff}"] {
             for before in 0...17 {
                 for after in 0...9 {
-                    let bytes = [UInt8](repeating: 0x61, count: before) + Array(character.utf8) + [UInt8](repeating: 0x62, count: after)
+                    let bytes =
+                        [UInt8](repeating: 0x61, count: before) + Array(character.utf8)
+                        + [UInt8](repeating: 0x62, count: after)
                     for piece in [Int.max, 1, 3, 8] { #expect(isValid(bytes, piece: piece)) }
                     var broken = bytes
                     broken[before] = 0xFF
@@ -64,7 +66,9 @@ struct UTF8ValidatorTests {
         for seed in block * 500..<(block + 1) * 500 {
             var generator = SeededGenerator(seed: seed)
             let alphabet = ["a", "ë", "€", "𝄞", "\0", "\u{7ff}", "\u{d7ff}", "\u{e000}"]
-            let text = (0..<Int.random(in: 0...40, using: &generator)).map { _ in alphabet.randomElement(using: &generator)! }
+            let text = (0..<Int.random(in: 0...40, using: &generator)).map { _ in
+                alphabet.randomElement(using: &generator)!
+            }
             var bytes = text.flatMap { Array($0.utf8) }
             if Bool.random(using: &generator), !bytes.isEmpty {
                 bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)

@@ -1,0 +1,184 @@
+"""Clients of server-sent events: each reads in a thread of its own and parses as WHATWG HTML 9.2.6 says, a browser's way.
+
+with EventStreams() as streams:
+    stream = streams.open(gateway, "/ws/room")
+    stream.until(marker)      the events before the one that says marker
+"""
+
+import http.client
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+from .gateway import ORIGIN
+
+
+@dataclass
+class Event:
+    """What a page's listener is given. id: the last id that the stream had set by then."""
+
+    name: str
+    data: str
+    id: str
+
+
+class EventStream:
+    """One request. `status` and `headers` are there at once; the rest comes while the thread reads."""
+
+    def __init__(self, port, path, last_event_id=None, origin=ORIGIN, headers=None, receive_buffer=None, timeout=10):
+        fields = {"Accept": "text/event-stream", "Cache-Control": "no-store", **(headers or {})}
+        if origin:
+            fields["Origin"] = origin
+        if last_event_id is not None:
+            fields["Last-Event-ID"] = last_event_id
+        self.last_event_id = last_event_id or ""
+        self.retry: int | None = None
+        self.events: list[Event] = []
+        self.times: list[float] = []  # when each event came
+        self.blocks: list[list[str]] = []  # the lines of every block, events or not, as they were sent
+        self.comments: list[float] = []  # when each came
+        self.ended_at: float | None = None
+        self._news = threading.Condition()
+        self._mayRead = threading.Event()
+        self._mayRead.set()
+        self._rest = b""
+        self._tcp = socket.socket()
+        if receive_buffer:
+            self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._tcp.settimeout(timeout)
+        self._tcp.connect(("127.0.0.1", port))
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.sock = self._tcp
+        connection.request("GET", path, headers=fields)
+        # The connection closes its own reference when an answer has no length; this one reads on.
+        self._tcp = self._tcp.dup()
+        self._answer = connection.getresponse()
+        self.status, self.headers = self._answer.status, self._answer.headers
+        # Silence is no error: a stream may have nothing to say for long.
+        self._tcp.settimeout(None)
+        self._thread = threading.Thread(target=self._read, name=f"events {path}", daemon=True)
+        self._thread.start()
+
+    @property
+    def open(self) -> bool:
+        return self.ended_at is None
+
+    @property
+    def data(self) -> list[str]:
+        """The data of every message: of every event without a name."""
+        return [event.data for event in self.events if event.name == "message"]
+
+    def pause(self):
+        """Stops to read: what the server writes piles up in the sockets between, then at the server."""
+        self._mayRead.clear()
+
+    def resume(self):
+        self._mayRead.set()
+
+    def close(self):
+        self.resume()
+        try:
+            self._tcp.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the server was first
+        self._thread.join()
+        self._answer.close()
+        self._tcp.close()
+
+    # Waiting
+
+    def wait_for(self, condition, timeout=10, what=None):
+        """Waits until condition(), looked at again whenever something comes."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while not condition():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"not within {timeout:g} s: {what() if what else condition}")
+                self._news.wait(min(left, 0.25))
+
+    def wait(self, count, timeout=10) -> list[Event]:
+        """The first count events, once there are so many."""
+        self.wait_for(lambda: len(self.events) >= count, timeout, lambda: f"{count} events, has {self.events[-5:]}")
+        return self.events[:count]
+
+    def until(self, marker: str, timeout=10) -> list[Event]:
+        """All events before the first one whose data contains marker, once that has come."""
+
+        def place():
+            return next((i for i, event in enumerate(self.events) if marker in event.data), None)
+
+        self.wait_for(lambda: place() is not None, timeout, lambda: f"the marker {marker}, has {self.events[-5:]}")
+        return self.events[: place()]
+
+    def wait_begun(self, timeout=10) -> str:
+        """The cursor with which the stream begins: from here on nothing is missed."""
+        self.wait_for(lambda: any(block[0].startswith("id:") for block in self.blocks if block), timeout)
+        return self.last_event_id
+
+    def wait_ended(self, timeout=10):
+        self.wait_for(lambda: not self.open, timeout, lambda: "the end of the stream")
+
+    # Reading
+
+    def _read(self):
+        try:
+            while self._mayRead.wait() and (data := self._answer.read1(65536)):
+                with self._news:
+                    self._feed(data)
+                    self._news.notify_all()
+        except (OSError, ValueError, http.client.HTTPException):
+            pass  # cut: the end of the stream as much as an orderly one
+        with self._news:
+            self.ended_at = time.monotonic()
+            self._news.notify_all()
+
+    def _feed(self, data: bytes):
+        blocks = (self._rest + data).split(b"\n\n")
+        self._rest = blocks.pop()
+        for block in blocks:
+            self._block(block.decode("utf-8").split("\n"))
+
+    def _block(self, lines: list[str]):
+        self.blocks.append(lines)
+        name, data = "message", []
+        for line in lines:
+            assert "\r" not in line, f"a carriage return ends a line too: {line!r}"
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if line.startswith(":"):
+                self.comments.append(time.monotonic())
+            elif field == "event":
+                name = value
+            elif field == "data":
+                data.append(value)
+            elif field == "id" and "\0" not in value:
+                self.last_event_id = value
+            elif field == "retry" and value.isdecimal():
+                self.retry = int(value)
+        if data:
+            self.events.append(Event(name, "\n".join(data), self.last_event_id))
+            self.times.append(time.monotonic())
+
+
+class EventStreams:
+    """Opens streams, and closes them all at the end."""
+
+    def __init__(self):
+        self.streams: list[EventStream] = []
+
+    def open(self, server, path, **options) -> EventStream:
+        """server: a gateway or a proxy before them. A stream that was let in has begun when this returns."""
+        stream = EventStream(server.port, path, **options)
+        self.streams.append(stream)
+        if stream.status == 200:
+            stream.wait_begun()
+        return stream
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.streams:
+            stream.close()
