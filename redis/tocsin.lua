@@ -106,9 +106,11 @@ local function policy(prefix, group)
     parsed[prefix] = cache
   end
   for _, rule in ipairs(cache.rules) do
-    if glob(rule.match, group) then return rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL end
+    if glob(rule.match, group) then
+      return rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL, rule.join_leave == true
+    end
   end
-  return DEFAULT_SIZE, DEFAULT_TTL
+  return DEFAULT_SIZE, DEFAULT_TTL, false
 end
 
 -- Messages --------------------------------------------------------------------------------------------------------
@@ -393,6 +395,12 @@ local function parse_group_keys(keys, first)
   return groups
 end
 
+-- Who comes and goes, for groups whose policy says join_leave. Channel names have no character that JSON escapes.
+local function tell_presence(prefix, group, event, channel, line)
+  redis.call('PUBLISH', prefix .. '__presence__' .. group,
+    '{"event":"' .. event .. '","channel":"' .. channel .. '","roster":' .. line .. '}')
+end
+
 -- user: JSON text of what the roster says about the connection besides gateway and time: {"user":"42"}.
 local function group_add(keys, args)
   local groups = parse_group_keys(keys, 1)
@@ -405,11 +413,13 @@ local function group_add(keys, args)
   local positions = {}
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]
-    local _, ttl = policy(group.prefix, group.name)
+    local _, ttl, join_leave = policy(group.prefix, group.name)
     redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
     redis.call('EXPIRE', group.key, expiry)
-    redis.call('HSETNX', own(group.prefix, 'roster:' .. group.name), channel, string.sub(user, 1, -2)
-      .. (user == '{}' and '' or ',') .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}')
+    local line = string.sub(user, 1, -2) .. (user == '{}' and '' or ',')
+      .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}'
+    local is_new = redis.call('HSETNX', own(group.prefix, 'roster:' .. group.name), channel, line)
+    if is_new == 1 and join_leave then tell_presence(group.prefix, group.name, 'join', channel, line) end
     redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
     redis.call('ZREM', own(group.prefix, 'retained'), group.name)
     positions[i] = ensure_position(group.prefix, group.name, ttl, clock)
@@ -431,7 +441,13 @@ end
 
 local function discard(prefix, group, gateway, channel, seconds)
   redis.call('SREM', own(prefix, 'members:' .. gateway), group .. ' ' .. channel)
-  if redis.call('HDEL', own(prefix, 'roster:' .. group), channel) == 1 then let_go(prefix, group, seconds) end
+  local roster = own(prefix, 'roster:' .. group)
+  local _, _, join_leave = policy(prefix, group)
+  local line = join_leave and redis.call('HGET', roster, channel)
+  if redis.call('HDEL', roster, channel) == 1 then
+    if line then tell_presence(prefix, group, 'leave', channel, line) end
+    let_go(prefix, group, seconds)
+  end
 end
 
 local function group_discard(keys, args)
@@ -653,7 +669,8 @@ local function policy_set(_, args)
   for _, rule in ipairs(rules) do
     -- A number that EXPIRE or XADD refuses would fail in the middle of a send.
     if type(rule) ~= 'table' or type(rule.match) ~= 'string'
-      or not whole_or_nil(rule.size, 0, 1000000) or not whole_or_nil(rule.ttl, 1, 315360000) then
+      or not whole_or_nil(rule.size, 0, 1000000) or not whole_or_nil(rule.ttl, 1, 315360000)
+      or (rule.join_leave ~= nil and type(rule.join_leave) ~= 'boolean') then
       return redis.error_reply('ERR tocsin: a rule is {"match":"glob","size":messages,"ttl":seconds}, in whole numbers')
     end
   end

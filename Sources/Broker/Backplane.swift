@@ -40,10 +40,13 @@ public struct PresenceEntry: Sendable, Equatable {
     public var connection: String
     /// nil: nobody is logged in.
     public var user: String?
+    /// A JSON object's text.
+    public var info: ByteBuffer?
 
-    public init(connection: String, user: String?) {
+    public init(connection: String, user: String?, info: ByteBuffer? = nil) {
         self.connection = connection
         self.user = user
+        self.info = info
     }
 }
 
@@ -56,6 +59,8 @@ public protocol Outlet: Sendable {
 /// What a group's members are to be given or told.
 public enum Delivery: Sendable {
     case publication(Publication)
+    /// Somebody has joined the group, or left it, anywhere.
+    case presence(GroupName, PresenceEntry, joined: Bool)
     /// Before anything newer of the group: something between may have been missed and cannot be had any more.
     case lost(GroupName, Continuity)
 }

@@ -7,6 +7,9 @@ public struct GroupPolicy: Sendable, Equatable {
     /// Seconds kept. Default one day.
     public var historyTTL: Int
 
+    /// Whether clients of the centrifuge protocol are told who joins and leaves. Default: no.
+    public var joinLeave = false
+
     public static let defaultSize = 100
     public static let defaultTTL = 86_400
 

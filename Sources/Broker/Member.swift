@@ -1,3 +1,5 @@
+public import NIOCore
+
 /// One connection's number, unique in the fleet (64 random bits), written in 16 hex digits.
 public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     public let value: UInt64
@@ -16,9 +18,12 @@ public struct Member: Sendable {
     public let connection: ConnectionID
     /// nil: nobody is logged in.
     public let user: String?
+    /// What the login says about the user for others to see: a JSON object's text.
+    public let info: ByteBuffer?
 
-    public init(connection: ConnectionID, user: String?) {
+    public init(connection: ConnectionID, user: String?, info: ByteBuffer? = nil) {
         self.connection = connection
         self.user = user
+        self.info = info
     }
 }

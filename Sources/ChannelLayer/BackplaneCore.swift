@@ -195,7 +195,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         for (index, policy) in policies.enumerated() {
             text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
             JSONText.appendString(policy.match.utf8, to: &text)
-            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)}"#)
+            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)"#)
+            text.writeString(policy.joinLeave ? #","join_leave":true}"# : "}")
         }
         text.writeString("]")
         return text
@@ -232,6 +233,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func subscriber(received payload: ByteBuffer, on channel: String) {
         guard let entry = membership.table[channel] else {
             if probe.received(on: channel) { return }
+            if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
             if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
             return
         }
@@ -249,6 +251,13 @@ final class BackplaneCore: RedisSubscriberDelegate {
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
+    }
+
+    private func presence(_ payload: ByteBuffer, on channel: String) {
+        guard let group = try? GroupName(channel.dropFirst(keys.presencePrefix.count)),
+            let (entry, joined) = PresenceEntry.event(payload)
+        else { return metrics.malformedLive.add() }
+        feed.presence(group, entry, joined: joined)
     }
 
     func subscriberReadComplete() { feed.flush() }

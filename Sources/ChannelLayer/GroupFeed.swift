@@ -47,6 +47,10 @@ final class GroupFeed {
         }
     }
 
+    func presence(_ group: GroupName, _ entry: PresenceEntry, joined: Bool) {
+        gather(.presence(group, entry, joined: joined), group)
+    }
+
     /// The end of a read: what was gathered goes out, one hop per outlet.
     func flush() {
         for outlet in gathered.indices where !gathered[outlet].isEmpty {

@@ -23,6 +23,10 @@ public struct LayerKeys: Sendable {
     /// The pub/sub channel of a group's live messages, as channels_redis' pub/sub layer names it.
     public func liveChannel(_ group: GroupName) -> String { "\(prefix)__group__\(group.text)" }
 
+    /// Who joins a group and leaves it.
+    public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
+    var presencePrefix: String { "\(prefix)__presence__" }
+
     /// Where a gateway hears itself.
     public func probeChannel(_ gateway: String) -> String { "\(prefix)__probe__\(gateway)" }
 

@@ -44,6 +44,7 @@ final class Membership {
         let channel = keys.liveChannel(group)
         guard !queue.isPaused else { return promise.fail(Self.unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
+        if tellsPresence(group) { _ = subscriber.subscribe(keys.presenceChannel(group)) }
         subscriber.subscribe(channel).assumeIsolated().whenComplete { result in
             switch result {
             case .success:
@@ -55,12 +56,18 @@ final class Membership {
         }
     }
 
+    /// The first policy that matches decides, as in Redis.
+    private func tellsPresence(_ group: GroupName) -> Bool {
+        configuration.policies.first { GroupPattern($0.match).matches(group) }?.joinLeave ?? false
+    }
+
     func discard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
         let channel = keys.liveChannel(group)
         switch table.discard(connection, channel: channel, outlet: outlet) {
         case .notAMember: return
         case .last:
             subscriber.unsubscribe(channel)
+            if tellsPresence(group) { subscriber.unsubscribe(keys.presenceChannel(group)) }
             onLeft?(group)
         case .others: break
         }
@@ -182,6 +189,10 @@ final class Membership {
         }
         text.writeStaticString(#"{"user":"#)
         JSONText.appendString(user.utf8, to: &text)
+        if let info = member.info {
+            text.writeStaticString(#","info":"#)
+            text.writeImmutableBuffer(info)
+        }
         text.writeStaticString("}")
         return text
     }

@@ -84,9 +84,7 @@ public final class RedisBackplane: Backplane {
     public func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> {
         client.submit(RedisCommand("HGETALL", keys.roster(group))).map { reply in
             reply.pairs.map { channel, json in
-                let connection = channel.split(separator: "!", maxSplits: 1).last.map(String.init) ?? channel
-                let user = (try? JSONFields(ByteBuffer(string: json)))?.string("user")
-                return PresenceEntry(connection: connection, user: user)
+                PresenceEntry(channel: channel, roster: try? JSONFields(ByteBuffer(string: json)))
             }.sorted { $0.connection < $1.connection }
         }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
     }

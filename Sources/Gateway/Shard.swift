@@ -94,6 +94,10 @@ final class Shard {
             switch delivery {
             case .publication(let publication):
                 if let members = groups[publication.group] { count += deliver(publication, to: members) }
+            case .presence(let group, let entry, let joined):
+                guard let members = groups[group] else { continue }
+                let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
+                for session in members.live { session.tellPresence(push) }
             case .lost(let group, let continuity):
                 guard let members = groups[group] else { continue }
                 members.last = nil

@@ -191,3 +191,23 @@ def test_one_bad_group_among_many_refuses_all(redis):
     with pytest.raises(ResponseError, match="tocsin: the key must be"):
         redis.fcall("group_discard", 2, *keys, "gw", "c", "c")
     assert redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_joins_and_leaves_are_told_where_the_policy_says_so(redis, tells):
+    redis.fcall("policy_set", 0, "asgi", '[{"match":"*","join_leave":%s}]' % ("true" if tells else "false"))
+    listener = redis.pubsub()
+    listener.subscribe("asgi__presence__g")
+    assert listener.get_message(timeout=5)["type"] == "subscribe"
+    for _ in range(2):  # a refresh is no join
+        redis.fcall("group_add", 1, "asgi:group:g", "gw", 60, "specific.gw!1", '{"user":"42"}')
+    redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")
+    redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")
+    redis.publish("asgi__presence__g", "the end")
+    told = []
+    while (message := listener.get_message(timeout=5)) and message["data"] != b"the end":
+        told.append(json.loads(message["data"]))
+    listener.close()
+    assert [(event["event"], event["channel"], event["roster"]["user"]) for event in told] == (
+        [("join", "specific.gw!1", "42"), ("leave", "specific.gw!1", "42")] if tells else []
+    )

@@ -56,6 +56,12 @@ public final class RawClient: Sendable {
 
     /// Everything that has come and has not been taken.
     public var received: [UInt8] { keeper.state.withLock { Array($0.received[$0.taken...]) } }
+    /// How many bytes have come in all.
+    public var receivedCount: Int { keeper.state.withLock { $0.received.count } }
+
+    /// For a client that was made with `reads: false`.
+    public func startReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
+
     /// The server has closed its side, or the connection is gone.
     public var isEnded: Bool { keeper.state.withLock { $0.isEnded } }
 

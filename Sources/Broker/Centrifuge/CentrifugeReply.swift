@@ -21,10 +21,13 @@ public enum CentrifugeReply {
     public struct ClientInfo: Sendable {
         public var user: String
         public var client: String
+        /// A JSON object's text.
+        public var info: ByteBuffer?
 
-        public init(user: String, client: String) {
+        public init(user: String, client: String, info: ByteBuffer? = nil) {
             self.user = user
             self.client = client
+            self.info = info
         }
     }
 
@@ -92,12 +95,29 @@ public enum CentrifugeReply {
         for (index, info) in clients.enumerated() {
             if index > 0 { text.writeString(",") }
             JSONText.appendString(info.client.utf8, to: &text)
-            text.writeString(#":{"user":"#)
-            JSONText.appendString(info.user.utf8, to: &text)
-            text.writeString(#","client":"#)
-            JSONText.appendString(info.client.utf8, to: &text)
-            text.writeString("}")
+            text.writeString(":")
+            write(info, to: &text)
         }
+        text.writeString("}}}")
+        return text
+    }
+
+    private static func write(_ info: ClientInfo, to text: inout ByteBuffer) {
+        text.writeString(#"{"user":"#)
+        JSONText.appendString(info.user.utf8, to: &text)
+        text.writeString(#","client":"#)
+        JSONText.appendString(info.client.utf8, to: &text)
+        if let conn = info.info {
+            text.writeString(#","conn_info":"#)
+            text.writeImmutableBuffer(conn)
+        }
+        text.writeString("}")
+    }
+
+    /// Somebody has joined the channel, or left it.
+    public static func presence(_ group: GroupName, _ info: ClientInfo, joined: Bool) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"push":{"channel":"\#(group.text)","\#(joined ? "join" : "leave")":{"info":"#)
+        write(info, to: &text)
         text.writeString("}}}")
         return text
     }

@@ -48,6 +48,14 @@ public struct JSONFields: Sendable {
     /// nil when it is missing or no whole number that fits.
     public func integer(_ key: String) -> Int64? { raw(key).flatMap { Int64(String(buffer: $0)) } }
     public func unsigned(_ key: String) -> UInt64? { raw(key).flatMap { UInt64(String(buffer: $0)) } }
+    /// A number's own text; nil when it is missing or no number.
+    public func number(_ key: String) -> String? {
+        guard let value = raw(key), let first = value.readableBytesView.first,
+            first == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first)
+        else { return nil }
+        return String(buffer: value)
+    }
+
     public func flag(_ key: String) -> Bool { raw(key)?.readableBytesView.elementsEqual("true".utf8) ?? false }
 
     /// nil when it is missing or no object.

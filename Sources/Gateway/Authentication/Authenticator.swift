@@ -7,10 +7,13 @@ public struct Identity: Sendable, Equatable {
     public var user: String
     /// Groups that the login adds to the route's.
     public var groups: [GroupName]
+    /// What others may see of the user (presence): a JSON object's text.
+    public var info: ByteBuffer?
 
-    public init(user: String, groups: [GroupName] = []) {
+    public init(user: String, groups: [GroupName] = [], info: ByteBuffer? = nil) {
         self.user = user
         self.groups = groups
+        self.info = info
     }
 }
 

@@ -118,24 +118,26 @@ public actor CallbackAuthenticator: Authenticator {
     }
 
     private func parse(_ body: ByteBuffer) -> Result<Identity, LoginFailure> {
-        guard let object = try? JSONSerialization.jsonObject(with: Data(body.readableBytesView)) as? [String: Any]
-        else {
+        guard let answer = try? JSONFields(body) else {
             return .failure(.unavailable("the site's answer is no JSON object"))
         }
-        let user: String
-        switch object[configuration.userKey] {
-        case let text as String: user = text
-        case let number as NSNumber: user = number.stringValue
-        default: user = ""
-        }
+        // A number is taken as the text that the site wrote.
+        let user = answer.string(configuration.userKey) ?? answer.number(configuration.userKey) ?? ""
         guard !user.isEmpty else {
             return .failure(.unavailable("the site's answer has no \"\(configuration.userKey)\""))
         }
-        let names = object["groups"] as? [String] ?? []
-        let groups = names.compactMap { try? GroupName($0) }
-        guard groups.count == names.count else {
-            return .failure(.unavailable("the site's answer names a group that is no group's name"))
+        var groups: [GroupName] = []
+        if let list = answer.raw("groups") {
+            guard let names = try? JSONDecoder().decode([String].self, from: Data(list.readableBytesView)) else {
+                return .failure(.unavailable("the \"groups\" of the site's answer are no list of names"))
+            }
+            groups = names.compactMap { try? GroupName($0) }
+            guard groups.count == names.count else {
+                return .failure(.unavailable("the site's answer names a group that is no group's name"))
+            }
         }
-        return .success(Identity(user: user, groups: groups))
+        // One line, whatever the site's spelling: it is passed on inside of other JSON.
+        let info = answer.raw("info").flatMap { try? JSONText.object($0, removing: []).text }
+        return .success(Identity(user: user, groups: groups, info: info))
     }
 }

@@ -1,4 +1,5 @@
 import Broker
+import NIOCore
 
 /// What one centrifuge client may do, worked out once at its handshake.
 struct CentrifugeAccess {
@@ -9,6 +10,8 @@ struct CentrifugeAccess {
     /// Whether it may publish to them (`receive: group_send`).
     var mayPublish: Bool
     var user: String?
+    /// What others may see of it: a JSON object's text.
+    var info: ByteBuffer?
 
     /// Groups of one connection at once.
     static let maximumGroups = 128

@@ -151,7 +151,7 @@ final class CentrifugeClient {
         _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
     ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
         shard.members(of: group).joining += 1
-        let member = Member(connection: id, user: access.user)
+        let member = Member(connection: id, user: access.user, info: access.info)
         return subscriptions.join(member, group, outlet: shard.index, recovery: recovery)
     }
 
@@ -194,7 +194,7 @@ final class CentrifugeClient {
         _ id: UInt32, _ group: GroupName, _ reply: @escaping ([CentrifugeReply.ClientInfo]) -> ByteBuffer
     ) {
         answer(id, shard.state.backplane.presence(group)) { entries in
-            reply(entries.map { CentrifugeReply.ClientInfo(user: $0.user ?? "", client: $0.connection) })
+            reply(entries.map { CentrifugeReply.ClientInfo($0) })
         }
     }
 
@@ -219,6 +219,12 @@ final class CentrifugeClient {
             case .failure(let error): self.fail(id, error as? CentrifugeError ?? .internal)
             }
         }
+    }
+}
+
+extension CentrifugeReply.ClientInfo {
+    init(_ entry: PresenceEntry) {
+        self.init(user: entry.user ?? "", client: entry.connection, info: entry.info)
     }
 }
 

@@ -41,6 +41,12 @@ final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
         shard.schedule(self, in: Self.loginSeconds)
     }
 
+    /// The refusal is written: a moment to read it, then the end, whether the client ends its side or not.
+    func refused() {
+        isOver = true
+        shard.schedule(self, in: 2)
+    }
+
     /// Longer than any login may take.
     private static let loginSeconds = 15
 

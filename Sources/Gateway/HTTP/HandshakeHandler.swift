@@ -190,7 +190,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
             // It joins when it sends its first command, which says what it has seen already.
             let access = CentrifugeAccess(
                 serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
-                mayPublish: route.receive == .groupSend, user: identity?.user)
+                mayPublish: route.receive == .groupSend, user: identity?.user, info: identity?.info)
             return become(
                 WebSocketHandler(id: id, shard: shard, route: route, access: access),
                 saying: SwitchingAnswer.webSocket(key: key))
@@ -199,7 +199,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
         // goes unnoticed.
         for group in groups { shard.members(of: group).joining += 1 }
-        let member = Member(connection: id, user: identity?.user)
+        let member = Member(connection: id, user: identity?.user, info: identity?.info)
         let joins = groups.map {
             state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop)
         }
@@ -287,6 +287,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(answer.bytes), promise: nil)
         LingeringClose.close(context)
+        deadline?.refused()
     }
 }
 

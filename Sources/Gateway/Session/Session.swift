@@ -147,6 +147,11 @@ final class Session {
         }
     }
 
+    /// Only the centrifuge protocol has words for who comes and goes; a client that lags misses it.
+    func tellPresence(_ push: ByteBuffer) {
+        if form == .centrifuge, transport.isWritable { transport.write(push) }
+    }
+
     /// Continuity of the group was lost for everybody.
     func lost(_ continuity: Continuity, in members: GroupMembers) { transport.tellLost(members.group, continuity) }
 

@@ -187,6 +187,7 @@ extension Configuration {
             policy.historyTTL = ttl / 1000
         }
         try history.finish()
+        if let flag = try reader.flag("join_leave") { policy.joinLeave = flag }
         try reader.finish()
         return policy
     }

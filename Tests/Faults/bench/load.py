@@ -10,6 +10,8 @@
 """
 
 import contextlib
+import os
+import signal
 import time
 
 from harness.free_port import free_port
@@ -68,11 +70,12 @@ class Load:
     haproxy       clients go through HAProxy; otherwise round robin over the gateways.
     padding       bytes added to each message.
     forgetful     clients come back without their cursor.
+    publishing    False: nothing is sent but what the test has the publishers send.
     """
 
     def __init__(
         self, scale: Scale, *, redis=None, redis_url=None, haproxy=True, padding=0, configuration=None, environment=None,
-        clients=None, groups=None, rate=None, history=HISTORY, forgetful=False,
+        clients=None, groups=None, rate=None, history=HISTORY, forgetful=False, publishing=True,
     ):  # fmt: skip
         self.scale = scale
         self.groups = group_names(groups or scale.groups)
@@ -80,7 +83,7 @@ class Load:
         self._redis_url = redis_url or (lambda server, n: server.url)
         self._through_haproxy, self._padding = haproxy, padding
         self._configuration = configuration or site_config(history)
-        self._forgetful = forgetful
+        self._forgetful, self._publishing = forgetful, publishing
         self._environment = environment or {}
         self._clients = client_list(self.groups, clients or scale.clients, scale.three_groups_every)
         self._rate = rate or scale.rate
@@ -113,7 +116,8 @@ class Load:
         self.publishers = Publishers(self.redis, self.groups, self._rate, padding=self._padding)
         stack.callback(self.publishers.close)
         self.fleet.start(within=self.scale.pick(0.5, 4.0))
-        self.publishers.start()
+        if self._publishing:
+            self.publishers.start()
 
     def __exit__(self, *_):
         for fleet in self.fleets:
@@ -145,6 +149,14 @@ class Load:
         """The fault lasts that many seconds."""
         time.sleep(self.scale.pick(quick, full))
 
+    @contextlib.contextmanager
+    def frozen_redis(self):
+        os.kill(self.redis.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.redis.pid, signal.SIGCONT)
+
     def healed(self):
         """Now nothing is broken any more: from here on the time to catch up is counted."""
         self._healed_at = time.monotonic()
@@ -153,6 +165,10 @@ class Load:
         wait_until(
             lambda: {gateway.readyz() for gateway in self.gateways} == {status}, timeout, f"/readyz says {status} everywhere"
         )
+
+    @staticmethod
+    def await_ready_of(gateway, status, timeout):
+        wait_until(lambda: gateway.readyz() == status, timeout, f"/readyz of {gateway.id} says {status}")
 
     def settle(self):
         """Publishers stop, and all who may still be waiting for something get the time for it."""
@@ -169,10 +185,25 @@ class Load:
         clients = {}
         for fleet in self.fleets:
             clients.update(fleet.finish())
+        self._assert_nothing_is_left()
         planned = self.publishers.status["planned"]
         self.attempts = self.publishers.finish()
         self.clients = clients
         return check(self.attempts, clients, planned, allowed, required)
+
+    def _assert_nothing_is_left(self):
+        """When all clients are gone, so is everything that was kept for them."""
+        if self.haproxy:
+            # It holds the line of a client that has gone for `timeout client-fin`, in case only half of it has.
+            self.haproxy.kill()
+        client = self.redis.client()
+        wait_until(
+            lambda: sum(gateway.metric("tocsin_connections") for gateway in self.gateways) == 0
+            and not client.pubsub_channels("asgi__group__*")
+            and not client.keys("tocsin:roster:*"),
+            20,
+            "no connections, subscriptions and rosters are left",
+        )
 
     def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
         """compare(), recorded under the title; fails unless nothing was lost, doubled, reordered or left untold.

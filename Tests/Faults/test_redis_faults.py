@@ -1,0 +1,206 @@
+"""Redis dies, freezes, forgets: what was accepted is there afterwards, or whoever lacks it is told."""
+
+import threading
+import time
+
+import pytest
+from harness.waiting import wait_until
+
+from .bench import aof
+from .bench.load import Load, durable_redis
+
+pytestmark = pytest.mark.timeout(300)
+
+LIBRARY_BACK = 1.0  # seconds; FAULTS F20
+TOLD_WITHIN = 10.0  # seconds; FAULTS F19
+KILL_EVERY = 0.5
+
+
+def assert_red_within(load, seconds):
+    load.await_ready(503, seconds)
+
+
+def restart(load, quick, full):
+    """Redis is gone for a while; gateways say so, and keep their clients."""
+    assert_red_within(load, 5)
+    load.last(quick, full)
+    load.redis.start()
+    load.healed()
+    load.await_ready()
+
+
+@pytest.mark.quick
+def test_f12_redis_is_killed_with_appendfsync_always(scale):
+    with Load(scale, redis=durable_redis("always")) as load:
+        load.calm()
+        load.fault()
+        load.redis.kill()
+        restart(load, 2, 15)
+        load.calm()
+        verdict = load.judge("F12 Redis SIGKILL, appendfsync always")
+        assert verdict.reconnects == 0, "a Redis that is away is no reason to cut clients"
+
+
+def test_f12_redis_is_killed_with_appendfsync_everysec(scale):
+    """The process dies, the machine lives: what was written to the file is there."""
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        load.redis.kill()
+        restart(load, 2, 15)
+        load.calm()
+        verdict = load.judge("F12 Redis SIGKILL, appendfsync everysec", allowed={"rolled_back"})
+        assert verdict.reconnects == 0
+
+
+def lose_the_last_second(load):
+    """The machine dies: of what was accepted in the last second, the disk has nothing."""
+    safe = aof.size(load.redis)
+    time.sleep(1)
+    load.redis.kill()
+    return aof.cut(load.redis, to=safe)
+
+
+def test_f12_the_machine_loses_power_with_appendfsync_everysec(scale):
+    with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
+        load.calm()
+        load.fault()
+        gone = lose_the_last_second(load)
+        restart(load, 1, 1)
+        load.calm()
+        load.judge("F12 power loss, appendfsync everysec: 1 s gone", allowed={"rolled_back"}, bytes_gone=gone)
+
+
+def test_f12_power_loss_while_clients_are_away(scale):
+    """They had not seen what is lost. Their cursors are behind the new history's beginning, so nothing proves a loss."""
+    with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
+        load.calm()
+        load.fault()
+        load.fleet.drop()
+        load.last(1, 1)
+        gone = lose_the_last_second(load)
+        restart(load, 1, 1)
+        load.fleet.start()
+        load.healed()
+        load.calm()
+        load.judge(
+            "F12 power loss while all clients are away", allowed={"rolled_back", "history_changed", "gap"}, bytes_gone=gone
+        )
+
+
+def test_f14_redis_is_frozen_for_10_s(scale):
+    """Calls that were sent to it are carried out when it wakes, and their senders do not know: they send again."""
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        with load.frozen_redis():
+            assert_red_within(load, 5)
+            load.last(10, 10)
+        load.healed()
+        load.await_ready()
+        load.calm()
+        verdict = load.judge("F14 Redis SIGSTOP 10 s")
+        assert verdict.retried > 0
+        assert verdict.reconnects == 0
+
+
+def test_f16_the_append_only_file_has_a_torn_tail(scale):
+    with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
+        load.calm()
+        load.fault()
+        load.redis.kill()
+        gone = aof.cut(load.redis, by=250)
+        restart(load, 1, 1)
+        load.calm()
+        load.judge("F16 torn AOF tail", allowed={"rolled_back"}, bytes_gone=gone)
+
+
+@pytest.mark.quick
+def test_f19_everything_is_flushed(scale):
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        flushed = time.monotonic()
+        load.redis.client().flushall()
+        load.healed()
+        load.calm()
+        load.calm()
+        load.judge("F19 FLUSHALL", required={"reset"})
+        told = [max(e.time for e in client.of("notice")) - flushed for client in load.clients.values()]
+        assert max(told) < TOLD_WITHIN
+
+
+def test_f19_everything_is_flushed_while_nothing_is_sent(scale):
+    """Nobody's next message tells: the look at quiet groups does."""
+    with Load(scale) as load:
+        load.calm()
+        load.publishers.stop()
+        load.redis.client().flushall()
+        load.last(12, 12)
+        load.publishers.start()
+        load.calm()
+        load.judge("F19 FLUSHALL in silence", allowed={"reset"})
+
+
+@pytest.mark.quick
+def test_f20_the_functions_are_flushed(scale):
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        began = time.monotonic()
+        load.redis.client().execute_command("FUNCTION", "FLUSH")
+        client = load.redis.client()
+        wait_until(lambda: client.fcall("tocsin_version", 0), 10, "the function library")
+        back = time.monotonic() - began
+        load.healed()
+        load.calm()
+        verdict = load.judge("F20 FUNCTION FLUSH", library_back_s=round(back, 2))
+        assert verdict.rejected > 0
+        assert back <= LIBRARY_BACK
+
+
+class Killer:
+    """CLIENT KILL TYPE …, again and again, as long as it is entered."""
+
+    def __init__(self, redis, *types):
+        self._client, self._types = redis.client(), types
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.kills = 0
+
+    def _run(self):
+        while not self._ended.is_set():
+            for kind in self._types:
+                self.kills += self._client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+                self._ended.wait(KILL_EVERY)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("types", [("pubsub", "normal")], ids="-".join)
+def test_f41_connections_are_killed_again_and_again(scale, types):
+    kill_in_a_loop(scale, types)
+
+
+@pytest.mark.parametrize("types", [("pubsub",), ("normal",)], ids="-".join)
+def test_f41_connections_of_one_type_are_killed(scale, types):
+    kill_in_a_loop(scale, types)
+
+
+def kill_in_a_loop(scale, types):
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        with Killer(load.redis, *types) as killer:
+            load.last(5, 30)
+        load.healed()
+        load.calm()
+        assert killer.kills >= scale.gateways
+        load.judge(f"F41 CLIENT KILL TYPE {' and '.join(types)} every {KILL_EVERY} s", kills=killer.kills)

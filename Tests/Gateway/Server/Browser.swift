@@ -1,0 +1,81 @@
+import Broker
+import TestSupport
+import Testing
+
+/// The client's end of a WebSocket.
+struct Browser {
+    /// A frame of the server: final and unmasked, or it is no frame.
+    struct Frame: Equatable {
+        var opcode: UInt8
+        var payload: [UInt8]
+        var text: String { String(decoding: payload, as: UTF8.self) }
+        var closeCode: UInt16? { opcode == 8 && payload.count >= 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil }
+        var closeReason: String { String(decoding: payload.dropFirst(2), as: UTF8.self) }
+    }
+
+    let raw: RawClient
+
+    /// The head of the answer to the handshake.
+    func head() async throws -> HTTPText {
+        let text = try await raw.take("the answer's head") { bytes -> (String, Int)? in
+            guard let end = bytes.indices.dropLast(3).first(where: { bytes[$0...].starts(with: Array("\r\n\r\n".utf8)) }) else {
+                return nil
+            }
+            return (String(decoding: bytes[..<end], as: UTF8.self), end + 4 - bytes.startIndex)
+        }
+        return try HTTPText(text)
+    }
+
+    func send(_ frames: FrameMaker...) async throws { try await raw.send(frames.flatMap(\.bytes)) }
+
+    /// The next frame, whatever it is.
+    func frame() async throws -> Frame {
+        try await raw.take("a frame") { Self.parse($0) }
+    }
+
+    private static func parse(_ bytes: ArraySlice<UInt8>) -> (Frame, Int)? {
+        let bytes = Array(bytes)
+        guard bytes.count >= 2 else { return nil }
+        #expect(bytes[0] & 0xF0 == 0x80 && bytes[1] & 0x80 == 0, "a server's frames are final and not masked")
+        var length = Int(bytes[1]), start = 2
+        let extended = length == 126 ? 2 : length == 127 ? 8 : 0
+        guard bytes.count >= 2 + extended else { return nil }
+        if extended > 0 {
+            length = bytes[2..<2 + extended].reduce(0) { $0 << 8 | Int($1) }
+            start += extended
+        }
+        guard bytes.count >= start + length else { return nil }
+        return (Frame(opcode: bytes[0] & 0x0F, payload: Array(bytes[start..<start + length])), start + length)
+    }
+
+    /// The next text; pings on the way are answered.
+    func text() async throws -> String {
+        while true {
+            let frame = try await frame()
+            switch frame.opcode {
+            case 1: return frame.text
+            case 9: try await send(FrameMaker(opcode: 0xA, payload: frame.payload))
+            default:
+                Issue.record("a text was waited for, and \(frame) came")
+                return ""
+            }
+        }
+    }
+
+    /// The code of the server's close frame, which must be the last; what comes before it is skipped.
+    func closeCode() async throws -> UInt16? {
+        while true {
+            let frame = try await frame()
+            if frame.opcode == 8 { return frame.closeCode }
+        }
+    }
+
+    /// Nothing was sent to this client up to now: a ping is answered next.
+    func expectNothing() async throws {
+        try await send(.ping("anything?"))
+        #expect(try await frame() == Frame(opcode: 0xA, payload: Array("anything?".utf8)))
+    }
+
+    func waitForEnd() async throws { try await waitUntil("the end of the connection") { raw.isEnded } }
+    func close() async { await raw.close() }
+}

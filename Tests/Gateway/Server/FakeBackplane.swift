@@ -1,0 +1,126 @@
+import Broker
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A backplane in memory: groups, a log for each, and outlets; and it can be told to fail.
+final class FakeBackplane: Backplane {
+    enum Mood: Sendable { case willing, unavailable, refusing, silent }
+
+    struct Sent: Sendable, Equatable {
+        var group: String
+        var json: String
+    }
+
+    private struct State {
+        var outlets: [any Outlet] = []
+        var members: [GroupName: [ConnectionID: (outlet: Int, user: String?)]] = [:]
+        var log: [GroupName: [ByteBuffer]] = [:]
+        var joins = Mood.willing
+        var sends = Mood.willing
+        var waiting: [EventLoopPromise<Void>] = []
+        var sent: [Sent] = []
+        var joined = 0
+    }
+
+    private let state = Mutex(State())
+    private let loop = MultiThreadedEventLoopGroup.singleton.next()
+
+    func attach(_ outlets: [any Outlet]) { state.withLock { $0.outlets = outlets } }
+
+    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
+        let (mood, position) = state.withLock { state in
+            if state.joins != .unavailable, state.joins != .refusing {
+                state.members[group, default: [:]][member.connection] = (outlet, member.user)
+                state.joined += 1
+            }
+            return (state.joins, Self.position(state.log[group]?.count ?? 0))
+        }
+        return answer(mood).map { position }
+    }
+
+    func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
+        state.withLock { state in
+            state.members[group]?[connection] = nil
+            if state.members[group]?.isEmpty == true { state.members[group] = nil }
+        }
+    }
+
+    func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage> {
+        let log = state.withLock { $0.log[group] ?? [] }
+        let first = min(Int(since?.offset ?? UInt64(log.count)), log.count)
+        let entries = log[first...].enumerated().map { index, json in
+            let position = Self.position(first + index + 1)
+            return HistoryEntry(
+                offset: position.offset, publication: Publication(group: group, position: position, json: json))
+        }
+        let page = HistoryPage(
+            continuity: .resumed, position: Self.position(log.count), proven: UInt64(first), entries: Array(entries.prefix(100)))
+        return loop.makeSucceededFuture(page)
+    }
+
+    func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
+
+    func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
+        let mood = state.withLock { $0.sends }
+        guard mood == .willing else { return answer(mood).map { Receipt(position: Self.position(0), gateways: 0) } }
+        state.withLock { $0.sent.append(Sent(group: group.text, json: String(buffer: message))) }
+        return loop.makeSucceededFuture(Receipt(position: publish(message, to: group.text), gateways: 1))
+    }
+
+    private func answer(_ mood: Mood) -> EventLoopFuture<Void> {
+        switch mood {
+        case .willing: return loop.makeSucceededVoidFuture()
+        case .unavailable: return loop.makeFailedFuture(BackplaneError(.unavailable, "away"))
+        case .refusing: return loop.makeFailedFuture(BackplaneError(.refused, "no"))
+        case .silent:
+            let promise = loop.makePromise(of: Void.self)
+            state.withLock { $0.waiting.append(promise) }
+            return promise.futureResult
+        }
+    }
+
+    private static func position(_ offset: Int) -> Position {
+        Position(epoch: "e", history: "a", offset: UInt64(offset))
+    }
+
+    // MARK: The test's side
+
+    @discardableResult
+    func publish(_ json: ByteBuffer, to group: String) -> Position {
+        let name = try! GroupName(group)
+        // Under the lock, so that outlets see publications in the order of their offsets.
+        return state.withLock { state in
+            state.log[name, default: []].append(json)
+            let position = Self.position(state.log[name]!.count)
+            let publication = Publication(group: name, position: position, json: json)
+            for outlet in Set((state.members[name] ?? [:]).values.map(\.outlet)) {
+                state.outlets[outlet].deliver([.publication(publication)])
+            }
+            return position
+        }
+    }
+
+    @discardableResult
+    func publish(_ json: String, to group: String) -> Position { publish(ByteBuffer(string: json), to: group) }
+
+    func setJoins(_ mood: Mood) { state.withLock { $0.joins = mood } }
+    func setSends(_ mood: Mood) { state.withLock { $0.sends = mood } }
+
+    /// Lets everything go on that a silent mood has kept.
+    func release() {
+        let waiting = state.withLock { state in
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for promise in waiting { promise.succeed() }
+    }
+
+    var waiting: Int { state.withLock { $0.waiting.count } }
+    var sent: [Sent] { state.withLock { $0.sent } }
+    /// Memberships now.
+    var memberships: Int { state.withLock { $0.members.values.map(\.count).reduce(0, +) } }
+    func users(in group: String) -> [String?] {
+        state.withLock { $0.members[try! GroupName(group)]?.values.map(\.user) ?? [] }
+    }
+}
