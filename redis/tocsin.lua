@@ -251,8 +251,7 @@ end
 
 -- The group's position as it stands: epoch, history, offset, lineage, and whether the key held another. The lineage
 -- is 'history:offset inherited,…', oldest first: how far each history's offsets can be trusted.
-local function read_position(key, clock)
-  local history = history_id()
+local function read_position(key, clock, history)
   local m = redis.call('HMGET', key, 'epoch', 'history', 'offset', 'lineage')
   local offset = tonumber(m[3])
   if not m[1] or not offset then
@@ -273,9 +272,9 @@ end
 local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
 
 -- Reads the position and makes it stand if it did not: a cursor exists before the first message does.
-local function ensure_position(prefix, group, ttl, clock)
+local function ensure_position(prefix, group, ttl, clock, server)
   local key = own(prefix, 'pos:' .. group)
-  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local epoch, history, offset, lineage, changed = read_position(key, clock, server)
   if changed then
     if changed == 'new' then redis.call('DEL', own(prefix, 'log:' .. group)) end
     redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', offset, 'lineage', lineage)
@@ -305,7 +304,7 @@ end
 local function append(prefix, group, message, size, ttl, message_ttl)
   local seconds, clock = now()
   local key, log = own(prefix, 'pos:' .. group), own(prefix, 'log:' .. group)
-  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local epoch, history, offset, lineage, changed = read_position(key, clock, history_id())
   if changed == 'new' then redis.call('DEL', log) end
   offset = offset + 1
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
@@ -410,7 +409,7 @@ local function group_add(keys, args)
     return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel and user for each key')
   end
   local seconds, clock = now()
-  local positions = {}
+  local server, positions = history_id(), {}
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]
     local _, ttl, join_leave = policy(group.prefix, group.name)
@@ -422,7 +421,7 @@ local function group_add(keys, args)
     if is_new == 1 and join_leave then tell_presence(group.prefix, group.name, 'join', channel, line) end
     redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
     redis.call('ZREM', own(group.prefix, 'retained'), group.name)
-    positions[i] = ensure_position(group.prefix, group.name, ttl, clock)
+    positions[i] = ensure_position(group.prefix, group.name, ttl, clock, server)
   end
   return positions
 end
@@ -485,10 +484,9 @@ end
 -- {verdict, position, proven offset, {offset, message, …}} of one group. An expired message is its offset with an empty
 -- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
 -- next; its oldest follow. live: the group keeps no log. later: the answer is full already, ask again.
-local function read_group(group, text, limit, budget)
-  local seconds, clock = now()
+local function read_group(group, text, limit, budget, seconds, clock, server)
   local key, log = own(group.prefix, 'pos:' .. group.name), own(group.prefix, 'log:' .. group.name)
-  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local epoch, history, offset, lineage, changed = read_position(key, clock, server)
   if changed == 'new' then return { text == '' and 'position' or 'reset', '', 0, {} } end
   local position = text_position(epoch, history, offset)
   if text == '' then return { 'position', position, offset, {} } end
@@ -528,8 +526,11 @@ local function group_read(keys, args)
   if not limit or not bytes or #args ~= 2 + #groups then
     return redis.error_reply('ERR tocsin: group_read wants limit, bytes, then a position or an empty text for each key')
   end
-  local budget, answer = { left = bytes }, {}
-  for i, group in ipairs(groups) do answer[i] = read_group(group, args[2 + i], limit, budget) end
+  local budget, answer, seconds, clock = { left = bytes }, {}, now()
+  local server = history_id()
+  for i, group in ipairs(groups) do
+    answer[i] = read_group(group, args[2 + i], limit, budget, seconds, clock, server)
+  end
   return answer
 end
 

@@ -13,6 +13,7 @@ final class GatewayLease {
     private let logger: Logger
     private var timers: [RepeatedTask] = []
     private var canary = ""
+    private var living: [String] = []
     private var isSweeping = false
     private var isActive = false
 
@@ -46,7 +47,10 @@ final class GatewayLease {
         let refresh = configuration.refresh.nanoseconds
         every(.nanoseconds(refresh - Int64.random(in: 0...max(refresh / 10, 1)))) { lease in
             lease.onRefresh?()
-            lease.retain(from: 0)
+            // One of the fleet is enough; when it dies, the next one does it at its next turn.
+            if Rendezvous.rank(of: lease.configuration.gatewayID, for: "retained", among: lease.living) == 0 {
+                lease.retain(from: 0)
+            }
         }
     }
 
@@ -89,7 +93,8 @@ final class GatewayLease {
                 guard let answer = reply.array, answer.count >= 2, let canary = answer[0].text else { return }
                 let wasForgotten = !self.canary.isEmpty && (canary != self.canary || answer[1].int == 0)
                 self.canary = canary
-                self.onLiving?(answer.dropFirst(2).compactMap(\.text))
+                self.living = answer.dropFirst(2).compactMap(\.text)
+                self.onLiving?(self.living)
                 if wasForgotten { self.onForgotten?() }
             case .failure(let error): self.failed("gateway_lease", error)
             }

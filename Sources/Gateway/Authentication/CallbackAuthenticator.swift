@@ -128,7 +128,8 @@ public actor CallbackAuthenticator: Authenticator {
         }
         var groups: [GroupName] = []
         if let list = answer.raw("groups") {
-            guard let names = try? JSONDecoder().decode([String].self, from: Data(list.readableBytesView)) else {
+            let data = Data(list.readableBytesView)
+            guard let names = try? JSONDecoder().decode([String]?.self, from: data) ?? [] else {
                 return .failure(.unavailable("the \"groups\" of the site's answer are no list of names"))
             }
             groups = names.compactMap { try? GroupName($0) }

@@ -1,0 +1,123 @@
+import Broker
+import NIOPosix
+import TestSupport
+import Testing
+
+@testable import Operations
+
+/// The admin port over bare TCP.
+struct AdminServerTests {
+    private struct House {
+        let port: Int
+        let readiness: Readiness
+        let metrics: Metrics
+
+        /// Sends a request and returns all that came until the end.
+        func ask(_ request: String) async throws -> String {
+            let raw = try await RawClient.connect(port: port)
+            try await raw.send(request)
+            return try await raw.rest()
+        }
+
+        func get(_ path: String, method: String = "GET") async throws -> String {
+            try await ask("\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        }
+    }
+
+    private func run(_ body: (House) async throws -> Void) async throws {
+        let readiness = Readiness(), metrics = Metrics()
+        let server = try await AdminServer.start(
+            host: "127.0.0.1", port: 0, readiness: readiness, metrics: metrics, on: .singleton)
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await body(House(port: server.address!.port!, readiness: readiness, metrics: metrics)))
+        } catch {
+            result = .failure(error)
+        }
+        await server.stop()
+        try result.get()
+    }
+
+    @Test func `healthz is 200 while the process lives, ready or not`() async throws {
+        try await run { house in
+            let answer = try await house.get("/healthz")
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(answer.hasSuffix("\r\n\r\nok\n"))
+        }
+    }
+
+    @Test func `readyz is 503 with its reasons, and 200 without any`() async throws {
+        try await run { house in
+            var answer = try await house.get("/readyz")
+            #expect(answer.hasPrefix("HTTP/1.1 503 "))
+            #expect(answer.hasSuffix("not ready: starting; Redis is not reachable\n"))
+            house.readiness.set(.starting, false)
+            house.readiness.set(.redis, false)
+            answer = try await house.get("/readyz?verbose")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+            #expect(answer.hasSuffix("\r\n\r\nready\n"))
+            house.readiness.set(.draining, true)
+            answer = try await house.get("/readyz")
+            #expect(answer.hasPrefix("HTTP/1.1 503 "))
+            #expect(answer.hasSuffix("not ready: draining\n"))
+        }
+    }
+
+    @Test func `metrics are Prometheus' text`() async throws {
+        try await run { house in
+            house.metrics.counter("things_total", #"kind="a""#, help: "Things.").add(7)
+            let answer = try await house.get("/metrics")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+            #expect(answer.lowercased().contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"))
+            #expect(answer.hasSuffix("# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 7\n"))
+        }
+    }
+
+    @Test func `An unknown path is 404, another method 405`() async throws {
+        try await run { house in
+            for path in ["/nothing", "//metrics", "/metrics/", "/METRICS", "/%2e%2e/metrics", "/healthz/..;/metrics"] {
+                #expect(try await house.get(path).hasPrefix("HTTP/1.1 404 "), "\(path)")
+            }
+            for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+                #expect(try await house.get("/metrics", method: method).hasPrefix("HTTP/1.1 405 "), "\(method)")
+            }
+        }
+    }
+
+    @Test func `HEAD answers as GET does, without the body`() async throws {
+        try await run { house in
+            let answer = try await house.get("/healthz", method: "HEAD")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+            #expect(answer.lowercased().contains("content-length: 3\r\n"))
+            #expect(answer.hasSuffix("\r\n\r\n"))
+        }
+    }
+
+    @Test func `Several requests share a connection, and are answered in their order`() async throws {
+        try await run { house in
+            let answer = try await house.ask(
+                "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+                    + "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let statuses = answer.split(separator: "\r\n").filter { $0.hasPrefix("HTTP/1.1 ") }.map { String($0.dropFirst(9).prefix(3)) }
+            #expect(statuses == ["200", "404", "200"])
+        }
+    }
+
+    @Test(arguments: ["GARBAGE\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n", "GET /healthz HTTP/1.1\r\nX: \0\r\n\r\n"])
+    func `What is no HTTP is 400 and the end`(request: String) async throws {
+        try await run { house in
+            let answer = try await house.ask(request)
+            #expect(answer.hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test func `An address that is taken is named, with the key that sets it`() async throws {
+        try await run { house in
+            let error = await #expect(throws: AdminError.self) {
+                try await AdminServer.start(
+                    host: "127.0.0.1", port: house.port, readiness: Readiness(), metrics: Metrics(), on: .singleton)
+            }
+            #expect(error?.description.hasPrefix("cannot listen on 127.0.0.1:\(house.port) (gateway.admin): ") == true)
+        }
+    }
+}
