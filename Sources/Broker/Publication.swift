@@ -7,11 +7,14 @@ public struct Publication: Sendable {
     public let position: Position?
     /// One JSON object on one line, without the broker's own entries.
     public let json: ByteBuffer
+    /// Whether it can be read again later: it has a position, in a group that keeps history.
+    public let isLogged: Bool
 
-    public init(group: GroupName, position: Position?, json: ByteBuffer) {
+    public init(group: GroupName, position: Position?, json: ByteBuffer, isLogged: Bool = true) {
         self.group = group
         self.position = position
         self.json = json
+        self.isLogged = isLogged && position != nil
     }
 }
 

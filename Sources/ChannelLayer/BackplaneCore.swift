@@ -242,7 +242,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         do {
             let message = try WireMessage.decode(payload)
             let position = message.stamp.flatMap { Position(String(buffer: $0)) }
-            feed.received(Publication(group: entry.group, position: position, json: message.json))
+            feed.received(
+                Publication(group: entry.group, position: position, json: message.json, isLogged: entry.isLogged))
         } catch {
             metrics.malformedLive.add()
             if let held = throttle.pass() {

@@ -6,6 +6,8 @@ import Broker
 struct GroupTable {
     struct Entry {
         let group: GroupName
+        /// Whether the policy keeps history of it.
+        let isLogged: Bool
         var members: [ConnectionID: Member] = [:]
         /// Members per outlet, as far as any outlet had one.
         fileprivate var interest: [Int] = []
@@ -18,6 +20,14 @@ struct GroupTable {
     private(set) var memberships = 0
 
     var count: Int { entries.count }
+    private let policies: [GroupPolicy]
+
+    init(policies: [GroupPolicy] = []) { self.policies = policies }
+
+    private func isLogged(_ group: GroupName) -> Bool {
+        policies.first { GroupPattern($0.match).matches(group) }.map { $0.historySize > 0 } ?? true
+    }
+
     subscript(channel: String) -> Entry? { entries[channel] }
 
     func contains(_ connection: ConnectionID, channel: String) -> Bool {
@@ -25,7 +35,7 @@ struct GroupTable {
     }
 
     mutating func add(_ member: Member, to group: GroupName, channel: String, outlet: Int) {
-        var entry = entries.removeValue(forKey: channel) ?? Entry(group: group)
+        var entry = entries.removeValue(forKey: channel) ?? Entry(group: group, isLogged: isLogged(group))
         defer { entries[channel] = entry }
         while entry.interest.count <= outlet { entry.interest.append(0) }
         guard entry.members.updateValue(member, forKey: member.connection) == nil else { return }

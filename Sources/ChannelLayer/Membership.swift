@@ -32,7 +32,7 @@ final class Membership {
         self.client = client
         self.subscriber = subscriber
         self.logger = logger
-        table = GroupTable()
+        table = GroupTable(policies: configuration.policies)
     }
 
     /// Memberships of this gateway: a connection counts once per group.

@@ -16,6 +16,8 @@ public struct GatewayConfiguration: Sendable {
     public var handshakeSeconds = 5
     /// Bytes that may wait for one socket; a client with more is fed from the log when it reads again. Default 64 KiB.
     public var maximumPendingBytes = 64 << 10
+    /// The same for messages that no log keeps: above it they are dropped, and counted. Default 1 MiB.
+    public var maximumUnloggedBytes = 1 << 20
     /// Seconds that a client may stay behind with its socket full until it is closed with 4508. Default 120.
     public var slowSeconds = 120
     /// Seconds between pings, ± 10 %. Default 20.

@@ -15,6 +15,7 @@ final class Shard {
     private var drainTotal = 0
     /// Transports with bytes that are written but not flushed.
     private var unflushed: ContiguousArray<any SessionTransport> = []
+    private var flushIsDue = false
     private var open: [ObjectIdentifier: any SessionTransport & Drainable] = [:]
 
     init(_ state: GatewayState, eventLoop: any EventLoop, index: Int) {
@@ -79,6 +80,7 @@ final class Shard {
     func unschedule(_ one: any Ticking) { wheel.leave(one) }
 
     private func second() {
+        flushIsDue = true
         for one in wheel.advance() {
             if let next = one.tick() { wheel.enter(one, in: next) }
         }
@@ -89,6 +91,7 @@ final class Shard {
 
     func deliver(_ deliveries: [Delivery]) {
         eventLoop.assertInEventLoop()
+        flushIsDue = true
         var count = 0
         for delivery in deliveries {
             switch delivery {
@@ -117,22 +120,33 @@ final class Shard {
             let session = members.live[slot]
             if session.deliver(&encodings, of: members) {
                 count += 1
-            } else if var position = publication.position {
+            } else if publication.isLogged, var position = publication.position {
                 position.offset -= 1
                 session.fellBehind(at: position, in: members)
-            } else {
-                state.metrics.dropped.add()
+            } else if session.deliverUnlogged(&encodings, of: members) {
+                count += 1
             }
             slot -= 1
+        }
+        if !publication.isLogged {
+            // What cannot be read later is for those who lag, too.
+            for session in members.behind where session.deliverUnlogged(&encodings, of: members) { count += 1 }
         }
         if let position = publication.position { members.last = position }
         return count
     }
 
-    func wrote(_ transport: any SessionTransport) { unflushed.append(transport) }
+    /// The flush comes at the end of the fan-out, or soon: an answer to one client waits for nobody.
+    func wrote(_ transport: any SessionTransport) {
+        unflushed.append(transport)
+        guard !flushIsDue else { return }
+        flushIsDue = true
+        eventLoop.assumeIsolated().execute { self.flush() }
+    }
 
     /// One flush a socket, however many messages were written to it.
     private func flush() {
+        flushIsDue = false
         guard !unflushed.isEmpty else { return }
         let transports = unflushed
         unflushed.removeAll(keepingCapacity: true)

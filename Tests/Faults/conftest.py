@@ -39,3 +39,4 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("what was lost, and how long it took")
         for figure in figures.recorded:
             terminalreporter.write_line(str(figure))
+        figures.write()

@@ -16,6 +16,8 @@ WINDOW = 1000
 # A log is trimmed by whole nodes of its stream (redis/README.md): it may hold so many more.
 NODE = 100
 SHOWN_WITHIN = 20
+# Where the last message may be gone: so long for the others.
+BRIEF = 4
 
 
 def small(scale, history=None, **options):
@@ -105,7 +107,7 @@ def test_f29_inside_the_time(scale):
 
 
 def test_f29_outside_the_time(scale):
-    with small(scale, {"size": 1000, "ttl": "2s"}) as load:
+    with small(scale, {"size": 1000, "ttl": "2s"}, patience=BRIEF) as load:
         show(load, 3)
         away(load, 5, seconds=3)
         load.judge("F29 back after the history's time", required={"gap"})
@@ -114,7 +116,7 @@ def test_f29_outside_the_time(scale):
 @pytest.mark.parametrize("round", range(5))
 def test_f29_at_the_edge_of_the_time(scale, round):
     """In the very moment at which the log expires: everything or a notice, never a part."""
-    with small(scale, {"size": 1000, "ttl": "2s"}) as load:
+    with small(scale, {"size": 1000, "ttl": "2s"}, patience=BRIEF) as load:
         show(load, 3)
         away(load, 5, seconds=1.7 + round * 0.06)
         load.judge("F29 back at the edge of the history's time", allowed={"gap"})

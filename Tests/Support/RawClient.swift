@@ -7,7 +7,16 @@ public final class RawClient: Sendable {
     private struct State {
         var received: [UInt8] = []
         var taken = 0
+        var total = 0
         var isEnded = false
+
+        mutating func take(_ count: Int) {
+            taken += count
+            // Not at each step: the bytes behind would be moved each time.
+            guard taken > 1 << 20 else { return }
+            received.removeFirst(taken)
+            taken = 0
+        }
     }
 
     private final class Keeper: ChannelInboundHandler, Sendable {
@@ -16,7 +25,10 @@ public final class RawClient: Sendable {
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let bytes = unwrapInboundIn(data)
-            state.withLock { $0.received += bytes.readableBytesView }
+            state.withLock { state in
+                state.received += bytes.readableBytesView
+                state.total += bytes.readableBytes
+            }
         }
 
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -57,7 +69,7 @@ public final class RawClient: Sendable {
     /// Everything that has come and has not been taken.
     public var received: [UInt8] { keeper.state.withLock { Array($0.received[$0.taken...]) } }
     /// How many bytes have come in all.
-    public var receivedCount: Int { keeper.state.withLock { $0.received.count } }
+    public var receivedCount: Int { keeper.state.withLock { $0.total } }
 
     /// For a client that was made with `reads: false`.
     public func startReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
@@ -66,19 +78,19 @@ public final class RawClient: Sendable {
     public var isEnded: Bool { keeper.state.withLock { $0.isEnded } }
 
     /// Waits until `parse` makes something of what has come; it answers with that and how many bytes were its.
-    public func take<R>(_ what: String, _ parse: (ArraySlice<UInt8>) -> (R, Int)?) async throws -> R {
+    public func take<R: Sendable>(
+        _ what: String, _ parse: @Sendable (ArraySlice<UInt8>) -> (R, Int)?
+    ) async throws -> R {
         var result: R?
         try await waitUntil("\(what); \(received.count) bytes have come, ended: \(isEnded)") {
-            let bytes = received
-            if let (parsed, count) = parse(bytes[...]) {
-                result = parsed
-                keeper.state.withLock { $0.taken += count }
-                return true
+            let isEnded = isEnded
+            result = keeper.state.withLock { state in
+                guard let (parsed, count) = parse(state.received[state.taken...]) else { return nil }
+                state.take(count)
+                return parsed
             }
-            if isEnded && received.count == bytes.count {
-                throw WaitedInVain(description: "the end came before \(what)")
-            }
-            return false
+            if result == nil, isEnded { throw WaitedInVain(description: "the end came before \(what)") }
+            return result != nil
         }
         return result!
     }

@@ -13,8 +13,9 @@ SHIPPED = REPOSITORY / "deploy" / "haproxy.cfg"
 class HAProxy(Process):
     name = "haproxy"
 
-    def __init__(self, gateways):
+    def __init__(self, gateways, host="127.0.0.1"):
         super().__init__()
+        self.host = host
         self.port = free_port()
         self.gateways = list(gateways)
         self.control = self.directory / "control"
@@ -26,7 +27,7 @@ class HAProxy(Process):
         )
         text = SHIPPED.read_text()
         for pattern, replacement in [
-            (r"^    bind :8080$", f"    bind 127.0.0.1:{self.port}"),
+            (r"^    bind :8080$", f"    bind {self.host}:{self.port}"),
             (r"^    server-template .*$", servers + "\n"),
             (r"^resolvers dns\n(?:(?:    .*)?\n)*", ""),
             (r"^global$", f"global\n    stats socket {self.control} mode 600 level admin"),
@@ -69,4 +70,4 @@ class HAProxy(Process):
         )
 
     def url(self, path) -> str:
-        return f"ws://127.0.0.1:{self.port}{path}"
+        return f"ws://{self.host}:{self.port}{path}"

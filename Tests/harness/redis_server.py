@@ -8,6 +8,7 @@ its command line change only what a test machine must change: the address, the d
 """
 
 import atexit
+import os
 import shutil
 import signal
 import socket
@@ -38,13 +39,17 @@ class RedisServer:
     acl   True: with redis/users.acl; a path: with that file; a copy each time, ACL SAVE must not write into the repository.
     conf  a configuration file in place of redis/redis.conf; False for none.
     args  more command-line arguments, the last word: args=("--maxmemory", "10mb").
+    environment  variables added to the test's own.
+    host, wrapper  the address to be reached at, and a command to run it in, for a server in another network namespace.
     """
 
-    def __init__(self, aof=False, acl=False, conf=None, args=()):
+    def __init__(self, aof=False, acl=False, conf=None, args=(), environment=None, host="127.0.0.1", wrapper=()):
         self.aof = aof
         self.acl = acl
         self.conf = CONF if conf is None and CONF.exists() else conf
         self.args = [str(a) for a in args]
+        self.environment = environment or {}
+        self.host, self.wrapper = host, list(wrapper)
         self.port = None
         self.directory = None
         self._process = None
@@ -57,7 +62,7 @@ class RedisServer:
         return self.url_of(3)
 
     def url_of(self, db):
-        return f"redis://127.0.0.1:{self.port}/{db}"
+        return f"redis://{self.host}:{self.port}/{db}"
 
     @property
     def pid(self):
@@ -77,7 +82,7 @@ class RedisServer:
         """A redis.Redis that never retries: a test sees each error as it happens. Closed when the server ends."""
         kw.setdefault("retry", Retry(NoBackoff(), 0))
         kw.setdefault("socket_timeout", 20)
-        client = redis.Redis(host="127.0.0.1", port=self.port, db=db, **kw)
+        client = redis.Redis(host=self.host, port=self.port, db=db, **kw)
         self._clients.append(client)
         return client
 
@@ -89,7 +94,7 @@ class RedisServer:
     def cli(self, *args, db=3, stdin=None):
         """Runs redis-cli against this server; returns its standard output as text."""
         done = subprocess.run(
-            ["redis-cli", "-p", str(self.port), "-n", str(db), *map(str, args)],
+            ["redis-cli", "-h", self.host, "-p", str(self.port), "-n", str(db), *map(str, args)],
             input=stdin, capture_output=True, timeout=20, check=True)
         return done.stdout.decode(errors="replace")
 
@@ -143,10 +148,10 @@ class RedisServer:
     # Inside
 
     def _command_line(self, port):
-        line = ["redis-server"]
+        line = [*self.wrapper, "redis-server"]
         if self.conf:
             line.append(str(self.conf))
-        line += ["--port", str(port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", "",
+        line += ["--port", str(port), "--bind", self.host, "--dir", self.directory, "--save", "",
                  "--appendonly", "yes" if self.aof else "no", "--daemonize", "no", "--loglevel", "notice"]
         if self.acl:
             line += ["--aclfile", str(Path(self.directory) / "users.acl")]
@@ -158,6 +163,7 @@ class RedisServer:
         with open(Path(self.directory) / "redis.log", "ab") as log:
             self._process = subprocess.Popen(
                 self._command_line(port), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
                 start_new_session=True)    # Ctrl-C reaches the tests, which end the server themselves
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -167,7 +173,7 @@ class RedisServer:
                     return False
                 raise RuntimeError(f"redis-server ended with {self._process.returncode}:\n{text[-4000:]}")
             # Both: the log is of this process, so another server on the port cannot be taken for it.
-            if "Ready to accept connections" in self.log[seen:] and answers_ping(port):
+            if "Ready to accept connections" in self.log[seen:] and answers_ping(port, self.host):
                 return True
             time.sleep(0.01)
         self._end(signal.SIGKILL)
@@ -187,10 +193,10 @@ class RedisServer:
         self._process = None
 
 
-def answers_ping(port):
+def answers_ping(port, host="127.0.0.1"):
     """True when a server answers there: PONG, or that it wants a login. LOADING is not ready."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as s:
+        with socket.create_connection((host, port), 1) as s:
             s.settimeout(1)
             s.sendall(b"PING\r\n")
             return s.recv(64).startswith((b"+PONG", b"-NOAUTH"))

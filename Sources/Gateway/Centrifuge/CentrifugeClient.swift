@@ -21,6 +21,10 @@ final class CentrifugeClient {
     private var stage = Stage.waiting
     /// Groups whose subscription is under way.
     private var pending: Set<GroupName> = []
+    /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
+    /// SDKs send their subscriptions right behind the connect.
+    private var held: [CentrifugeCommand] = []
+    private static let maximumHeld = 2 * CentrifugeAccess.maximumGroups
     private let subscriptions: CentrifugeSubscriptions
 
     /// The SDKs' ping interval, seconds.
@@ -53,19 +57,42 @@ final class CentrifugeClient {
     }
 
     /// The connection is over. Joins that are under way are undone as they arrive.
-    func end() { stage = .ended }
+    func end() {
+        stage = .ended
+        held = []
+    }
 
     private func handle(_ command: CentrifugeCommand) {
         switch (command.request, stage) {
         case (.pong, _), (.send, .connected): break
         case (.connect(let subs), .waiting): connect(command.id, subs)
         case (_, .waiting), (.connect, _): wire.disconnect(.badRequest)
-        case (_, .connecting): fail(command.id, .internal)
+        case (_, .connecting): hold(command)
         case (_, .ended): break
         case (let request, .connected):
             guard command.id > 0 else { return wire.disconnect(.badRequest) }
+            if mustWait(request) { return hold(command) }
             do throws(CentrifugeError) { try perform(request, command.id) } catch { fail(command.id, error) }
         }
+    }
+
+    private func mustWait(_ request: CentrifugeCommand.Request) -> Bool {
+        switch request {
+        case .subscribe(let channel, _), .unsubscribe(let channel): pending.contains { $0.text == channel }
+        default: false
+        }
+    }
+
+    private func hold(_ command: CentrifugeCommand) {
+        guard held.count < Self.maximumHeld else { return fail(command.id, .internal) }
+        held.append(command)
+    }
+
+    /// What they waited for is done. Those that wait for something else stay in their order.
+    private func goOn() {
+        let commands = held
+        held = []
+        for command in commands where stage != .ended { handle(command) }
     }
 
     private func fail(_ id: UInt32, _ error: CentrifugeError) { wire.say(CentrifugeReply.error(id, error)) }
@@ -119,6 +146,7 @@ final class CentrifugeClient {
                         command, client: self.id.description, version: "tocsin", ping: Self.pingSeconds,
                         node: self.shard.state.name, subs: subs))
                 for (group, subscribed) in subs { self.begin(group, subscribed) }
+                self.goOn()
             case .failure:
                 self.giveUp(self.access.serverGroups)
                 if self.stage == .connecting { self.wire.disconnect(.shutdown) }
@@ -129,7 +157,7 @@ final class CentrifugeClient {
     private func subscribe(
         _ command: UInt32, _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
     ) throws(CentrifugeError) {
-        guard !session.groups.contains(group), !pending.contains(group) else { throw .alreadySubscribed }
+        guard !session.groups.contains(group) else { throw .alreadySubscribed }
         guard session.groups.count + pending.count < CentrifugeAccess.maximumGroups else { throw .limitExceeded }
         pending.insert(group)
         join(group, recovery).assumeIsolated().whenComplete { result in
@@ -143,6 +171,7 @@ final class CentrifugeClient {
                 self.giveUp([group])
                 if self.stage == .connected { self.fail(command, .internal) }
             }
+            self.goOn()
         }
     }
 

@@ -82,11 +82,14 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
         context?.flush()
     }
 
+    var pendingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
-        write(
-            continuity == .liveOnly
-                ? EventWriter.dropped(group: group.text)
-                : EventWriter.gap(group: group.text, reason: Self.word(continuity)))
+        write(EventWriter.gap(group: group.text, reason: Self.word(continuity)))
+    }
+
+    func tellDropped(_ group: GroupName, _ count: Int) {
+        write(EventWriter.dropped(group: group.text, count: count))
     }
 
     private static func word(_ continuity: Continuity) -> String {

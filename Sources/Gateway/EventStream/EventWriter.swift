@@ -25,8 +25,8 @@ enum EventWriter {
     }
 
     /// Messages of a group without history that this client was too slow for.
-    static func dropped(group: String) -> ByteBuffer {
-        ByteBuffer(string: "event: dropped\ndata: {\"group\":\"\(group)\"}\n\n")
+    static func dropped(group: String, count: Int) -> ByteBuffer {
+        ByteBuffer(string: "event: dropped\ndata: {\"group\":\"\(group)\",\"count\":\(count)}\n\n")
     }
 
     /// How long the client waits before it connects again.

@@ -269,8 +269,14 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
         pipeline.removeHandler(self, promise: nil)
         if let deadline { pipeline.removeHandler(deadline, promise: nil) }
-        // Bytes that came behind the request are frames: the parser forwards them to the session as it leaves.
-        if let decoder { pipeline.removeHandler(decoder, promise: nil) }
+        if let decoder {
+            // Bytes that came behind the request are frames: the parser forwards them as it leaves, but does not say that
+            // they are all, and who is reading flushes only then.
+            let removed = shard.eventLoop.makePromise(of: Void.self)
+            let channel = context.channel
+            removed.futureResult.assumeIsolated().whenComplete { _ in channel.pipeline.fireChannelReadComplete() }
+            pipeline.removeHandler(decoder, promise: removed)
+        }
         self.deadline = nil
         self.decoder = nil
     }

@@ -95,15 +95,31 @@ final class Session {
         memberships.firstIndex { $0.members === members }
     }
 
+    /// nil when the group was left meanwhile, and perhaps joined again: then the page is nobody's any more.
+    private func indexIfReading(_ members: GroupMembers, since cursor: Position) -> Int? {
+        guard let index = indexIfMember(of: members), case .reading(cursor) = memberships[index].place else {
+            return nil
+        }
+        return index
+    }
+
     func place(_ place: SessionMembership.Place, in members: GroupMembers) {
         memberships[index(in: members)].place = place
     }
 
     // MARK: Deliveries
 
+    /// Whether more can be written. What waits is handed to the socket first, which often takes it at once; that may find
+    /// that the client is gone, and end the session.
+    private var hasRoom: Bool {
+        if transport.isWritable { return true }
+        transport.flush()
+        return transport.isWritable
+    }
+
     /// One publication of a group in which this session is live. False: it could not be taken.
     func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
-        guard transport.isWritable else { return false }
+        guard hasRoom else { return false }
         if form == .plain {
             transport.write(encodings.bytes(for: .plain))
         } else {
@@ -134,10 +150,34 @@ final class Session {
         }
     }
 
+    /// A publication that no log keeps, and a socket that is full: it is queued all the same up to a bound of its own, and
+    /// dropped above that.
+    func deliverUnlogged(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
+        let index = index(in: members)
+        guard transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes else {
+            memberships[index].dropped += 1
+            shard.state.metrics.dropped.add()
+            return false
+        }
+        if form == .plain {
+            transport.write(encodings.bytes(for: .plain))
+        } else {
+            writeShown(&encodings, membership: index)
+        }
+        return true
+    }
+
+    /// Before the next message of the group, or as soon as the socket has room.
+    private func tellDropped() {
+        for index in memberships.indices where memberships[index].dropped > 0 {
+            transport.tellDropped(memberships[index].members.group, memberships[index].dropped)
+            memberships[index].dropped = 0
+        }
+    }
+
     /// The socket was full when a publication came: from the one before on, the log has to serve.
     func fellBehind(at position: Position, in members: GroupMembers) {
-        let index = index(in: members)
-        guard case .live(let slot) = memberships[index].place else { return }
+        guard let index = indexIfMember(of: members), case .live(let slot) = memberships[index].place else { return }
         members.removeLive(slot: slot)
         memberships[index].place = .behind(position, mustRead: true)
         members.addBehind(self)
@@ -159,6 +199,7 @@ final class Session {
 
     /// The socket has room, or a page has been written: the next step of every lagging cursor.
     func proceedAll() {
+        tellDropped()
         for index in memberships.indices { proceed(index) }
     }
 
@@ -177,11 +218,12 @@ final class Session {
     private func read(_ index: Int, since cursor: Position) {
         memberships[index].place = .reading(cursor)
         let members = memberships[index].members
+        let last = members.last
         let bound = NIOLoopBound((self, members), eventLoop: shard.eventLoop)
         shard.state.backplane.read(members.group, since: cursor).hop(to: shard.eventLoop).whenComplete { result in
             let (session, members) = bound.value
             switch result {
-            case .success(let page): session.arrived(page, since: cursor, in: members)
+            case .success(let page): session.arrived(page, since: cursor, in: members, whenLast: last)
             case .failure: session.readAgainLater(since: cursor, in: members)
             }
         }
@@ -191,18 +233,23 @@ final class Session {
     private func readAgainLater(since cursor: Position, in members: GroupMembers) {
         guard !isEnded else { return }
         shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            guard let index = self.indexIfMember(of: members) else { return }
+            guard let index = self.indexIfReading(members, since: cursor) else { return }
             self.memberships[index].place = .behind(cursor, mustRead: true)
             self.proceed(index)
         }
     }
 
-    private func arrived(_ page: HistoryPage, since cursor: Position, in members: GroupMembers) {
-        guard let index = indexIfMember(of: members) else { return }
+    /// - Parameter last: the group's last publication here when the page was asked for.
+    private func arrived(
+        _ page: HistoryPage, since cursor: Position, in members: GroupMembers, whenLast last: Position?
+    ) {
+        guard let index = indexIfReading(members, since: cursor) else { return }
         if page.continuity == .liveOnly {
-            shard.state.metrics.dropped.add(Int(clamping: (page.position?.offset ?? 0) &- page.proven))
+            let missed = Int(clamping: (page.position?.offset ?? 0) &- page.proven)
+            shard.state.metrics.dropped.add(missed)
+            transport.tellDropped(members.group, missed)
         }
-        if !page.continuity.isRecovered {
+        if !page.continuity.isRecovered, page.continuity != .liveOnly {
             transport.tellLost(members.group, page.continuity)
             // Being told may have ended the session, or taken it out of the group.
             guard indexIfMember(of: members) == index else { return }
@@ -217,19 +264,31 @@ final class Session {
         reached.offset = page.proven
         if !page.continuity.isRecovered { memberships[index].shown = reached }
         for entry in page.entries {
-            guard transport.isWritable else { return settle(index, at: reached, mustRead: true) }
+            guard hasRoom else {
+                if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
+                return
+            }
             if let publication = entry.publication {
                 var encodings = Encodings(publication)
                 if form == .plain {
                     transport.write(encodings.bytes(for: .plain))
                 } else {
                     writeShown(&encodings, membership: index)
+                    // A new history may have taken a centrifuge client out of the group.
+                    guard indexIfMember(of: members) == index else { return }
                 }
             }
             reached.offset = entry.offset
         }
         shard.state.metrics.delivered.add(page.entries.count)
         transport.flush()
+        // The flush may have found that the client is gone.
+        guard indexIfMember(of: members) == index else { return }
+        if reached.offset == end, let last, last == members.last, !last.isComparable(to: reached) {
+            // Redis was restarted and nothing has come since: who stands at the log's end is not behind, and need not ask
+            // again.
+            members.last = reached
+        }
         // An empty page with more to come would be read for ever: only a trimmed log answers so, and says gap.
         settle(
             index, at: reached,

@@ -15,4 +15,6 @@ struct SessionMembership {
     var place: Place
     /// The last position that the client has been shown, for protocols that show it.
     var shown: Position?
+    /// Messages without history that were dropped since the client was last told.
+    var dropped = 0
 }

@@ -5,11 +5,15 @@ import NIOCore
 protocol SessionTransport: AnyObject {
     /// False when the socket's buffer is full: nothing more is queued then.
     var isWritable: Bool { get }
+    /// Bytes that wait for the socket.
+    var pendingBytes: Int { get }
     /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
     /// The client has to be told that messages between may be missing, in the words of its protocol.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
+    /// So many messages that cannot be read again came while the client read nothing, and are gone.
+    func tellDropped(_ group: GroupName, _ count: Int)
 }
 
 /// What a drain asks of a client's transport.

@@ -139,6 +139,11 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
 
     var isWritable: Bool { machine.isOpen && context?.channel.isWritable == true }
 
+    var pendingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
+    /// Neither plain clients nor the centrifuge protocol have words for it; the metric counts.
+    func tellDropped(_ group: GroupName, _ count: Int) {}
+
     func write(_ frame: ByteBuffer) {
         guard let context else { return }
         context.write(wrapOutboundOut(frame), promise: nil)

@@ -136,6 +136,7 @@ extension Configuration {
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumPendingBytes = gateway.maximumPendingBytes
+        settings.maximumUnloggedBytes = gateway.maximumUnloggedBytes
         settings.slowSeconds = gateway.slowSeconds
         settings.drainSeconds = gateway.drainSeconds
         settings.pingSeconds = gateway.pingSeconds

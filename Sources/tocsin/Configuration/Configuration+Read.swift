@@ -73,6 +73,7 @@ extension Configuration {
         try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
         try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
         try number("max_pending_bytes", 1024...(1 << 30), &gateway.maximumPendingBytes)
+        try number("max_unlogged_bytes", 1024...(1 << 30), &gateway.maximumUnloggedBytes)
         try number("slow_seconds", 1...86_400, &gateway.slowSeconds)
         try number("drain_seconds", 0...3600, &gateway.drainSeconds)
         try number("ping_seconds", 1...60, &gateway.pingSeconds)
@@ -183,7 +184,7 @@ extension Configuration {
         let history = try reader.section("history")
         if let size = try history.integer("size", 0...1_000_000) { policy.historySize = size }
         if let ttl = try history.duration("ttl") {
-            guard ttl >= 1000 else { throw history.bad("ttl", "must be 1s or longer") }
+            guard (1000...315_360_000_000).contains(ttl) else { throw history.bad("ttl", "must be 1s to 3650d") }
             policy.historyTTL = ttl / 1000
         }
         try history.finish()

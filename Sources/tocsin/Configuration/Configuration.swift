@@ -24,6 +24,7 @@ struct Configuration {
         var maximumConnections = 100_000
         var maximumMessageBytes = 65_536
         var maximumPendingBytes = 65_536
+        var maximumUnloggedBytes = 1 << 20
         var slowSeconds = 120
         var drainSeconds = 30
         var pingSeconds = 20

@@ -1,3 +1,4 @@
+import Foundation
 import Yams
 
 /// Reads one mapping of the YAML file, strictly: what nobody asked for is an unknown key, and stops the start.
@@ -100,7 +101,7 @@ final class ConfigurationReader {
     func texts(_ key: String) throws(ConfigurationError) -> [String]? {
         let node = node(key)
         if isOverridable, let value = environment[variable(key)] {
-            return value.split(separator: ",").map { $0.trimmingPrefix(while: \.isWhitespace) }.map(String.init)
+            return value.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         }
         guard let node, node.null == nil else { return nil }
         if let scalar = node.scalar { return [scalar.string] }

@@ -11,8 +11,14 @@ struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
     private let isJSON: Bool
+    private let write: @Sendable (ByteBuffer) -> Void
 
-    init(settings: LogSettings) {
+    /// - Parameter write: takes each line, its end included. Default: standard error.
+    init(
+        settings: LogSettings,
+        write: @escaping @Sendable (ByteBuffer) -> Void = { FileHandle.standardError.write(Data($0.readableBytesView)) }
+    ) {
+        self.write = write
         logLevel = settings.level
         isJSON =
             switch settings.format {
@@ -29,12 +35,13 @@ struct LineLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        let pairs = all.map { ($0.key, String("\($0.value)".prefix(1024))) }
+        let pairs = all.map { ($0.key, Self.cut("\($0.value)")) }
+        let message = Self.cut("\(event.message)")
         let time = Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
         var line = ByteBuffer()
         if isJSON {
             line.writeString(#"{"time":""# + time + #"Z","level":""# + event.level.rawValue + #"","message":"#)
-            JSONText.appendString("\(event.message)".utf8, to: &line)
+            JSONText.appendString(message.utf8, to: &line)
             for (key, value) in pairs {
                 line.writeString(",")
                 JSONText.appendString(key.utf8, to: &line)
@@ -43,22 +50,41 @@ struct LineLogHandler: LogHandler {
             }
             line.writeString("}\n")
         } else {
-            line.writeString("\(time)Z \(event.level.rawValue.uppercased()) \(event.message)")
-            for (key, value) in pairs { line.writeString("  \(key)=\(Self.plain(value))") }
+            line.writeString("\(time)Z \(event.level.rawValue.uppercased()) \(Self.escaped(message))")
+            for (key, value) in pairs { line.writeString("  \(Self.escaped(key))=\(Self.plain(value))") }
             line.writeString("\n")
         }
-        FileHandle.standardError.write(Data(line.readableBytesView))
+        write(line)
+    }
+
+    /// 1 KiB at most, counted in bytes: one character of Swift's can have any number of them.
+    private static func cut(_ text: String) -> String {
+        guard text.utf8.count > 1024 else { return text }
+        var cut = String.UnicodeScalarView(), bytes = 0
+        for scalar in text.unicodeScalars {
+            bytes += UTF8.width(scalar)
+            guard bytes <= 1024 else { break }
+            cut.append(scalar)
+        }
+        return String(cut)
+    }
+
+    /// Without what ends a line or commands a terminal.
+    private static func escaped(_ text: String) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator:
+                escaped += "\\u{\(String(scalar.value, radix: 16))}"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
     }
 
     private static func plain(_ text: String) -> String {
-        var plain = ""
-        for scalar in text.unicodeScalars {
-            if scalar.properties.generalCategory == .control {
-                plain += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                plain.unicodeScalars.append(scalar)
-            }
-        }
-        return plain.contains(" ") ? "\"\(plain)\"" : plain
+        let plain = escaped(text)
+        guard plain.contains(where: { $0 == " " || $0 == "\"" }) else { return plain }
+        return "\"\(plain.replacing("\"", with: "\\\""))\""
     }
 }

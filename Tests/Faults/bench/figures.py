@@ -23,20 +23,24 @@ class Figure:
         self.facts["catch-up p99 s"] = round(percentile(times, 0.99), 2)
         self.facts["catch-up max s"] = round(max(times, default=0.0), 2)
 
-    def record(self):
-        recorded.append(self)
-        path = os.environ.get("TOCSIN_FIGURES")
-        if path:
-            v = self.verdict
-            names = (
-                "planned accepted rejected unknown retried clients due shown lost untold told phantoms duplicated reordered"
-                " unwanted unnotified reconnects"
-            )
-            entry = {name: getattr(v, name) for name in names.split()}
-            entry |= {"title": self.title, "scale": self.scale, "notices": dict(v.notices), "passes": v.passes, **self.facts}
-            with open(path, "a") as file:
-                file.write(json.dumps(entry) + "\n")
+    @property
+    def entry(self) -> dict:
+        v = self.verdict
+        names = (
+            "planned accepted rejected unknown retried clients due shown lost untold told phantoms duplicated reordered"
+            " unwanted unnotified reconnects"
+        )
+        entry = {name: getattr(v, name) for name in names.split()}
+        return {"title": self.title, "scale": self.scale, "passes": v.passes, "notices": dict(v.notices), **entry, **self.facts}
 
     def __str__(self):
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
         return f"{self.title} [{self.scale}]\n    " + str(self.verdict).replace("\n", "\n    ") + f"\n    {facts}"
+
+
+def write():
+    """All of them, a JSON object a line, appended to the file that TOCSIN_FIGURES names."""
+    path = os.environ.get("TOCSIN_FIGURES")
+    if path and recorded:
+        with open(path, "a") as file:
+            file.writelines(json.dumps(figure.entry) + "\n" for figure in recorded)

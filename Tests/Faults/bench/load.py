@@ -20,8 +20,8 @@ from harness.haproxy import HAProxy
 from harness.redis_server import RedisServer
 from harness.waiting import wait_until
 
+from . import figures
 from .checker import Verdict, check
-from .figures import Figure
 from .fleet import Fleet
 from .publishers import Publishers
 from .scale import Scale
@@ -31,6 +31,8 @@ from .timing import catch_up, delays
 HISTORY = 1000
 # What is found by nobody's next message is found by the look at quiet groups, every 10 s.
 SETTLE_SECONDS = 40
+# At the start, which is no test: a pace that disturbs nobody.
+JOINS_PER_SECOND = 600
 ROUTES = [
     {"path": "/ws/{room}", "groups": ["{room}"]},
     {"path": "/three/{a}/{b}/{c}", "groups": ["{a}", "{b}", "{c}"]},
@@ -57,9 +59,9 @@ def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
     return clients
 
 
-def durable_redis(fsync="everysec", *args) -> RedisServer:
+def durable_redis(fsync="everysec", *args, **options) -> RedisServer:
     """A Redis that survives; at a port which no gateway that reconnects can take for its own end while it is away."""
-    server = RedisServer(aof=True, args=("--appendfsync", fsync, *args))
+    server = RedisServer(aof=True, args=("--appendfsync", fsync, *args), **options)
     server.port = free_port()
     return server
 
@@ -71,11 +73,16 @@ class Load:
     padding       bytes added to each message.
     forgetful     clients come back without their cursor.
     publishing    False: nothing is sent but what the test has the publishers send.
+    patience      seconds that the last messages may take; less where it is known that they may never come.
+    host          where clients find HAProxy.
+    clients_in, publishers_in   network namespaces, if not the test's own.
+    processes     of clients.
     """
 
     def __init__(
         self, scale: Scale, *, redis=None, redis_url=None, haproxy=True, padding=0, configuration=None, environment=None,
         clients=None, groups=None, rate=None, history=HISTORY, forgetful=False, publishing=True,
+        patience=SETTLE_SECONDS, host="127.0.0.1", clients_in=None, publishers_in=None, processes=1,
     ):  # fmt: skip
         self.scale = scale
         self.groups = group_names(groups or scale.groups)
@@ -83,7 +90,8 @@ class Load:
         self._redis_url = redis_url or (lambda server, n: server.url)
         self._through_haproxy, self._padding = haproxy, padding
         self._configuration = configuration or site_config(history)
-        self._forgetful, self._publishing = forgetful, publishing
+        self._forgetful, self._publishing, self._patience = forgetful, publishing, patience
+        self._host, self._clients_in, self._publishers_in, self._processes = host, clients_in, publishers_in, processes
         self._environment = environment or {}
         self._clients = client_list(self.groups, clients or scale.clients, scale.three_groups_every)
         self._rate = rate or scale.rate
@@ -91,6 +99,7 @@ class Load:
         self.gateways: list[Gateway] = []
         self.haproxy: HAProxy | None = None
         self.fleets: list[Fleet] = []
+        self._all_publishers: list[Publishers] = []
         self._fault_at = self._healed_at = None
         self._began = time.monotonic()
 
@@ -111,29 +120,35 @@ class Load:
         for gateway in self.gateways:
             gateway.wait_ready()
         if self._through_haproxy:
-            self.haproxy = stack.enter_context(HAProxy(self.gateways))
-        self.fleet = self.add_fleet("c", self._clients, forgetful=self._forgetful)
-        self.publishers = Publishers(self.redis, self.groups, self._rate, padding=self._padding)
-        stack.callback(self.publishers.close)
-        self.fleet.start(within=self.scale.pick(0.5, 4.0))
+            self.haproxy = stack.enter_context(HAProxy(self.gateways, self._host))
+        self.fleet = self.add_fleet(
+            "c", self._clients, forgetful=self._forgetful, namespace=self._clients_in, processes=self._processes
+        )
+        self.publishers = self.add_publishers("p", self.groups, self._rate, self._padding)
+        self.fleet.start(within=len(self._clients) / JOINS_PER_SECOND)
         if self._publishing:
             self.publishers.start()
 
     def __exit__(self, *_):
-        for fleet in self.fleets:
-            fleet.close()
+        for helper in (*self.fleets, *self._all_publishers):
+            helper.close()
         self._stack.close()
 
     @property
     def targets(self) -> list[tuple[str, int]]:
         if self.haproxy:
-            return [("127.0.0.1", self.haproxy.port)]
+            return [(self._host, self.haproxy.port)]
         return [("127.0.0.1", gateway.port) for gateway in self.gateways]
 
     def add_fleet(self, name, clients, **options) -> Fleet:
         fleet = Fleet(name, options.pop("targets", None) or self.targets, clients, **options)
         self.fleets.append(fleet)
         return fleet
+
+    def add_publishers(self, name, groups, rate, padding=0) -> Publishers:
+        publishers = Publishers(self.redis, groups, rate, name=name, padding=padding, namespace=self._publishers_in)
+        self._all_publishers.append(publishers)
+        return publishers
 
     # The course of a test
 
@@ -166,15 +181,24 @@ class Load:
             lambda: {gateway.readyz() for gateway in self.gateways} == {status}, timeout, f"/readyz says {status} everywhere"
         )
 
+    def await_connections(self, count):
+        wait_until(
+            lambda: sum(gateway.metric("tocsin_connections") for gateway in self.gateways) == count,
+            20,
+            f"{count} connections at all gateways together",
+        )
+
     @staticmethod
     def await_ready_of(gateway, status, timeout):
         wait_until(lambda: gateway.readyz() == status, timeout, f"/readyz of {gateway.id} says {status}")
 
     def settle(self):
         """Publishers stop, and all who may still be waiting for something get the time for it."""
-        status = self.publishers.stop()
+        last = {}
+        for publishers in self._all_publishers:
+            last |= publishers.stop()["last"]
         for fleet in self.fleets:
-            fleet.await_shown(status["last"], SETTLE_SECONDS)
+            fleet.await_shown(last, self._patience)
             fleet.await_open()
 
     def compare(self, allowed=(), required=()) -> Verdict:
@@ -186,8 +210,8 @@ class Load:
         for fleet in self.fleets:
             clients.update(fleet.finish())
         self._assert_nothing_is_left()
-        planned = self.publishers.status["planned"]
-        self.attempts = self.publishers.finish()
+        planned = sum(publishers.status["planned"] for publishers in self._all_publishers)
+        self.attempts = [attempt for publishers in self._all_publishers for attempt in publishers.finish()]
         self.clients = clients
         return check(self.attempts, clients, planned, allowed, required)
 
@@ -196,13 +220,12 @@ class Load:
         if self.haproxy:
             # It holds the line of a client that has gone for `timeout client-fin`, in case only half of it has.
             self.haproxy.kill()
+        self.await_connections(0)
         client = self.redis.client()
         wait_until(
-            lambda: sum(gateway.metric("tocsin_connections") for gateway in self.gateways) == 0
-            and not client.pubsub_channels("asgi__group__*")
-            and not client.keys("tocsin:roster:*"),
+            lambda: not client.pubsub_channels("asgi__group__*") and not client.keys("tocsin:roster:*"),
             20,
-            "no connections, subscriptions and rosters are left",
+            "no subscriptions and rosters are left",
         )
 
     def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
@@ -211,10 +234,14 @@ class Load:
         facts: further figures for the report.
         """
         verdict = self.compare(allowed, required)
-        figure = Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
+        self._figure = figure = figures.Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
         figure.delays(delays(self.attempts, self.clients))
         if self._healed_at is not None:
             figure.catch_up(catch_up(self.attempts, self.clients, self._healed_at))
-        figure.record()
+        figures.recorded.append(figure)
         assert verdict.passes, f"{title}\n{verdict}"
         return verdict
+
+    def note(self, **facts):
+        """More for the report of what was judged."""
+        self._figure.facts |= facts

@@ -5,10 +5,10 @@ from .helper import Helper
 
 
 class Publishers:
-    def __init__(self, redis, groups, rate, name="p", padding=0, prefix="asgi", database=3, host="127.0.0.1", namespace=None):
+    def __init__(self, redis, groups, rate, name="p", padding=0, prefix="asgi", database=3, namespace=None):
         spec = {
             "name": name, "groups": list(groups), "rate": rate, "padding": padding, "prefix": prefix,
-            "address": [host, redis.port, database],
+            "address": [redis.host, redis.port, database],
         }  # fmt: skip
         self._helper = Helper("publisher_process", spec, namespace)
 

@@ -56,7 +56,7 @@ struct AdmissionServerTests {
     }
 
     @Test func `A header from a trusted network says who it is`() async throws {
-        try await withHeader(["10.0.0.0/8", "127.0.0.0/8"]) { house in
+        try await withHeader(["10.0.0.0/8", "127.0.0.0/8"]) { house async throws in
             let browser = try await house.connect("/me", ["x-remote-user: 42"])
             #expect(house.backplane.users(in: "42isInsufficient") == ["42"])
             house.backplane.publish("{}", to: "42isInsufficient")
@@ -65,7 +65,7 @@ struct AdmissionServerTests {
     }
 
     @Test func `Without the header, with two, or with an empty one nobody is let in`() async throws {
-        try await withHeader(["127.0.0.0/8"]) { house in
+        try await withHeader(["127.0.0.0/8"]) { house async throws in
             for headers in [[], ["X-Remote-User:"], ["X-Remote-User: 42", "X-Remote-User: 43"], ["X-Remote-Users: 42"]] {
                 #expect(try await house.status("/me", headers) == 403, "\(headers)")
             }
@@ -76,7 +76,7 @@ struct AdmissionServerTests {
     }
 
     @Test func `The same header from anywhere else is not believed`() async throws {
-        try await withHeader(["10.0.0.0/8", "::1"]) { house in
+        try await withHeader(["10.0.0.0/8", "::1"]) { house async throws in
             #expect(try await house.status("/me", ["X-Remote-User: 42", "X-Forwarded-For: 10.0.0.1"]) == 403)
             #expect(house.backplane.memberships == 0)
         }
@@ -97,7 +97,7 @@ struct AdmissionServerTests {
             (["no"], 403), (["no", "no"], 403), (["missing"], 403),
         ]
         let routes = try chains.enumerated().map { try GatewayHouse.route("/r/\($0 == 0 ? "zero" : String($0))", ["{user}"], auth: $1.0) }
-        try await GatewayHouse.run(routes, authenticators: { _ in authenticators }) { house in
+        try await GatewayHouse.run(routes, authenticators: { _ in authenticators }) { house async throws in
             for (index, chain) in chains.enumerated() {
                 #expect(try await house.status(routes[index].path.text) == chain.1, "\(chain)")
             }
@@ -110,7 +110,7 @@ struct AdmissionServerTests {
     @Test func `The Origin is looked at before anybody is asked who it is`() async throws {
         let routes = try [GatewayHouse.route("/me", ["{user}"], auth: ["down"])]
         let down = Fixed(result: .failure(.unavailable("nobody may ask")))
-        try await GatewayHouse.run(routes, hosts: ["app.example"], authenticators: { _ in ["down": down] }) { house in
+        try await GatewayHouse.run(routes, hosts: ["app.example"], authenticators: { _ in ["down": down] }) { house async throws in
             #expect(try await house.status("/me", ["Origin: https://evil.example"]) == 403)
             #expect(try await house.status("/me", ["Origin: https://app.example"]) == 503)
             #expect(house.refusals("login_unavailable") == 1)

@@ -5,7 +5,7 @@ import Testing
 /// The client's end of a WebSocket.
 struct Browser {
     /// A frame of the server: final and unmasked, or it is no frame.
-    struct Frame: Equatable {
+    struct Frame: Equatable, Sendable {
         var opcode: UInt8
         var payload: [UInt8]
         var text: String { String(decoding: payload, as: UTF8.self) }
@@ -29,23 +29,22 @@ struct Browser {
     func send(_ frames: FrameMaker...) async throws { try await raw.send(frames.flatMap(\.bytes)) }
 
     /// The next frame, whatever it is.
-    func frame() async throws -> Frame {
-        try await raw.take("a frame") { Self.parse($0) }
-    }
+    func frame() async throws -> Frame { try await raw.take("a frame", Self.parse) }
 
-    private static func parse(_ bytes: ArraySlice<UInt8>) -> (Frame, Int)? {
-        let bytes = Array(bytes)
+    @Sendable private static func parse(_ bytes: ArraySlice<UInt8>) -> (Frame, Int)? {
+        let first = bytes.startIndex
         guard bytes.count >= 2 else { return nil }
-        #expect(bytes[0] & 0xF0 == 0x80 && bytes[1] & 0x80 == 0, "a server's frames are final and not masked")
-        var length = Int(bytes[1]), start = 2
+        #expect(bytes[first] & 0xF0 == 0x80 && bytes[first + 1] & 0x80 == 0, "a server's frames are final and not masked")
+        var length = Int(bytes[first + 1]), start = 2
         let extended = length == 126 ? 2 : length == 127 ? 8 : 0
         guard bytes.count >= 2 + extended else { return nil }
         if extended > 0 {
-            length = bytes[2..<2 + extended].reduce(0) { $0 << 8 | Int($1) }
+            length = bytes[first + 2..<first + 2 + extended].reduce(0) { $0 << 8 | Int($1) }
             start += extended
         }
         guard bytes.count >= start + length else { return nil }
-        return (Frame(opcode: bytes[0] & 0x0F, payload: Array(bytes[start..<start + length])), start + length)
+        let payload = Array(bytes[first + start..<first + start + length])
+        return (Frame(opcode: bytes[first] & 0x0F, payload: payload), start + length)
     }
 
     /// The next text; pings on the way are answered.

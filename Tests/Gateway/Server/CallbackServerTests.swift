@@ -19,7 +19,7 @@ struct CallbackServerTests {
             let routes = try [GatewayHouse.route("/me", ["{user}isInsufficient"], auth: ["site"])]
             try await GatewayHouse.run(
                 routes, authenticators: { ["site": CallbackAuthenticator(configuration, client: $0)] }
-            ) { house in try await body(house, site) }
+            ) { house async throws in try await body(house, site) }
         }
     }
 
@@ -51,7 +51,7 @@ struct CallbackServerTests {
 
     @Test(arguments: [(HTTPResponseStatus.unauthorized, 403), (.forbidden, 403)])
     func `401 and 403 refuse, whatever they say`(status: HTTPResponseStatus, answer: Int) async throws {
-        try await run({ _, _ in .answer(status, #"{"user":"42"}"#) }) { house, _ in
+        try await run({ _, _ in .answer(status, #"{"user":"42"}"#) }) { house, _ async throws in
             #expect(try await house.status("/me") == answer)
             #expect(house.refusals("login") == 1)
         }
@@ -77,7 +77,7 @@ struct CallbackServerTests {
         #"{"user":"42","groups":[1]}"#, #"{"user":"42"}{}"#, #"{"user":"42\#u{0}"}"#,
     ])
     func `200 with something else than a user is 503`(body: String) async throws {
-        try await run({ _, _ in .answer(.ok, body) }) { house, _ in
+        try await run({ _, _ in .answer(.ok, body) }) { house, _ async throws in
             #expect(try await house.status("/me") == 503)
             #expect(house.refusals("login_unavailable") == 1)
         }
@@ -85,12 +85,12 @@ struct CallbackServerTests {
 
     @Test func `An answer of more than 64 KiB is 503`() async throws {
         let body = #"{"user":"42","x":""# + String(repeating: "x", count: 64 << 10) + #""}"#
-        try await run({ _, _ in .answer(.ok, body) }) { house, _ in #expect(try await house.status("/me") == 503) }
+        try await run({ _, _ in .answer(.ok, body) }) { house, _ async throws in #expect(try await house.status("/me") == 503) }
     }
 
     @Test(arguments: [TinySite.Reply.silence, .headThenSilence])
     func `A site that does not answer in time is 503, also when it had begun to`(reply: TinySite.Reply) async throws {
-        try await run({ _, _ in reply }, { $0.timeout = .milliseconds(300) }) { house, _ in
+        try await run({ _, _ in reply }, { $0.timeout = .milliseconds(300) }) { house, _ async throws in
             #expect(try await house.status("/me") == 503)
             #expect(house.refusals("login_unavailable") == 1)
         }
@@ -98,7 +98,7 @@ struct CallbackServerTests {
 
     @Test func `A site that is not there is 503`() async throws {
         let port = try RedisServer.freePort()
-        try await run({ _, _ in .silence }, { $0.url = "http://127.0.0.1:\(port)/" }) { house, _ in
+        try await run({ _, _ in .silence }, { $0.url = "http://127.0.0.1:\(port)/" }) { house, _ async throws in
             #expect(try await house.status("/me") == 503)
         }
     }

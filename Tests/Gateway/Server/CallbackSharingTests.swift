@@ -18,7 +18,7 @@ struct CallbackSharingTests {
             let routes = try [GatewayHouse.route("/me", ["{user}"], auth: ["site"])]
             try await GatewayHouse.run(
                 routes, authenticators: { ["site": CallbackAuthenticator(shared, client: $0)] }
-            ) { house in try await body(house, site) }
+            ) { house async throws in try await body(house, site) }
         }
     }
 
@@ -40,7 +40,7 @@ struct CallbackSharingTests {
     }
 
     @Test func `A yes is kept for a while: the next handshake asks nobody`() async throws {
-        try await run({ _, _ in .answer(.ok, #"{"user":"42"}"#) }) { house, site in
+        try await run({ _, _ in .answer(.ok, #"{"user":"42"}"#) }) { house, site async throws in
             for _ in 0..<5 { #expect(try await house.status("/me", ["Cookie: a"]) == 101) }
             #expect(site.requests.count == 1)
         }
@@ -66,7 +66,7 @@ struct CallbackSharingTests {
         let replies: [TinySite.Reply] = [
             .answer(.forbidden, ""), .answer(.internalServerError, ""), .answer(.ok, "rubbish"), .answer(.ok, #"{"user":"42"}"#),
         ]
-        try await run({ _, count in replies[min(count - 1, 3)] }) { house, site in
+        try await run({ _, count in replies[min(count - 1, 3)] }) { house, site async throws in
             for status in [403, 503, 503, 101, 101] { #expect(try await house.status("/me", ["Cookie: a"]) == status) }
             #expect(site.requests.count == 4)
         }

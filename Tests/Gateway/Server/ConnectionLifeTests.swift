@@ -8,9 +8,9 @@ import Testing
 /// Pings, early bytes, slow readers: what happens to a connection over time.
 struct ConnectionLifeTests {
     @Test func `A client that answers pings stays, however long it says nothing else`() async throws {
-        try await GatewayHouse.run(change: { ($0.pingSeconds, $0.pongSeconds) = (1, 30) }) { house in
+        try await GatewayHouse.run(change: { ($0.pingSeconds, $0.pongSeconds) = (1, 3) }) { house in
             let browser = try await house.connect("/ws/a")
-            for _ in 0..<3 {
+            for _ in 0..<2 {
                 let ping = try await browser.frame()
                 #expect(ping.opcode == 9)
                 try await browser.send(FrameMaker(opcode: 0xA, payload: ping.payload))
@@ -94,7 +94,7 @@ struct ConnectionLifeTests {
     private let large = ByteBuffer(string: #"{"t":""# + String(repeating: "x", count: 16_376) + #""}"#)
 
     @Test func `A client that never reads is cut, keeps little, and does not hold up the others`() async throws {
-        try await GatewayHouse.run(change: { ($0.slowSeconds, $0.pingSeconds, $0.pongSeconds) = (1, 1, 1) }) { house in
+        try await GatewayHouse.run(change: { ($0.slowSeconds, $0.pingSeconds, $0.pongSeconds) = (1, 8, 1) }) { house in
             let frozen = try await house.connect("/ws/a", reads: false)
             let reader = try await house.connect("/ws/a")
             let answering = Task { while let frame = try? await reader.frame() { if frame.opcode == 9 { try await reader.send(.pong()) } } }

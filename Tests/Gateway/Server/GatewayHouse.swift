@@ -14,10 +14,11 @@ final class GatewayHouse: Sendable {
     let server: GatewayServer
     let backplane: FakeBackplane
     let metrics: Metrics
-    var port: Int { server.address!.port! }
+    let port: Int
 
     private init(_ server: GatewayServer, _ backplane: FakeBackplane, _ metrics: Metrics) {
         self.server = server
+        port = server.address!.port!
         self.backplane = backplane
         self.metrics = metrics
     }
@@ -40,6 +41,7 @@ final class GatewayHouse: Sendable {
         let backplane = FakeBackplane(), metrics = Metrics()
         var settings = HTTPClient.Configuration()
         settings.connectionPool.retryConnectionEstablishment = false
+        settings.redirectConfiguration = .disallow
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
         let result: Result<R, any Error>
         do {
@@ -114,7 +116,7 @@ final class GatewayHouse: Sendable {
 }
 
 /// An HTTP answer as a person sees it.
-struct HTTPText {
+struct HTTPText: Sendable {
     var status: Int
     var headers: [String: String] = [:]
     var body = ""

@@ -1,0 +1,62 @@
+"""Clocks jump: a gateway's has no say in what is delivered, and Redis' own moves lifetimes, never an order."""
+
+import pytest
+
+from .bench.load import Load, durable_redis, site_config
+from .bench.skew import Skew
+
+pytestmark = pytest.mark.timeout(300)
+
+HOUR, DAY = 3600, 86_400
+
+
+@pytest.fixture
+def skew():
+    with Skew() as skew:
+        yield skew
+
+
+def move(load, skew, steps):
+    for seconds in steps:
+        skew.move(seconds)
+        load.last(4, 15)
+
+
+def test_f31_the_clock_of_one_gateway_jumps(scale, skew):
+    with Load(scale, environment={0: skew.environment}) as load:
+        load.calm()
+        load.fault()
+        move(load, skew, [HOUR, -HOUR, 0])
+        load.healed()
+        load.calm()
+        verdict = load.judge("F31 clock of a gateway ± 1 h")
+        assert verdict.reconnects == 0
+
+
+def skewed_redis(skew):
+    return durable_redis("everysec", environment=skew.environment)
+
+
+@pytest.mark.parametrize("seconds", [90, -HOUR], ids="{:+d}".format)
+def test_f30_the_clock_of_redis_jumps(scale, skew, seconds):
+    with Load(scale, redis=skewed_redis(skew)) as load:
+        load.calm()
+        load.fault()
+        move(load, skew, [seconds, 0])
+        load.healed()
+        load.calm()
+        load.judge(f"F30 clock of Redis {seconds:+d} s")
+
+
+def test_f30_the_clock_of_redis_jumps_a_day_ahead(scale, skew):
+    """Every log's time is over at once. Who is there does not notice; positions live ten times as long as logs."""
+    with Load(scale, redis=skewed_redis(skew), configuration=site_config()) as load:
+        load.calm()
+        load.fault()
+        move(load, skew, [DAY + HOUR])
+        load.healed()
+        load.calm()
+        verdict = load.judge("F30 clock of Redis + 1 d", allowed={"gap"})
+        epochs = {(a.id.split("/")[1], a.detail.split(".")[0]) for a in load.attempts if a.outcome == "ok"}
+        assert len(epochs) == len(load.groups), "a position began anew"
+        assert verdict.reconnects == 0

@@ -1,0 +1,53 @@
+"""Ten thousand clients, each in a group of its own, go away, miss ten messages each, and come back within two seconds."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from .bench.load import Load
+from .bench.logs import OPEN
+from .bench.timing import percentile
+
+pytestmark = pytest.mark.timeout(300)
+
+MISSED = 10
+BACK_WITHIN = 2.0
+# A batch is 512 groups: joins, and reads of what was missed. So many more are for gateways that begin while few have
+# come, and for what they call anyway.
+BATCH = 512
+CALLS_BESIDE = 500
+
+
+def calls(client) -> Counter:
+    """Commands that Redis has carried out, by name."""
+    return Counter({name.removeprefix("cmdstat_"): s["calls"] for name, s in client.info("commandstats").items()})
+
+
+def test_f33_ten_thousand_clients_drop_and_return(scale):
+    count = scale.pick(1000, 10_000)
+    with Load(
+        replace(scale, three_groups_every=0), clients=count, groups=count, haproxy=False, publishing=False, processes=2
+    ) as load:
+        load.publishers.burst(1)
+        load.fleet.drop()
+        last = load.publishers.burst(MISSED)["last"]
+        load.await_connections(0)
+        client = load.redis.client()
+        before = calls(client)
+        load.fault()
+        load.healed()
+        began = time.monotonic()
+        load.fleet.tell("start", within=BACK_WITHIN)
+        assert load.fleet.await_shown(last, 60)
+        back = time.monotonic() - began
+        made = calls(client) - before
+        verdict = load.judge(
+            f"F33 {count} clients return within {BACK_WITHIN:g} s", back_after_s=round(back, 2), missed=MISSED * count,
+            calls_of_functions=made["fcall"] + made["fcall_ro"], subscribe=made["subscribe"], commands=made.total(),
+        )  # fmt: skip
+        assert verdict.reconnects == count
+        resumed = [max(e.time for e in log.events if e.kind == "message") - log.of(OPEN)[1].time for log in load.clients.values()]
+        load.note(resumed_p50_ms=round(percentile(resumed, 0.5) * 1000), resumed_p99_ms=round(percentile(resumed, 0.99) * 1000))
+        assert made["fcall"] + made["fcall_ro"] <= 2 * count / BATCH + CALLS_BESIDE

@@ -1,0 +1,96 @@
+"""The network itself: cut without a word, or slow and lossy. Everything runs in namespaces of its own."""
+
+import pytest
+
+from .bench.load import Load, durable_redis
+from .bench.network import Namespace, Wan, inside
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("namespaces")]
+
+CUT_SECONDS = 30
+DELAY, LOSS = 100, 5  # ms and per cent, each way: 200 ms there and back
+# After a cut TCP sends again in intervals that have doubled meanwhile: the last is up to half as long as the cut.
+PATIENCE = 60
+
+
+@pytest.fixture
+def site():
+    """Where the test lives: its gateways, HAProxy, and what it starts."""
+    with Namespace("site") as namespace, namespace.entered():
+        yield namespace
+
+
+@pytest.fixture
+def elsewhere():
+    with Namespace("else") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def link(site, elsewhere):
+    with Wan(site, elsewhere) as link:
+        yield link
+
+
+def away_clients(scale, link, elsewhere, **options):
+    """Clients are at the link's other end."""
+    return Load(scale, host=link.a, clients_in=elsewhere, patience=PATIENCE, **options)
+
+
+def away_redis(scale, link, elsewhere, **options):
+    """Redis and its publishers are at the link's other end."""
+    redis = durable_redis("everysec", "--protected-mode", "no", host=link.b, wrapper=inside(elsewhere))
+    return Load(scale, redis=redis, publishers_in=elsewhere, patience=PATIENCE, **options)
+
+
+def test_f08_clients_are_cut_off_for_30_s(scale, link, elsewhere):
+    with away_clients(scale, link, elsewhere) as load:
+        load.calm()
+        load.fault()
+        link.set(loss=100)
+        load.last(CUT_SECONDS, CUT_SECONDS)
+        link.set(loss=0)
+        load.healed()
+        load.calm()
+        load.judge(f"F08 clients cut off {CUT_SECONDS} s")
+
+
+def test_f10_clients_have_a_bad_link(scale, link, elsewhere):
+    with away_clients(scale, link, elsewhere) as load:
+        load.calm()
+        load.fault()
+        link.set(delay=DELAY, loss=LOSS)
+        load.last(10, 60)
+        link.set(delay=0, loss=0)
+        load.healed()
+        load.calm()
+        load.judge(f"F10 clients with {LOSS} % loss, {2 * DELAY} ms")
+
+
+def test_f08_redis_is_cut_off_for_30_s(scale, link, elsewhere):
+    """It goes on accepting. Gateways notice, say so, and catch up when the network is back."""
+    with away_redis(scale, link, elsewhere) as load:
+        load.calm()
+        load.fault()
+        link.set(loss=100)
+        load.await_ready(503, 6)
+        load.last(CUT_SECONDS - 3, CUT_SECONDS - 3)
+        link.set(loss=0)
+        load.healed()
+        load.await_ready()
+        load.calm()
+        verdict = load.judge(f"F08 Redis cut off {CUT_SECONDS} s")
+        assert verdict.reconnects == 0
+
+
+def test_f10_redis_has_a_bad_link(scale, link, elsewhere):
+    """At a load that such a link can carry: one connection gets some 40 KB/s through it (Mathis et al., 1997)."""
+    with away_redis(scale, link, elsewhere, rate=50) as load:
+        load.calm()
+        load.fault()
+        link.set(delay=DELAY, loss=LOSS)
+        load.last(10, 60)
+        link.set(delay=0, loss=0)
+        load.healed()
+        load.calm()
+        load.judge(f"F10 Redis with {LOSS} % loss, {2 * DELAY} ms")

@@ -1,0 +1,84 @@
+"""Clients that read a byte a second: what waits for them is bounded, others do not suffer, and later they get everything."""
+
+import threading
+import time
+
+import pytest
+
+from .bench.load import Load, site_config
+from .bench.memory import resident
+from .bench.timing import delays, percentile
+
+pytestmark = pytest.mark.timeout(500)
+
+HOT_GROUPS = 10
+PADDING = 1000
+# gateway.max_pending_bytes: what may wait for one socket. To it come one message, and what a connection costs anyway.
+PENDING = 64 * 1024
+PER_CLIENT = PENDING + 32 * 1024
+# An allocator gives back what it was given in bursts late, or never.
+SLACK = 32 << 20
+# Others' p99 in the company of slow clients, in terms of the p99 without them; below the floor nobody would see it.
+FACTOR, FLOOR = 1.5, 0.05
+
+
+class Peak:
+    """The most memory that each gateway takes while it is entered."""
+
+    def __init__(self, gateways):
+        self._gateways, self._ended = gateways, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.bytes = {gateway.id: 0 for gateway in gateways}
+
+    def _run(self):
+        while not self._ended.wait(0.2):
+            for gateway in self._gateways:
+                self.bytes[gateway.id] = max(self.bytes[gateway.id], resident(gateway.pid))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.mark.quick
+def test_f32_clients_read_one_byte_a_second(scale):
+    slow_count, seconds = scale.pick(30, 1000), scale.pick(12, 60)
+    configuration = site_config(gateway={"max_pending_bytes": PENDING, "slow_seconds": 600}, groups=[
+        {"match": "*", "history": {"size": 5000, "ttl": "1d"}}])  # fmt: skip
+    with Load(scale, configuration=configuration, haproxy=False) as load:
+        hot = [f"hot-{n}" for n in range(HOT_GROUPS)]
+        rate = scale.pick(400, 100)
+        publishers = load.add_publishers("hot", hot, rate, padding=PADDING)
+        slow = load.add_fleet("slow", [(f"/ws/{hot[n % 10]}", [hot[n % 10]]) for n in range(slow_count)], slow=True)
+        calm = time.monotonic()
+        time.sleep(scale.pick(4, 20))  # without them
+        slow.start(within=scale.pick(0.5, 4))
+        before = {gateway.id: resident(gateway.pid) for gateway in load.gateways}
+        slow.tell("crawl")
+        publishers.start()
+        crawling = time.monotonic()
+        with Peak(load.gateways) as peak:
+            time.sleep(seconds)
+        behind = sum(gateway.metric("tocsin_sessions_behind_total") for gateway in load.gateways)
+        reading = time.monotonic()
+        publishers.stop()
+        slow.tell("read")
+        load.healed()
+        growth = max(peak.bytes[name] - before[name] for name in before)
+        load.calm()
+        verdict = load.judge(
+            f"F32 {slow_count} clients read 1 byte/s for {seconds} s", memory_grown_MiB=round(growth / (1 << 20), 1),
+            per_slow_client_KiB=round(growth * scale.gateways / slow_count / 1024, 1), fell_behind=int(behind),
+        )  # fmt: skip
+        assert verdict.reconnects == 0
+        assert behind >= slow_count * 0.9, "they were not slow enough to be behind"
+        assert growth <= slow_count / scale.gateways * PER_CLIENT + SLACK
+        others = {name: log for name, log in load.clients.items() if not name.startswith("slow")}
+        without = percentile(delays(load.attempts, others, calm, crawling - 1), 0.99)
+        beside = percentile(delays(load.attempts, others, crawling, reading), 0.99)
+        load.note(p99_without_ms=round(without * 1000, 1), p99_beside_ms=round(beside * 1000, 1))
+        assert beside <= max(FACTOR * without, FLOOR)

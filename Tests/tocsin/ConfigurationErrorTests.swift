@@ -1,0 +1,86 @@
+import Testing
+
+@testable import tocsin
+
+/// What stops the start, and that it names itself.
+struct ConfigurationErrorTests {
+    private func message(_ yaml: String, _ environment: [String: String] = [:]) -> String {
+        do {
+            _ = try Configuration(yaml: yaml, environment: environment)
+            return "nothing was wrong"
+        } catch {
+            return error.description
+        }
+    }
+
+    /// The file and what the message must begin with: the key and its line.
+    private static let wrong: [(String, String)] = [
+        ("redis: 5", "redis (line 1) must be a mapping"), ("redis: [a]", "redis (line 1) must be a mapping"),
+        ("gateway: text", "gateway (line 1) must be a mapping"), ("- a", "the configuration (line 1) must be a mapping"),
+        ("redis:\n  hosts: [redis://a, redis://b]", "redis.hosts (line 2) must name one Redis"), ("redis: { hosts: [] }", "redis.hosts (line 1)"),
+        ("redis:\n  hosts: http://a", "redis.hosts (line 2)"), ("redis: { hosts: { a: b } }", "redis.hosts (line 1) must be a list"),
+        ("redis: { hosts: [[a]] }", "redis.hosts (line 1) must be a list of single values"),
+        ("redis: { prefix: \"\" }", "redis.prefix (line 1)"), ("redis: { prefix: \"a b\" }", "redis.prefix (line 1)"),
+        ("redis: { prefix: é }", "redis.prefix (line 1)"), ("redis: { encryption_keys: [x] }", "redis.encryption_keys (line 1)"),
+        ("redis: { group_expiry: 0 }", "redis.group_expiry (line 1)"), ("redis: { group_expiry: 1.5 }", "redis.group_expiry (line 1)"),
+        ("redis: { refresh_seconds: -1 }", "redis.refresh_seconds (line 1)"), ("redis: { command_timeout: 0s }", "redis.command_timeout (line 1)"),
+        ("redis: { command_timeout: soon }", "redis.command_timeout (line 1)"), ("redis: { command_timeout: 3 s }", "redis.command_timeout (line 1)"),
+        ("redis: { command_timeout: -3s }", "redis.command_timeout (line 1)"), ("redis: { command_timeout: ms }", "redis.command_timeout (line 1)"),
+        ("redis: { command_timeout: 9223372036854775807d }", "redis.command_timeout (line 1)"), ("redis: { ca_file: [a] }", "redis.ca_file (line 1)"),
+        ("gateway:\n\n  bind: 8080", "gateway.bind (line 3) must be HOST:PORT, not \"8080\""), ("gateway: { bind: \"a:99999\" }", "gateway.bind (line 1)"),
+        ("gateway: { admin: [a] }", "gateway.admin (line 1) must be a single value"), ("gateway: { id: \"\" }", "gateway.id (line 1)"),
+        ("gateway: { id: \"a b\" }", "gateway.id (line 1)"), ("gateway: { id: \(String(repeating: "x", count: 41)) }", "gateway.id (line 1)"),
+        ("gateway: { max_connections: 0 }", "gateway.max_connections (line 1) must be a whole number from 1 to 10000000, not \"0\""),
+        ("gateway: { max_connections: many }", "gateway.max_connections (line 1)"), ("gateway: { max_message_bytes: 16777217 }", "gateway.max_message_bytes (line 1)"),
+        ("gateway: { drain_seconds: 3601 }", "gateway.drain_seconds (line 1)"), ("gateway: { ping_seconds: 61 }", "gateway.ping_seconds (line 1)"),
+        ("gateway: { pong_seconds: 0 }", "gateway.pong_seconds (line 1)"), ("gateway: { threads: 0 }", "gateway.threads (line 1)"),
+        ("gateway: { demo_page: maybe }", "gateway.demo_page (line 1) must be true or false, not \"maybe\""),
+        ("auth: [a]", "auth (line 1) must be a mapping of names"), ("auth: { a: b }", "auth.a (line 1) must be a mapping"),
+        ("auth:\n  a: {}", "auth.a.kind"), ("auth: { a: { kind: magic } }", "auth.a.kind (line 1) must be callback or header, not \"magic\""),
+        ("auth: { a: { kind: jwt } }", "auth.a.kind (line 1) \"jwt\" is not supported in this version"), ("auth: { a: { kind: callback } }", "auth.a.url"),
+        ("auth: { a: { kind: callback, url: ftp://x } }", "auth.a.url (line 1)"),
+        ("auth: { a: { kind: callback, url: http://x, timeout: 11s } }", "auth.a.timeout (line 1)"), ("auth: { a: { kind: callback, url: http://x, timeout: 0 } }", "auth.a.timeout (line 1)"),
+        ("auth: { a: { kind: callback, url: http://x, cache: -1 } }", "auth.a.cache (line 1)"), ("auth: { a: { kind: header } }", "auth.a.header"),
+        ("auth: { a: { kind: header, header: H } }", "auth.a.trusted"), ("auth: { a: { kind: header, header: H, trusted: [x] } }", "auth.a.trusted (line 1)"),
+        ("auth: { a: { kind: header, header: H, trusted: [10.0.0.0/8], url: x } }", "unknown key \"auth.a.url\" (line 1)"),
+        ("routes: { a: b }", "routes (line 1) must be a list"), ("routes: [a]", "routes[0] (line 1) must be a mapping"), ("routes: [{}]", "routes[0].path is missing"),
+        ("routes:\n  - { path: /a, groups: [a] }\n  - { path: /b }", "routes[1].groups is missing"), ("routes: [{ path: a, groups: [a] }]", "routes[0].path (line 1)"),
+        ("routes: [{ path: /a, groups: [\"{user}\"] }]", "routes[0].path (line 1)"), ("routes: [{ path: /a, groups: [\"a b\"] }]", "routes[0].path (line 1)"),
+        ("routes: [{ path: /a, groups: [a], auth: site }]", "routes[0].auth (line 1) names \"site\", which auth: does not have (it has: nothing)"),
+        ("routes: [{ path: /a, groups: [a], receive: forward }]", "routes[0].receive (line 1)"), ("routes: [{ path: /a, groups: [a], protocol: smtp }]", "routes[0].protocol (line 1)"),
+        ("groups: [{}]", "groups[0].match is missing"), ("groups: [{ match: a, history: 5 }]", "groups[0].history (line 1) must be a mapping"),
+        ("groups: [{ match: a, history: { size: -1 } }]", "groups[0].history.size (line 1)"), ("groups: [{ match: a, history: { ttl: 999ms } }]", "groups[0].history.ttl (line 1)"),
+        ("groups: [{ match: a, history: { ttl: 3651d } }]", "groups[0].history.ttl (line 1)"), ("groups: [{ match: a, history: { keep: 1 } }]", "unknown key \"groups[0].history.keep\" (line 1)"),
+        ("log: { level: loud }", "log.level (line 1) must be one of trace, debug, info"), ("log: { format: xml }", "log.format (line 1) must be auto, text or json, not \"xml\""),
+    ]
+
+    @Test(arguments: wrong.indices)
+    func `What is wrong names its key and its line`(index: Int) {
+        let (yaml, beginning) = Self.wrong[index]
+        #expect(message(yaml).hasPrefix(beginning), "\(message(yaml))")
+    }
+
+    @Test(arguments: [
+        ("gateway: { max_conections: 5 }", "unknown key \"gateway.max_conections\" (line 1); did you mean \"max_connections\"?"),
+        ("gateways: {}", "unknown key \"gateways\" (line 1); did you mean \"gateway\"?"),
+        ("redis:\n  host: redis://a", "unknown key \"redis.host\" (line 2); did you mean \"hosts\"?"),
+        ("log:\n  colour: red", "unknown key \"log.colour\" (line 2); known here: format, level"),
+        ("routes: [{ path: /a, groups: [a], recieve: echo }]", "unknown key \"routes[0].recieve\" (line 1); did you mean \"receive\"?"),
+        ("5: a", "unknown key \"5\" (line 1)"), ("[a]: b", "unknown key \"?\" (line 1)"),
+    ])
+    func `An unknown key is named, with what was meant or what there is`(yaml: String, beginning: String) {
+        #expect(message(yaml).hasPrefix(beginning), "\(message(yaml))")
+    }
+
+    @Test(arguments: ["redis: {", "redis: [", "a: b: c", "\tredis: {}", "redis: {}\nredis: {}", "\"", "@a"])
+    func `What is no YAML is said to be none`(yaml: String) {
+        #expect(message(yaml).hasPrefix("the configuration is no YAML: "), "\(message(yaml))")
+    }
+
+    @Test func `No message repeats the password of a Redis`() {
+        for host in ["redis://u:Tr0ub4dor@h:port", "redis://u:Tr0ub4dor@h/x", "http://u:Tr0ub4dor@h"] {
+            #expect(!message("redis: { hosts: [\"\(host)\"] }").contains("Tr0ub4dor"))
+            #expect(!message("", ["TOCSIN_REDIS": host]).contains("Tr0ub4dor"))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Gateway
+import Logging
+import NIOCore
+import Testing
+
+@testable import tocsin
+
+/// The environment over the file.
+struct EnvironmentTests {
+    private func read(_ yaml: String, _ environment: [String: String]) throws -> Configuration {
+        try Configuration(yaml: yaml, environment: environment)
+    }
+
+    @Test func `A path in capitals beats the file`() throws {
+        let yaml = "redis: { prefix: file }\ngateway: { bind: \"1.1.1.1:1\", max_connections: 1, demo_page: true }\nlog: { level: error }"
+        let configuration = try read(
+            yaml,
+            [
+                "TOCSIN_REDIS_PREFIX": "environment", "TOCSIN_GATEWAY_BIND": "2.2.2.2:2", "TOCSIN_GATEWAY_MAX_CONNECTIONS": "2",
+                "TOCSIN_GATEWAY_DEMO_PAGE": "false", "TOCSIN_LOG_LEVEL": "debug", "TOCSIN_REDIS_COMMAND_TIMEOUT": "5s",
+            ])
+        #expect(configuration.redis.prefix == "environment")
+        #expect(configuration.redis.commandTimeout == .seconds(5))
+        #expect(configuration.gateway.bind == HostAndPort(host: "2.2.2.2", port: 2))
+        #expect(configuration.gateway.maximumConnections == 2)
+        #expect(!configuration.gateway.demoPage)
+        #expect(configuration.log.level == .debug)
+    }
+
+    @Test func `It stands alone, without a section in the file`() throws {
+        #expect(try read("", ["TOCSIN_GATEWAY_THREADS": "4"]).gateway.threads == 4)
+    }
+
+    @Test func `A list is divided by commas, and spaces around its items do not count`() throws {
+        let hosts = { (text: String) in try read("", ["TOCSIN_GATEWAY_ALLOWED_HOSTS": text]).gateway.allowedHosts }
+        #expect(try hosts("example.com") == ["example.com"])
+        #expect(try hosts("a.example,b.example") == ["a.example", "b.example"])
+        #expect(try hosts(" a.example , b.example ,, c.example ") == ["a.example", "b.example", "c.example"])
+        #expect(try hosts("") == [])
+    }
+
+    @Test func `TOCSIN_REDIS names the Redis, before all others`() throws {
+        let environment = ["TOCSIN_REDIS": "redis://short", "TOCSIN_REDIS_HOSTS": "redis://long"]
+        #expect(try read("redis: { hosts: [redis://file] }", environment).redis.hosts == ["redis://short"])
+        #expect(try read("redis: { hosts: [redis://file] }", ["TOCSIN_REDIS_HOSTS": "redis://long"]).redis.hosts == ["redis://long"])
+        // It may also mend a file that names several.
+        #expect(try read("redis: { hosts: [redis://a, redis://b] }", ["TOCSIN_REDIS": "redis://c"]).redis.hosts == ["redis://c"])
+    }
+
+    @Test(arguments: [
+        ("TOCSIN_GATEWAY_BINDS", "the environment's TOCSIN_GATEWAY_BINDS names no key of gateway"),
+        ("TOCSIN_REDIS_URL", "the environment's TOCSIN_REDIS_URL names no key of redis"),
+        ("TOCSIN_LOG_COLOUR", "the environment's TOCSIN_LOG_COLOUR names no key of log"),
+        ("TOCSIN_GATEWAY_", "the environment's TOCSIN_GATEWAY_ names no key of gateway"),
+    ])
+    func `A variable that names no key stops the start`(name: String, message: String) {
+        #expect(throws: ConfigurationError(message)) { try read("", [name: "x"]) }
+    }
+
+    @Test func `A bad value in the environment names the key`() {
+        let error = #expect(throws: ConfigurationError.self) { try read("", ["TOCSIN_GATEWAY_MAX_CONNECTIONS": "many"]) }
+        #expect(error?.description.hasPrefix("gateway.max_connections must be a whole number") == true)
+    }
+
+    @Test func `Other programs' variables are theirs`() throws {
+        #expect(throws: Never.self) { try read("", ["PATH": "/bin", "TOCSINX": "1", "tocsin_gateway_bind": "x", "GATEWAY_BIND": "x"]) }
+    }
+
+    @Test func `Logins, routes and groups have no variables`() throws {
+        let yaml = "routes: [{ path: /a, groups: [a] }]"
+        #expect(try read(yaml, ["TOCSIN_ROUTES[0]_PATH": "/b"]).routes.first?.path.text == "/a")
+    }
+}
+
+struct HostAndPortTests {
+    @Test(arguments: [
+        ("127.0.0.1:8080", "127.0.0.1", 8080), ("localhost:0", "localhost", 0), (":9090", "0.0.0.0", 9090), ("[::1]:65535", "::1", 65535),
+        ("[fe80::1%eth0]:1", "fe80::1%eth0", 1), ("a.b-c:80", "a.b-c", 80),
+    ])
+    func `Host and port are read, and written the same`(text: String, host: String, port: Int) throws {
+        let address = try #require(HostAndPort(text))
+        #expect(address == HostAndPort(host: host, port: port))
+        #expect(address.description == (text.hasPrefix(":") ? "0.0.0.0\(text)" : text))
+    }
+
+    @Test(arguments: ["", ":", "host", "host:", "host:port", "host:-1", "host:65536", "::1:80", "::1", "[::1]", "[::1]80", "host:8 0", "host: 80"])
+    func `What is none is none`(text: String) {
+        #expect(HostAndPort(text) == nil)
+    }
+}
