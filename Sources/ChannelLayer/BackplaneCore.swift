@@ -63,7 +63,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private func wire() {
         lease.onLiving = { [unowned self] living in relay.living = living }
         lease.onForgotten = { [unowned self] in
-            logger.notice("Redis has forgotten this gateway: writing all memberships again")
+            logger.notice("Redis has forgotten this gateway: writing the policies and all memberships again")
+            _ = client.submit(policiesCommand)
             membership.refreshAll()
             feed.doubtAll()
         }
@@ -138,7 +139,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         isPreparing = true
         let generation = generation
         let (client, configuration, logger) = (client, configuration, logger)
-        let rules = Self.rulesText(configuration.policies)
+        let policies = policiesCommand
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
         let isFirst = !wasEverPrepared
@@ -146,9 +147,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
             do {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
                 if isFirst { try await GatewayLease.sweepPredecessor(of: configuration, by: client) }
-                var policies = RedisCommand.fcall("policy_set")
-                policies.append(configuration.prefix)
-                policies.append(rules)
                 _ = try await client.send(policies)
                 let rings = await Doorbell.install(by: client, logger: logger)
                 eventLoop.execute { bound.value.prepared(rings: rings, generation: generation) }
@@ -187,6 +185,13 @@ final class BackplaneCore: RedisSubscriberDelegate {
         eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
             if self.client.isUp && !self.isPrepared { self.prepare() }
         }
+    }
+
+    private var policiesCommand: RedisCommand {
+        var command = RedisCommand.fcall("policy_set")
+        command.append(configuration.prefix)
+        command.append(Self.rulesText(configuration.policies))
+        return command
     }
 
     /// The policies as policy_set wants them. JSON by hand: four fixed fields.

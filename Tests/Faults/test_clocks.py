@@ -1,5 +1,9 @@
 """Clocks jump: a gateway's has no say in what is delivered, and Redis' own moves lifetimes, never an order."""
 
+import json
+import time
+from datetime import datetime
+
 import pytest
 
 from .bench.load import Load, durable_redis, site_config
@@ -8,6 +12,7 @@ from .bench.skew import Skew
 pytestmark = pytest.mark.timeout(300)
 
 HOUR, DAY = 3600, 86_400
+TOLERANCE = 5.0
 
 
 @pytest.fixture
@@ -16,25 +21,46 @@ def skew():
         yield skew
 
 
-def move(load, skew, steps):
-    for seconds in steps:
-        skew.move(seconds)
-        load.last(4, 15)
+def gateway_clock(gateway) -> float:
+    """By the last line that it wrote."""
+    time = datetime.fromisoformat(json.loads(gateway.log.splitlines()[-1])["time"])
+    return time.timestamp()
+
+
+def redis_clock(load) -> float:
+    seconds, microseconds = load.redis.client().time()
+    return seconds + microseconds / 1e6
+
+
+def is_off_by(seconds, clock) -> bool:
+    return abs(clock - time.time() - seconds) < TOLERANCE
 
 
 def test_f31_the_clock_of_one_gateway_jumps(scale, skew):
     with Load(scale, environment={0: skew.environment}) as load:
         load.calm()
         load.fault()
-        move(load, skew, [HOUR, -HOUR, 0])
+        for seconds in (HOUR, -HOUR, 0):
+            skew.move(seconds)
+            load.last(4, 15)
         load.healed()
         load.calm()
         verdict = load.judge("F31 clock of a gateway ± 1 h")
         assert verdict.reconnects == 0
+        # That it was moved at all.
+        skew.move(HOUR)
+        load.gateways[0].stop()
+        assert is_off_by(HOUR, gateway_clock(load.gateways[0]))
 
 
 def skewed_redis(skew):
     return durable_redis("everysec", environment=skew.environment)
+
+
+def move_redis(load, skew, seconds):
+    skew.move(seconds)
+    load.last(4, 15)
+    assert is_off_by(seconds, redis_clock(load))
 
 
 @pytest.mark.parametrize("seconds", [90, -HOUR], ids="{:+d}".format)
@@ -42,7 +68,8 @@ def test_f30_the_clock_of_redis_jumps(scale, skew, seconds):
     with Load(scale, redis=skewed_redis(skew)) as load:
         load.calm()
         load.fault()
-        move(load, skew, [seconds, 0])
+        move_redis(load, skew, seconds)
+        move_redis(load, skew, 0)
         load.healed()
         load.calm()
         load.judge(f"F30 clock of Redis {seconds:+d} s")
@@ -53,7 +80,7 @@ def test_f30_the_clock_of_redis_jumps_a_day_ahead(scale, skew):
     with Load(scale, redis=skewed_redis(skew), configuration=site_config()) as load:
         load.calm()
         load.fault()
-        move(load, skew, [DAY + HOUR])
+        move_redis(load, skew, DAY + HOUR)
         load.healed()
         load.calm()
         verdict = load.judge("F30 clock of Redis + 1 d", allowed={"gap"})

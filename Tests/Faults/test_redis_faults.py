@@ -8,6 +8,7 @@ from harness.waiting import wait_until
 
 from .bench import aof
 from .bench.load import Load, durable_redis
+from .bench.logs import NOTICE
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -88,6 +89,25 @@ def test_f12_power_loss_while_clients_are_away(scale):
         )
 
 
+def test_f12_power_loss_while_a_gateway_is_frozen(scale):
+    """It wakes with a connection that has ended long ago, and positions that are no longer true."""
+    with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
+        load.calm()
+        load.fault()
+        frozen, *others = load.gateways
+        frozen.pause()
+        lose_the_last_second(load)
+        for gateway in others:
+            load.await_ready_of(gateway, 503, 5)
+        load.redis.start()
+        load.last(3, 10)
+        frozen.resume()
+        load.healed()
+        load.await_ready()
+        load.calm()
+        load.judge("F12 power loss while a gateway is frozen", allowed={"rolled_back", "history_changed", "gap"})
+
+
 def test_f14_redis_is_frozen_for_10_s(scale):
     """Calls that were sent to it are carried out when it wakes, and their senders do not know: they send again."""
     with Load(scale) as load:
@@ -140,6 +160,46 @@ def test_f19_everything_is_flushed_while_nothing_is_sent(scale):
         load.publishers.start()
         load.calm()
         load.judge("F19 FLUSHALL in silence", allowed={"reset"})
+
+
+def test_f19_everything_is_flushed_while_clients_are_away(scale):
+    with Load(scale) as load:
+        load.calm()
+        load.fleet.drop()
+        load.last(1, 1)
+        load.redis.client().flushall()
+        load.last(1, 1)
+        load.fleet.start()
+        load.calm()
+        load.judge("F19 FLUSHALL while clients are away", required={"reset"})
+
+
+@pytest.mark.parametrize("key, allowed", [("pos", {"reset"}), ("log", {"gap"})], ids=["position", "log"])
+def test_f19_keys_of_some_groups_are_deleted(scale, key, allowed):
+    """Only their clients are told, and only what is true: a log that is gone matters to who is away."""
+    with Load(scale) as load:
+        load.calm()
+        some = load.groups[::4]
+        load.redis.client().delete(*(f"tocsin:{key}:{group}" for group in some))
+        load.calm()
+        load.judge(f"F19 tocsin:{key} of some groups deleted", allowed=allowed)
+        told = {e.fields[0] for log in load.clients.values() for e in log.of(NOTICE)}
+        assert told == (set(some) if key == "pos" else set())
+
+
+def test_f19_a_notice_is_given_once(scale):
+    """Who has been told knows; coming again in silence, it is not told again."""
+    with Load(scale, patience=1) as load:
+        load.calm()
+        load.publishers.stop()
+        load.redis.client().flushall()
+        load.last(12, 12)
+        for _ in range(2):
+            load.fleet.drop()
+            load.fleet.start()
+        load.last(1, 1)
+        load.judge("F19 FLUSHALL, then reconnects in silence", allowed={"reset"})
+        assert max(len(log.of(NOTICE)) / len(log.groups) for log in load.clients.values()) == 1
 
 
 @pytest.mark.quick

@@ -54,12 +54,13 @@ def test_f32_clients_read_one_byte_a_second(scale):
         rate = scale.pick(400, 100)
         publishers = load.add_publishers("hot", hot, rate, padding=PADDING)
         slow = load.add_fleet("slow", [(f"/ws/{hot[n % 10]}", [hot[n % 10]]) for n in range(slow_count)], slow=True)
+        publishers.start()
         calm = time.monotonic()
         time.sleep(scale.pick(4, 20))  # without them
+        joining = time.monotonic()
         slow.start(within=scale.pick(0.5, 4))
         before = {gateway.id: resident(gateway.pid) for gateway in load.gateways}
         slow.tell("crawl")
-        publishers.start()
         crawling = time.monotonic()
         with Peak(load.gateways) as peak:
             time.sleep(seconds)
@@ -78,7 +79,28 @@ def test_f32_clients_read_one_byte_a_second(scale):
         assert behind >= slow_count * 0.9, "they were not slow enough to be behind"
         assert growth <= slow_count / scale.gateways * PER_CLIENT + SLACK
         others = {name: log for name, log in load.clients.items() if not name.startswith("slow")}
-        without = percentile(delays(load.attempts, others, calm, crawling - 1), 0.99)
+        without = percentile(delays(load.attempts, others, calm, joining), 0.99)
         beside = percentile(delays(load.attempts, others, crawling, reading), 0.99)
         load.note(p99_without_ms=round(without * 1000, 1), p99_beside_ms=round(beside * 1000, 1))
         assert beside <= max(FACTOR * without, FLOOR)
+
+
+def test_f32_who_is_slow_for_too_long_is_cut_and_comes_back(scale):
+    configuration = site_config(gateway={"slow_seconds": 3}, groups=[{"match": "*", "history": {"size": 5000, "ttl": "1d"}}])
+    with Load(scale, configuration=configuration, haproxy=False) as load:
+        publishers = load.add_publishers("hot", ["hot-0"], 50, padding=8000)
+        slow = load.add_fleet("slow", [("/ws/hot-0", ["hot-0"])] * 30, slow=True)
+        slow.start()
+        slow.tell("crawl")
+        publishers.start()
+        # They stop for longer than they may, twice.
+        for _ in range(2):
+            load.last(20, 30)
+            slow.tell("crawl")
+        publishers.stop()
+        slow.tell("read")
+        load.healed()
+        load.calm()
+        cut = sum(gateway.metrics()['tocsin_connections_cut_total{reason="slow"}'] for gateway in load.gateways)
+        load.judge("F32 slow for longer than slow_seconds", cut=int(cut))
+        assert cut >= 30

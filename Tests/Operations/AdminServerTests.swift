@@ -31,7 +31,8 @@ struct AdminServerTests {
             host: "127.0.0.1", port: 0, readiness: readiness, metrics: metrics, on: .singleton)
         let result: Result<Void, any Error>
         do {
-            result = .success(try await body(House(port: server.address!.port!, readiness: readiness, metrics: metrics)))
+            result = .success(
+                try await body(House(port: server.address!.port!, readiness: readiness, metrics: metrics)))
         } catch {
             result = .failure(error)
         }
@@ -70,7 +71,9 @@ struct AdminServerTests {
             let answer = try await house.get("/metrics")
             #expect(answer.hasPrefix("HTTP/1.1 200 "))
             #expect(answer.lowercased().contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"))
-            #expect(answer.hasSuffix("# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 7\n"))
+            #expect(
+                answer.hasSuffix(
+                    "# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 7\n"))
         }
     }
 
@@ -104,7 +107,9 @@ struct AdminServerTests {
         }
     }
 
-    @Test(arguments: ["GARBAGE\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n", "GET /healthz HTTP/1.1\r\nX: \0\r\n\r\n"])
+    @Test(arguments: [
+        "GARBAGE\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n", "GET /healthz HTTP/1.1\r\nX: \0\r\n\r\n",
+    ])
     func `What is no HTTP is 400 and the end`(request: String) async throws {
         try await run { house in
             let answer = try await house.ask(request)

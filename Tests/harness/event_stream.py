@@ -40,8 +40,8 @@ class EventStream:
         self.comments: list[float] = []  # when each came
         self.ended_at: float | None = None
         self._news = threading.Condition()
-        self._mayRead = threading.Event()
-        self._mayRead.set()
+        self._may_read = threading.Event()
+        self._may_read.set()
         self._rest = b""
         self._tcp = socket.socket()
         if receive_buffer:
@@ -51,8 +51,6 @@ class EventStream:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.sock = self._tcp
         connection.request("GET", path, headers=fields)
-        # The connection closes its own reference when an answer has no length; this one reads on.
-        self._tcp = self._tcp.dup()
         self._answer = connection.getresponse()
         self.status, self.headers = self._answer.status, self._answer.headers
         # Silence is no error: a stream may have nothing to say for long.
@@ -71,10 +69,10 @@ class EventStream:
 
     def pause(self):
         """Stops to read: what the server writes piles up in the sockets between, then at the server."""
-        self._mayRead.clear()
+        self._may_read.clear()
 
     def resume(self):
-        self._mayRead.set()
+        self._may_read.set()
 
     def close(self):
         self.resume()
@@ -83,8 +81,7 @@ class EventStream:
         except OSError:
             pass  # the server was first
         self._thread.join()
-        self._answer.close()
-        self._tcp.close()
+        self._answer.close()  # and the socket, which the connection has left to it
 
     # Waiting
 
@@ -124,7 +121,7 @@ class EventStream:
 
     def _read(self):
         try:
-            while self._mayRead.wait() and (data := self._answer.read1(65536)):
+            while self._may_read.wait() and (data := self._answer.read1(65536)):
                 with self._news:
                     self._feed(data)
                     self._news.notify_all()

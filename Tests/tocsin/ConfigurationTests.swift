@@ -12,7 +12,9 @@ struct ConfigurationTests {
         try Configuration(yaml: yaml, environment: environment)
     }
 
-    @Test(arguments: ["", "\n", "# nothing\n", "{}", "redis:\ngateway:\nauth:\nroutes:\ngroups:\nlog:\n", "redis: {}\nroutes: []\n"])
+    @Test(arguments: [
+        "", "\n", "# nothing\n", "{}", "redis:\ngateway:\nauth:\nroutes:\ngroups:\nlog:\n", "redis: {}\nroutes: []\n",
+    ])
     func `Nothing said means the defaults`(yaml: String) throws {
         let configuration = try read(yaml)
         #expect(configuration.redis.hosts == ["redis://127.0.0.1:6379/3"])
@@ -159,9 +161,11 @@ struct ConfigurationTests {
         #expect(log.format == .json)
     }
 
-    @Test(arguments: [
-        ("500ms", 500), ("3s", 3000), ("5m", 300_000), ("1h", 3_600_000), ("2", 2000), ("0s", nil), ("1ms", 1), ("007s", 7000),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("500ms", 500), ("3s", 3000), ("5m", 300_000), ("1h", 3_600_000), ("2", 2000), ("0s", nil), ("1ms", 1),
+            ("007s", 7000),
+        ] as [(String, Int64?)])
     func `Durations have a unit, or are seconds`(text: String, milliseconds: Int64?) throws {
         let timeout = try? read("redis: { command_timeout: \(text) }").redis.commandTimeout
         #expect(timeout == milliseconds.map { .milliseconds($0) })

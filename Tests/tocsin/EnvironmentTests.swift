@@ -12,11 +12,13 @@ struct EnvironmentTests {
     }
 
     @Test func `A path in capitals beats the file`() throws {
-        let yaml = "redis: { prefix: file }\ngateway: { bind: \"1.1.1.1:1\", max_connections: 1, demo_page: true }\nlog: { level: error }"
+        let yaml =
+            "redis: { prefix: file }\ngateway: { bind: \"1.1.1.1:1\", max_connections: 1, demo_page: true }\nlog: { level: error }"
         let configuration = try read(
             yaml,
             [
-                "TOCSIN_REDIS_PREFIX": "environment", "TOCSIN_GATEWAY_BIND": "2.2.2.2:2", "TOCSIN_GATEWAY_MAX_CONNECTIONS": "2",
+                "TOCSIN_REDIS_PREFIX": "environment", "TOCSIN_GATEWAY_BIND": "2.2.2.2:2",
+                "TOCSIN_GATEWAY_MAX_CONNECTIONS": "2",
                 "TOCSIN_GATEWAY_DEMO_PAGE": "false", "TOCSIN_LOG_LEVEL": "debug", "TOCSIN_REDIS_COMMAND_TIMEOUT": "5s",
             ])
         #expect(configuration.redis.prefix == "environment")
@@ -42,9 +44,15 @@ struct EnvironmentTests {
     @Test func `TOCSIN_REDIS names the Redis, before all others`() throws {
         let environment = ["TOCSIN_REDIS": "redis://short", "TOCSIN_REDIS_HOSTS": "redis://long"]
         #expect(try read("redis: { hosts: [redis://file] }", environment).redis.hosts == ["redis://short"])
-        #expect(try read("redis: { hosts: [redis://file] }", ["TOCSIN_REDIS_HOSTS": "redis://long"]).redis.hosts == ["redis://long"])
+        #expect(
+            try read("redis: { hosts: [redis://file] }", ["TOCSIN_REDIS_HOSTS": "redis://long"]).redis.hosts == [
+                "redis://long"
+            ])
         // It may also mend a file that names several.
-        #expect(try read("redis: { hosts: [redis://a, redis://b] }", ["TOCSIN_REDIS": "redis://c"]).redis.hosts == ["redis://c"])
+        #expect(
+            try read("redis: { hosts: [redis://a, redis://b] }", ["TOCSIN_REDIS": "redis://c"]).redis.hosts == [
+                "redis://c"
+            ])
     }
 
     @Test(arguments: [
@@ -58,12 +66,16 @@ struct EnvironmentTests {
     }
 
     @Test func `A bad value in the environment names the key`() {
-        let error = #expect(throws: ConfigurationError.self) { try read("", ["TOCSIN_GATEWAY_MAX_CONNECTIONS": "many"]) }
+        let error = #expect(throws: ConfigurationError.self) {
+            try read("", ["TOCSIN_GATEWAY_MAX_CONNECTIONS": "many"])
+        }
         #expect(error?.description.hasPrefix("gateway.max_connections must be a whole number") == true)
     }
 
     @Test func `Other programs' variables are theirs`() throws {
-        #expect(throws: Never.self) { try read("", ["PATH": "/bin", "TOCSINX": "1", "tocsin_gateway_bind": "x", "GATEWAY_BIND": "x"]) }
+        #expect(throws: Never.self) {
+            try read("", ["PATH": "/bin", "TOCSINX": "1", "tocsin_gateway_bind": "x", "GATEWAY_BIND": "x"])
+        }
     }
 
     @Test func `Logins, routes and groups have no variables`() throws {
@@ -74,7 +86,8 @@ struct EnvironmentTests {
 
 struct HostAndPortTests {
     @Test(arguments: [
-        ("127.0.0.1:8080", "127.0.0.1", 8080), ("localhost:0", "localhost", 0), (":9090", "0.0.0.0", 9090), ("[::1]:65535", "::1", 65535),
+        ("127.0.0.1:8080", "127.0.0.1", 8080), ("localhost:0", "localhost", 0), (":9090", "0.0.0.0", 9090),
+        ("[::1]:65535", "::1", 65535),
         ("[fe80::1%eth0]:1", "fe80::1%eth0", 1), ("a.b-c:80", "a.b-c", 80),
     ])
     func `Host and port are read, and written the same`(text: String, host: String, port: Int) throws {
@@ -83,7 +96,10 @@ struct HostAndPortTests {
         #expect(address.description == (text.hasPrefix(":") ? "0.0.0.0\(text)" : text))
     }
 
-    @Test(arguments: ["", ":", "host", "host:", "host:port", "host:-1", "host:65536", "::1:80", "::1", "[::1]", "[::1]80", "host:8 0", "host: 80"])
+    @Test(arguments: [
+        "", ":", "host", "host:", "host:port", "host:-1", "host:65536", "::1:80", "::1", "[::1]", "[::1]80", "host:8 0",
+        "host: 80",
+    ])
     func `What is none is none`(text: String) {
         #expect(HostAndPort(text) == nil)
     }

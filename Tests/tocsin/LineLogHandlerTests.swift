@@ -15,7 +15,8 @@ struct LineLogHandlerTests {
     }
 
     private func line(
-        _ format: LogSettings.Format, _ message: String, _ metadata: Logger.Metadata = [:], level: Logger.Level = .warning
+        _ format: LogSettings.Format, _ message: String, _ metadata: Logger.Metadata = [:],
+        level: Logger.Level = .warning
     ) -> String {
         var settings = LogSettings()
         settings.format = format
@@ -29,7 +30,8 @@ struct LineLogHandlerTests {
     }
 
     private let hostile = [
-        "a\nb", "a\r\nERROR forged", "\u{1b}[2J\u{1b}]0;x\u{7}", "\0", "\u{85}", "\u{2028}x\u{2029}", "\u{9b}31m", "\u{202e}drawkcab", "\u{7f}",
+        "a\nb", "a\r\nERROR forged", "\u{1b}[2J\u{1b}]0;x\u{7}", "\0", "\u{85}", "\u{2028}x\u{2029}", "\u{9b}31m",
+        "\u{202e}drawkcab", "\u{7f}",
         "\t", "\u{feff}", "a\u{200b}b", "\u{8}\u{8}\u{8}",
     ]
 
@@ -37,7 +39,9 @@ struct LineLogHandlerTests {
         #expect(line.hasSuffix("\n"))
         for scalar in line.unicodeScalars.dropLast() {
             let category = scalar.properties.generalCategory
-            #expect(category != .control && category != .lineSeparator && category != .paragraphSeparator, "\(line.debugDescription)")
+            #expect(
+                category != .control && category != .lineSeparator && category != .paragraphSeparator,
+                "\(line.debugDescription)")
         }
     }
 
@@ -85,7 +89,9 @@ struct LineLogHandlerTests {
             #expect(line(format, "m", ["v": "\(text)"]).utf8.count < 1200)
             #expect(line(format, text).utf8.count < 1200)
         }
-        #expect(line(format, "m", ["v": "\(String(repeating: "x", count: 1024))"]).contains(String(repeating: "x", count: 1024)))
+        #expect(
+            line(format, "m", ["v": "\(String(repeating: "x", count: 1024))"]).contains(
+                String(repeating: "x", count: 1024)))
     }
 
     @Test func `What is below the level is not written`() {

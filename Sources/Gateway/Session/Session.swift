@@ -120,16 +120,12 @@ final class Session {
     /// One publication of a group in which this session is live. False: it could not be taken.
     func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
         guard hasRoom else { return false }
-        if form == .plain {
-            transport.write(encodings.bytes(for: .plain))
-        } else {
-            writeShown(&encodings, membership: index(in: members))
-        }
+        write(&encodings, membership: index(in: members))
         return true
     }
 
-    /// For clients that are shown positions: what they have seen is never sent again.
-    private func writeShown(_ encodings: inout Encodings, membership index: Int) {
+    /// What the client has seen is never sent again: what the log gave it may still be on its way here.
+    private func write(_ encodings: inout Encodings, membership index: Int) {
         if let position = encodings.publication.position {
             if let shown = memberships[index].shown {
                 if position.isComparable(to: shown) {
@@ -153,17 +149,13 @@ final class Session {
     /// A publication that no log keeps, and a socket that is full: it is queued all the same up to a bound of its own, and
     /// dropped above that.
     func deliverUnlogged(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
-        let index = index(in: members)
+        guard let index = indexIfMember(of: members) else { return false }
         guard transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes else {
             memberships[index].dropped += 1
             shard.state.metrics.dropped.add()
             return false
         }
-        if form == .plain {
-            transport.write(encodings.bytes(for: .plain))
-        } else {
-            writeShown(&encodings, membership: index)
-        }
+        write(&encodings, membership: index)
         return true
     }
 
@@ -270,13 +262,9 @@ final class Session {
             }
             if let publication = entry.publication {
                 var encodings = Encodings(publication)
-                if form == .plain {
-                    transport.write(encodings.bytes(for: .plain))
-                } else {
-                    writeShown(&encodings, membership: index)
-                    // A new history may have taken a centrifuge client out of the group.
-                    guard indexIfMember(of: members) == index else { return }
-                }
+                write(&encodings, membership: index)
+                // A new history may have taken a centrifuge client out of the group.
+                guard indexIfMember(of: members) == index else { return }
             }
             reached.offset = entry.offset
         }

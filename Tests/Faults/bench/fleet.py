@@ -20,7 +20,7 @@ class Fleet:
             )
             for n, share in enumerate(shares)
         ]
-        self.count = len(clients)
+        self.memberships = sum(len(groups) for _, groups in clients)
 
     def tell(self, do, **order) -> list[dict]:
         for helper in self._helpers:

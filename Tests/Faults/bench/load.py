@@ -31,6 +31,8 @@ from .timing import catch_up, delays
 HISTORY = 1000
 # What is found by nobody's next message is found by the look at quiet groups, every 10 s.
 SETTLE_SECONDS = 40
+# A dead gateway's lease of 15 s, and what HAProxy takes to see that a client has gone.
+ROSTER_SECONDS = 45
 # At the start, which is no test: a pace that disturbs nobody.
 JOINS_PER_SECOND = 600
 ROUTES = [
@@ -54,7 +56,9 @@ def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
     """(path, groups) of each client: every group has as many, and every so many clients one is in three groups."""
     clients = []
     for n in range(count):
-        mine = [groups[(n + k * 7) % len(groups)] for k in range(3)] if three_every and n % three_every == 0 else [groups[n % len(groups)]]
+        mine = [groups[n % len(groups)]]
+        if three_every and n % three_every == 0 and len(groups) >= 20:
+            mine += [groups[(n + 7) % len(groups)], groups[(n + 14) % len(groups)]]
         clients.append((f"/three/{'/'.join(mine)}" if len(mine) == 3 else f"/ws/{mine[0]}", mine))
     return clients
 
@@ -201,9 +205,21 @@ class Load:
             fleet.await_shown(last, self._patience)
             fleet.await_open()
 
+    def _assert_rosters_are_true(self):
+        """Who is connected is who is said to be connected: nobody twice, no ghosts of dead gateways."""
+        connected = sum(fleet.memberships for fleet in self.fleets)
+        client = self.redis.client()
+        wait_until(
+            lambda: sum(client.hlen(key) for key in client.scan_iter("tocsin:roster:*", 1000)) == connected,
+            ROSTER_SECONDS,
+            f"the rosters say {connected}",
+            every=0.5,
+        )
+
     def compare(self, allowed=(), required=()) -> Verdict:
         """Everything ends; what was written down is compared. allowed, required: reasons of notices (checker.check)."""
         self.settle()
+        self._assert_rosters_are_true()
         for gateway in self.gateways:
             assert gateway.running, f"{gateway.id} has ended\n{gateway.log[-4000:]}"
         clients = {}

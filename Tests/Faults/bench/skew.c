@@ -11,24 +11,30 @@
 #include <time.h>
 #include <unistd.h>
 
-// Reading a file at each call would be felt; clocks are read thousands of times a second.
-#define CALLS_BETWEEN_LOOKS 64
+// Reading a file at each call would be felt; clocks may be read thousands of times a second.
+#define MILLISECONDS_BETWEEN_LOOKS 50
+
+static long read_file(long otherwise) {
+    const char *path = getenv("SKEW_FILE");
+    int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY) : -1;
+    if (file < 0) return otherwise;
+    char text[32];
+    long length = syscall(SYS_read, file, text, sizeof text - 1);
+    syscall(SYS_close, file);
+    if (length <= 0) return otherwise;
+    text[length] = 0;
+    return strtol(text, NULL, 10);
+}
 
 static long offset(void) {
-    static unsigned calls;
-    static long seconds;
-    if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % CALLS_BETWEEN_LOOKS == 0) {
-        const char *path = getenv("SKEW_FILE");
-        int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY) : -1;
-        if (file >= 0) {
-            char text[32];
-            long length = syscall(SYS_read, file, text, sizeof text - 1);
-            syscall(SYS_close, file);
-            if (length > 0) {
-                text[length] = 0;
-                __atomic_store_n(&seconds, strtol(text, NULL, 10), __ATOMIC_RELAXED);
-            }
-        }
+    static long seconds, looked = -MILLISECONDS_BETWEEN_LOOKS;
+    struct timespec now;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    long milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    // Two threads may both look: they read the same.
+    if (milliseconds - __atomic_load_n(&looked, __ATOMIC_RELAXED) >= MILLISECONDS_BETWEEN_LOOKS) {
+        __atomic_store_n(&looked, milliseconds, __ATOMIC_RELAXED);
+        __atomic_store_n(&seconds, read_file(seconds), __ATOMIC_RELAXED);
     }
     return __atomic_load_n(&seconds, __ATOMIC_RELAXED);
 }

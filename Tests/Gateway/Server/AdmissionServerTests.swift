@@ -7,7 +7,9 @@ import Testing
 
 /// Who is let in, and what the others are told.
 struct AdmissionServerTests {
-    @Test func `One more than the maximum is 503 and told when to come back; a place that is left is given again`() async throws {
+    @Test func `One more than the maximum is 503 and told when to come back; a place that is left is given again`()
+        async throws
+    {
         try await GatewayHouse.run(change: { $0.maximumConnections = 2 }) { house in
             let first = try await house.connect("/ws/a")
             let second = try await house.connect("/ws/a")
@@ -33,7 +35,9 @@ struct AdmissionServerTests {
         }
     }
 
-    @Test func `While groups cannot be joined a handshake is 503, told when to come back, and nothing is left of it`() async throws {
+    @Test func `While groups cannot be joined a handshake is 503, told when to come back, and nothing is left of it`()
+        async throws
+    {
         let routes = try [GatewayHouse.route("/ws/{room}", ["{room}", "all"])]
         try await GatewayHouse.run(routes) { house in
             house.backplane.setJoins(.unavailable)
@@ -66,7 +70,9 @@ struct AdmissionServerTests {
 
     @Test func `Without the header, with two, or with an empty one nobody is let in`() async throws {
         try await withHeader(["127.0.0.0/8"]) { house async throws in
-            for headers in [[], ["X-Remote-User:"], ["X-Remote-User: 42", "X-Remote-User: 43"], ["X-Remote-Users: 42"]] {
+            for headers in [
+                [], ["X-Remote-User:"], ["X-Remote-User: 42", "X-Remote-User: 43"], ["X-Remote-Users: 42"],
+            ] {
                 #expect(try await house.status("/me", headers) == 403, "\(headers)")
             }
             #expect(try await house.status("/me", ["X-Remote-User: no name"]) == 400)
@@ -93,10 +99,13 @@ struct AdmissionServerTests {
             "no": Fixed(result: .failure(.refused("no"))), "down": Fixed(result: .failure(.unavailable("down"))),
         ]
         let chains: [([String], Int)] = [
-            (["yes", "also"], 101), (["no", "yes"], 101), (["down", "yes"], 101), (["no", "down"], 503), (["down", "no"], 503),
+            (["yes", "also"], 101), (["no", "yes"], 101), (["down", "yes"], 101), (["no", "down"], 503),
+            (["down", "no"], 503),
             (["no"], 403), (["no", "no"], 403), (["missing"], 403),
         ]
-        let routes = try chains.enumerated().map { try GatewayHouse.route("/r/\($0 == 0 ? "zero" : String($0))", ["{user}"], auth: $1.0) }
+        let routes = try chains.enumerated().map {
+            try GatewayHouse.route("/r/\($0 == 0 ? "zero" : String($0))", ["{user}"], auth: $1.0)
+        }
         try await GatewayHouse.run(routes, authenticators: { _ in authenticators }) { house async throws in
             for (index, chain) in chains.enumerated() {
                 #expect(try await house.status(routes[index].path.text) == chain.1, "\(chain)")
@@ -110,7 +119,8 @@ struct AdmissionServerTests {
     @Test func `The Origin is looked at before anybody is asked who it is`() async throws {
         let routes = try [GatewayHouse.route("/me", ["{user}"], auth: ["down"])]
         let down = Fixed(result: .failure(.unavailable("nobody may ask")))
-        try await GatewayHouse.run(routes, hosts: ["app.example"], authenticators: { _ in ["down": down] }) { house async throws in
+        try await GatewayHouse.run(routes, hosts: ["app.example"], authenticators: { _ in ["down": down] }) {
+            house async throws in
             #expect(try await house.status("/me", ["Origin: https://evil.example"]) == 403)
             #expect(try await house.status("/me", ["Origin: https://app.example"]) == 503)
             #expect(house.refusals("login_unavailable") == 1)

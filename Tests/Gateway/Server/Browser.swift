@@ -9,7 +9,9 @@ struct Browser {
         var opcode: UInt8
         var payload: [UInt8]
         var text: String { String(decoding: payload, as: UTF8.self) }
-        var closeCode: UInt16? { opcode == 8 && payload.count >= 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil }
+        var closeCode: UInt16? {
+            opcode == 8 && payload.count >= 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil
+        }
         var closeReason: String { String(decoding: payload.dropFirst(2), as: UTF8.self) }
     }
 
@@ -18,7 +20,9 @@ struct Browser {
     /// The head of the answer to the handshake.
     func head() async throws -> HTTPText {
         let text = try await raw.take("the answer's head") { bytes -> (String, Int)? in
-            guard let end = bytes.indices.dropLast(3).first(where: { bytes[$0...].starts(with: Array("\r\n\r\n".utf8)) }) else {
+            guard
+                let end = bytes.indices.dropLast(3).first(where: { bytes[$0...].starts(with: Array("\r\n\r\n".utf8)) })
+            else {
                 return nil
             }
             return (String(decoding: bytes[..<end], as: UTF8.self), end + 4 - bytes.startIndex)
@@ -34,7 +38,8 @@ struct Browser {
     @Sendable private static func parse(_ bytes: ArraySlice<UInt8>) -> (Frame, Int)? {
         let first = bytes.startIndex
         guard bytes.count >= 2 else { return nil }
-        #expect(bytes[first] & 0xF0 == 0x80 && bytes[first + 1] & 0x80 == 0, "a server's frames are final and not masked")
+        #expect(
+            bytes[first] & 0xF0 == 0x80 && bytes[first + 1] & 0x80 == 0, "a server's frames are final and not masked")
         var length = Int(bytes[first + 1]), start = 2
         let extended = length == 126 ? 2 : length == 127 ? 8 : 0
         guard bytes.count >= 2 + extended else { return nil }

@@ -25,8 +25,10 @@ struct CallbackServerTests {
 
     @Test(arguments: [
         (#"{"user":"42"}"#, "42"), (#"{"user":42}"#, "42"), (#"{"user":12345678901234567890}"#, "12345678901234567890"),
-        (#"{"user":"a.b-c_D"}"#, "a.b-c_D"), (#"{"x":{"user":"no"},"user":"42","expires_at":1795351382,"info":{"a":1}}"#, "42"),
-        (" {\n\"user\" : \"42\" } ", "42"), (#"{"user":"\u0034\u0032"}"#, "42"), (#"{"user":"42","groups":null}"#, "42"),
+        (#"{"user":"a.b-c_D"}"#, "a.b-c_D"),
+        (#"{"x":{"user":"no"},"user":"42","expires_at":1795351382,"info":{"a":1}}"#, "42"),
+        (" {\n\"user\" : \"42\" } ", "42"), (#"{"user":"\u0034\u0032"}"#, "42"),
+        (#"{"user":"42","groups":null}"#, "42"),
     ])
     func `200 with a user lets in as that user, a number as its text`(body: String, user: String) async throws {
         try await run({ _, _ in .answer(.ok, body) }) { house, _ in
@@ -72,8 +74,10 @@ struct CallbackServerTests {
     }
 
     @Test(arguments: [
-        "", "hello", "[]", #""42""#, "null", "{", "{}", #"{"user":null}"#, #"{"user":""}"#, #"{"user":["42"]}"#, #"{"user":{"id":42}}"#,
-        #"{"user":true}"#, #"{"user":false}"#, #"{"USER":"42"}"#, #"{"user":"42","groups":["a b"]}"#, #"{"user":"42","groups":"news"}"#,
+        "", "hello", "[]", #""42""#, "null", "{", "{}", #"{"user":null}"#, #"{"user":""}"#, #"{"user":["42"]}"#,
+        #"{"user":{"id":42}}"#,
+        #"{"user":true}"#, #"{"user":false}"#, #"{"USER":"42"}"#, #"{"user":"42","groups":["a b"]}"#,
+        #"{"user":"42","groups":"news"}"#,
         #"{"user":"42","groups":[1]}"#, #"{"user":"42"}{}"#, #"{"user":"42\#u{0}"}"#,
     ])
     func `200 with something else than a user is 503`(body: String) async throws {
@@ -85,7 +89,9 @@ struct CallbackServerTests {
 
     @Test func `An answer of more than 64 KiB is 503`() async throws {
         let body = #"{"user":"42","x":""# + String(repeating: "x", count: 64 << 10) + #""}"#
-        try await run({ _, _ in .answer(.ok, body) }) { house, _ async throws in #expect(try await house.status("/me") == 503) }
+        try await run({ _, _ in .answer(.ok, body) }) { house, _ async throws in
+            #expect(try await house.status("/me") == 503)
+        }
     }
 
     @Test(arguments: [TinySite.Reply.silence, .headThenSilence])
@@ -110,7 +116,8 @@ struct CallbackServerTests {
         }
         try await run({ _, _ in .answer(.ok, #"{"user":"no","userId":7}"#) }, change) { house, site in
             let headers = [
-                "Cookie: sessionid=abc; a=b", "Authorization: Bearer xyz", "Origin: https://app.example", "X-Forwarded-For: 203.0.113.9",
+                "Cookie: sessionid=abc; a=b", "Authorization: Bearer xyz", "Origin: https://app.example",
+                "X-Forwarded-For: 203.0.113.9",
                 "X-Secret: keep",
             ]
             let browser = try await house.connect("/me?x=1", headers)

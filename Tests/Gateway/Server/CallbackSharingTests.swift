@@ -47,7 +47,8 @@ struct CallbackSharingTests {
     }
 
     @Test func `Other credentials, another address or another Origin are another question`() async throws {
-        try await run({ head, _ in .answer(.ok, #"{"user":"\#(head.headers["cookie"].first ?? "nobody")"}"#) }) { house, site in
+        try await run({ head, _ in .answer(.ok, #"{"user":"\#(head.headers["cookie"].first ?? "nobody")"}"#) }) {
+            house, site in
             let questions: [(String, [String])] = [
                 ("/me", ["Cookie: a"]), ("/me", ["Cookie: b"]), ("/me", []), ("/me?x", ["Cookie: a"]),
                 ("/me", ["Cookie: a", "Authorization: c"]), ("/me", ["Cookie: a", "Origin: https://x"]),
@@ -64,7 +65,8 @@ struct CallbackSharingTests {
 
     @Test func `A no and a failure are not kept`() async throws {
         let replies: [TinySite.Reply] = [
-            .answer(.forbidden, ""), .answer(.internalServerError, ""), .answer(.ok, "rubbish"), .answer(.ok, #"{"user":"42"}"#),
+            .answer(.forbidden, ""), .answer(.internalServerError, ""), .answer(.ok, "rubbish"),
+            .answer(.ok, #"{"user":"42"}"#),
         ]
         try await run({ _, count in replies[min(count - 1, 3)] }) { house, site async throws in
             for status in [403, 503, 503, 101, 101] { #expect(try await house.status("/me", ["Cookie: a"]) == status) }

@@ -44,7 +44,9 @@ struct ConnectionLifeTests {
         }
     }
 
-    @Test func `Frames that come while the groups are being joined are not lost, and nothing is answered before`() async throws {
+    @Test func `Frames that come while the groups are being joined are not lost, and nothing is answered before`()
+        async throws
+    {
         try await GatewayHouse.run { house in
             house.backplane.setJoins(.silent)
             let raw = try await RawClient.connect(port: house.port)
@@ -97,9 +99,13 @@ struct ConnectionLifeTests {
         try await GatewayHouse.run(change: { ($0.slowSeconds, $0.pingSeconds, $0.pongSeconds) = (1, 8, 1) }) { house in
             let frozen = try await house.connect("/ws/a", reads: false)
             let reader = try await house.connect("/ws/a")
-            let answering = Task { while let frame = try? await reader.frame() { if frame.opcode == 9 { try await reader.send(.pong()) } } }
+            let answering = Task {
+                while let frame = try? await reader.frame() { if frame.opcode == 9 { try await reader.send(.pong()) } }
+            }
             for _ in 0..<4000 { house.backplane.publish(large, to: "a") }
-            try await waitUntil("the slow one to be cut") { house.metric(#"tocsin_connections_cut_total{reason="slow"}"#) == 1 }
+            try await waitUntil("the slow one to be cut") {
+                house.metric(#"tocsin_connections_cut_total{reason="slow"}"#) == 1
+            }
             #expect(house.metric("tocsin_sessions_behind_total")! >= 1)
             let all = 4000 * (large.readableBytes + 4)
             try await waitUntil("everything at the reader: \(reader.raw.receivedCount) of \(all)") {
@@ -118,7 +124,8 @@ struct ConnectionLifeTests {
         try await GatewayHouse.run { house in
             let slow = try await house.connect("/ws/a", reads: false)
             for number in 0..<2000 {
-                house.backplane.publish(#"{"n":\#(number),"t":""# + String(repeating: "x", count: 8_000) + #""}"#, to: "a")
+                house.backplane.publish(
+                    #"{"n":\#(number),"t":""# + String(repeating: "x", count: 8_000) + #""}"#, to: "a")
             }
             try await waitUntil("it to fall behind") { house.metric("tocsin_sessions_behind_total")! >= 1 }
             try await slow.raw.startReading()

@@ -12,7 +12,9 @@ struct DrainTests {
             let draining = Task { await house.server.drain() }
             try await waitUntil("a refusal") { (try? await house.status("/ws/a")) == 503 }
             #expect((house.refusals("draining") ?? 0) > 0)
-            try await waitUntil("the first goodbye") { browsers.contains { $0.raw.receivedCount > 0 } || house.server.connections < 40 }
+            try await waitUntil("the first goodbye") {
+                browsers.contains { $0.raw.receivedCount > 0 } || house.server.connections < 40
+            }
             var told = 0
             for browser in browsers where told < 40 {
                 if browser.raw.received.first == 0x88 { told += 1 }

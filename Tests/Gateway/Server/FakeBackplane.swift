@@ -55,7 +55,8 @@ final class FakeBackplane: Backplane {
                 offset: position.offset, publication: Publication(group: group, position: position, json: json))
         }
         let page = HistoryPage(
-            continuity: .resumed, position: Self.position(log.count), proven: UInt64(first), entries: Array(entries.prefix(100)))
+            continuity: .resumed, position: Self.position(log.count), proven: UInt64(first),
+            entries: Array(entries.prefix(100)))
         return loop.makeSucceededFuture(page)
     }
 
@@ -89,16 +90,20 @@ final class FakeBackplane: Backplane {
     @discardableResult
     func publish(_ json: ByteBuffer, to group: String) -> Position {
         let name = try! GroupName(group)
-        // Under the lock, so that outlets see publications in the order of their offsets.
+        // On the loop, as the real one does, and queued under the lock: outlets see the order of the offsets.
         return state.withLock { state in
             state.log[name, default: []].append(json)
             let position = Self.position(state.log[name]!.count)
-            let publication = Publication(group: name, position: position, json: json)
-            for outlet in Set((state.members[name] ?? [:]).values.map(\.outlet)) {
-                state.outlets[outlet].deliver([.publication(publication)])
-            }
+            loop.execute { self.deliver(Publication(group: name, position: position, json: json)) }
             return position
         }
+    }
+
+    private func deliver(_ publication: Publication) {
+        let outlets = state.withLock { state in
+            Set((state.members[publication.group] ?? [:]).values.map(\.outlet)).map { state.outlets[$0] }
+        }
+        for outlet in outlets { outlet.deliver([.publication(publication)]) }
     }
 
     @discardableResult

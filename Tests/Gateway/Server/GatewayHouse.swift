@@ -61,7 +61,8 @@ final class GatewayHouse: Sendable {
         _ path: String, _ groups: [String], auth: [String] = [], receive: ReceivePolicy = .ignore
     ) throws -> Route {
         try Route(
-            path: PathTemplate(path), groups: groups.map { try GroupTemplate($0) }, authentication: auth, receive: receive)
+            path: PathTemplate(path), groups: groups.map { try GroupTemplate($0) }, authentication: auth,
+            receive: receive)
     }
 
     /// The value of a line of the metrics, by its name and labels as they are written.
@@ -122,7 +123,8 @@ struct HTTPText: Sendable {
     var body = ""
 
     init(_ text: String) throws {
-        let parts = text.replacing("\r\n", with: "\n").split(separator: "\n\n", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = text.replacing("\r\n", with: "\n").split(
+            separator: "\n\n", maxSplits: 1, omittingEmptySubsequences: false)
         let lines = parts[0].split(separator: "\n")
         status = try #require(lines.first.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") }, "\(text)")
         for line in lines.dropFirst() {

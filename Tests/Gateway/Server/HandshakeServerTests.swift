@@ -36,32 +36,44 @@ struct HandshakeServerTests {
 
     /// Status and a part of the request that is replaced, or the whole of it.
     private static let bad: [(Int, String, String)] = [
-        (404, "/ws/a", "/"), (404, "/ws/a", "/nothing"), (404, "/ws/a", "/ws/a/b"), (404, "/ws/a", "//ws/a"), (404, "/ws/a", "/metrics"),
-        (404, "/ws/a", "/ws/..;/metrics"), (404, "/ws/a", "/ws/%ff"), (400, "/ws/a", "/ws/a%20b"), (400, "/ws/a", "/ws/%00"),
+        (404, "/ws/a", "/"), (404, "/ws/a", "/nothing"), (404, "/ws/a", "/ws/a/b"), (404, "/ws/a", "//ws/a"),
+        (404, "/ws/a", "/metrics"),
+        (404, "/ws/a", "/ws/..;/metrics"), (404, "/ws/a", "/ws/%ff"), (400, "/ws/a", "/ws/a%20b"),
+        (400, "/ws/a", "/ws/%00"),
         (400, "/ws/a", "/ws/a:b"), (400, "/ws/a", "/ws/" + String(repeating: "x", count: 100)),
-        (405, "GET /ws/a", "POST /ws/a"), (405, "GET /ws/a", "OPTIONS /ws/a"), (400, "HTTP/1.1", "HTTP/1.0"), (400, "HTTP/1.1", "HTTP/2.0"),
-        (400, "Host: example.com\r\n", ""), (400, "Host: example.com", "Host: a\r\nHost: b"), (400, "/ws/a", "http://example.com/ws/a"),
+        (405, "GET /ws/a", "POST /ws/a"), (405, "GET /ws/a", "OPTIONS /ws/a"), (400, "HTTP/1.1", "HTTP/1.0"),
+        (400, "HTTP/1.1", "HTTP/2.0"),
+        (400, "Host: example.com\r\n", ""), (400, "Host: example.com", "Host: a\r\nHost: b"),
+        (400, "/ws/a", "http://example.com/ws/a"),
         (426, "Connection: Upgrade", "Connection: keep-alive"), (426, "Upgrade: websocket", "Upgrade: h2c"),
         (400, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), (400, "dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="),
         (426, "Version: 13", "Version: 8"), (426, "Version: 13", "Version: 12"), (426, "Version: 13", "Version: 777"),
         (426, "Version: 13", "Version: 13\r\nSec-WebSocket-Version: 8"),
-        (400, "\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"), (400, "\r\n\r\n", "\r\nTransfer-Encoding: xchunked\r\n\r\n"),
-        (400, "\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), (400, "\r\n\r\n", "\r\nTransfer-Encoding : chunked\r\n\r\n"),
+        (400, "\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"),
+        (400, "\r\n\r\n", "\r\nTransfer-Encoding: xchunked\r\n\r\n"),
+        (400, "\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (400, "\r\n\r\n", "\r\nTransfer-Encoding : chunked\r\n\r\n"),
         (400, "\r\n\r\n", "\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        (400, "\r\n\r\n", "\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nhello"), (400, "Host: example.com", "Host: example.com\r\n folded"),
-        (400, "\r\n", "\n"), (400, "Host: example.com", "Host: exa\0mple.com"), (400, "Host: example.com", "Host: example.com\rX: y"),
-        (400, "Host: ", "Ho st: "), (400, "GET", "\u{16}\u{3}\u{1}"), (400, good, "GARBAGE\r\n\r\n"), (400, good, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (400, "\r\n\r\n", "\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nhello"),
+        (400, "Host: example.com", "Host: example.com\r\n folded"),
+        (400, "\r\n", "\n"), (400, "Host: example.com", "Host: exa\0mple.com"),
+        (400, "Host: example.com", "Host: example.com\rX: y"),
+        (400, "Host: ", "Ho st: "), (400, "GET", "\u{16}\u{3}\u{1}"), (400, good, "GARBAGE\r\n\r\n"),
+        (400, good, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         (400, good, "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"),
     ]
 
     @Test(arguments: bad.indices)
-    func `A bad handshake is answered once with its status, and nothing behind it is answered`(index: Int) async throws {
+    func `A bad handshake is answered once with its status, and nothing behind it is answered`(index: Int) async throws
+    {
         let (status, old, new) = Self.bad[index]
         try await GatewayHouse.run { house in
             let answer = try await house.answer(Self.good.replacing(old, with: new) + Self.good)
             #expect(answer.status == status, "\(answer)")
             #expect(answer.headers["connection"] == "close")
-            #expect(answer.headers["content-length"] == String(answer.body.utf8.count), "one answer, and no other behind it")
+            #expect(
+                answer.headers["content-length"] == String(answer.body.utf8.count), "one answer, and no other behind it"
+            )
             #expect(answer.body.hasPrefix("\(status) ") && answer.body.hasSuffix("\n"))
             if status == 426 { #expect(answer.headers["sec-websocket-version"] == "13") }
             if status == 405 { #expect(answer.headers["allow"] == "GET") }
@@ -75,7 +87,9 @@ struct HandshakeServerTests {
         try await GatewayHouse.run { house async throws in
             let header = "X-Large: " + String(repeating: "x", count: size)
             #expect(try await house.answer(GatewayHouse.handshake("/ws/a", [header])).status == 431)
-            #expect(try await house.answer(GatewayHouse.handshake("/ws/" + String(repeating: "x", count: size))).status == 431)
+            #expect(
+                try await house.answer(GatewayHouse.handshake("/ws/" + String(repeating: "x", count: size))).status
+                    == 431)
             #expect(house.refusals("headers") == 2)
             #expect(try await house.status("/ws/a", ["Cookie: " + String(repeating: "x", count: 9 << 10)]) == 101)
         }
@@ -139,7 +153,10 @@ struct HandshakeServerTests {
     @Test func `An Origin that is not allowed is 403, and what is allowed is let in`() async throws {
         try await GatewayHouse.run(hosts: ["app.example"]) { house in
             #expect(try await house.status("/ws/a", ["Origin: https://app.example"]) == 101)
-            for origins in [[], ["Origin: https://evil.example"], ["Origin: null"], ["Origin: https://app.example", "Origin: https://evil.example"]] {
+            for origins in [
+                [], ["Origin: https://evil.example"], ["Origin: null"],
+                ["Origin: https://app.example", "Origin: https://evil.example"],
+            ] {
                 let answer = try await house.answer(GatewayHouse.handshake("/ws/a", origins))
                 #expect(answer.status == 403, "\(origins)")
             }

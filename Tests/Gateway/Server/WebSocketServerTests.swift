@@ -7,7 +7,9 @@ import Testing
 
 /// A WebSocket's life at a real socket.
 struct WebSocketServerTests {
-    @Test func `A message reaches the members of its group, once each and as it was written, and nobody else`() async throws {
+    @Test func `A message reaches the members of its group, once each and as it was written, and nobody else`()
+        async throws
+    {
         try await GatewayHouse.run { house in
             var members: [Browser] = []
             for _ in 0..<8 { members.append(try await house.connect("/ws/news")) }
@@ -47,8 +49,10 @@ struct WebSocketServerTests {
         try await GatewayHouse.run { house in
             let browser = try await house.connect("/echo/a")
             let cases = [
-                ("hello", #""hello""#), ("", #""""#), (#"{"a":"b"}"#, #""{\"a\":\"b\"}""#), ("ë€𝄞", #""\u00eb\u20ac\ud834\udd1e""#),
-                ("\u{0}\n\t\u{7f}/\\", #""\u0000\n\t\u007f/\\""#), (String(repeating: "x", count: 65_536), "\"" + String(repeating: "x", count: 65_536) + "\""),
+                ("hello", #""hello""#), ("", #""""#), (#"{"a":"b"}"#, #""{\"a\":\"b\"}""#),
+                ("ë€𝄞", #""\u00eb\u20ac\ud834\udd1e""#),
+                ("\u{0}\n\t\u{7f}/\\", #""\u0000\n\t\u007f/\\""#),
+                (String(repeating: "x", count: 65_536), "\"" + String(repeating: "x", count: 65_536) + "\""),
             ]
             for (text, answer) in cases {
                 try await browser.send(.text(text))
@@ -105,10 +109,13 @@ struct WebSocketServerTests {
     }
 
     private static let violations: [(CloseCode, [FrameMaker])] = [
-        (.protocolError, [FrameMaker(opcode: 1, payload: [0x61], isMasked: false)]), (.protocolError, [FrameMaker(opcode: 3)]),
-        (.protocolError, [FrameMaker(opcode: 1, reserved: 4)]), (.protocolError, [.close(1005)]), (.invalidData, [FrameMaker(opcode: 1, payload: [0xFF])]),
+        (.protocolError, [FrameMaker(opcode: 1, payload: [0x61], isMasked: false)]),
+        (.protocolError, [FrameMaker(opcode: 3)]),
+        (.protocolError, [FrameMaker(opcode: 1, reserved: 4)]), (.protocolError, [.close(1005)]),
+        (.invalidData, [FrameMaker(opcode: 1, payload: [0xFF])]),
         (.unsupportedData, [.binary([1, 2, 3])]), (.tooBig, [FrameMaker(opcode: 1, length: 65_537)]),
-        (.tooBig, [.text(String(repeating: "x", count: 65_536), isFinal: false), .more("x")]), (.invalidData, [.close(1000, [0xFF])]),
+        (.tooBig, [.text(String(repeating: "x", count: 65_536), isFinal: false), .more("x")]),
+        (.invalidData, [.close(1000, [0xFF])]),
     ]
 
     @Test(arguments: violations.indices)
