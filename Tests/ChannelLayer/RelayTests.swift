@@ -30,7 +30,7 @@ struct RelayTests {
                     try await waitUntil("an empty staging stream") {
                         try await cli("XLEN", LayerKeys().staging(InboxMember.number("42isInsufficient"))).int == 0
                     }
-                    #expect(house.metric("tocsin_relay_messages_total") == 1)
+                    try await waitUntil("the count") { house.metric("tocsin_relay_messages_total") == 1 }
                 }
             }
         }

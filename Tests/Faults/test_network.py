@@ -1,6 +1,9 @@
 """The network itself: cut without a word, or slow and lossy. Everything runs in namespaces of its own."""
 
+import contextlib
+
 import pytest
+from harness.clients import Clients
 
 from .bench.load import Load, durable_redis
 from .bench.network import Namespace, Wan, inside
@@ -11,6 +14,7 @@ CUT_SECONDS = 30
 DELAY, LOSS = 100, 5  # ms and per cent, each way: 200 ms there and back
 # After a cut TCP sends again in intervals that have doubled meanwhile: the last is up to half as long as the cut.
 PATIENCE = 60
+HALF_OPEN_SECONDS = 35  # FAULTS F09
 
 
 @pytest.fixture
@@ -53,6 +57,24 @@ def test_f08_clients_are_cut_off_for_30_s(scale, link, elsewhere):
         load.healed()
         load.calm()
         load.judge(f"F08 clients cut off {CUT_SECONDS} s")
+
+
+@pytest.mark.parametrize("kind", ["sockets", "streams"])
+def test_f09_clients_vanish(scale, link, elsewhere, kind):
+    """Their machine is gone, and nobody says so. What was kept for them is given back all the same."""
+    with contextlib.ExitStack() as stack:
+        load = stack.enter_context(away_clients(scale, link, elsewhere, haproxy=False, clients=60))
+        if kind == "sockets":
+            load.kill_fleet(load.fleet)
+            with elsewhere.entered():
+                # Its thread lives where it was made.
+                sockets = stack.enter_context(Clients())
+            sockets.open(*(gateway.url(f"/ws/{group}") for gateway in load.gateways for group in load.groups[:20]))
+        load.await_connections(60)
+        link.set(loss=100)
+        if kind == "streams":
+            load.kill_fleet(load.fleet)
+        load.await_connections(0, HALF_OPEN_SECONDS)
 
 
 def test_f10_clients_have_a_bad_link(scale, link, elsewhere):

@@ -108,6 +108,20 @@ def test_f12_power_loss_while_a_gateway_is_frozen(scale):
         load.judge("F12 power loss while a gateway is frozen", allowed={"rolled_back", "history_changed", "gap"})
 
 
+def test_f13_redis_is_killed_again_and_again(scale):
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        for _ in range(scale.pick(3, 50)):
+            load.redis.kill()
+            load.redis.start()
+            load.last(1, 2)
+        load.healed()
+        load.calm()
+        verdict = load.judge(f"F13 Redis SIGKILL {scale.pick(3, 50)} times")
+        assert verdict.reconnects == 0
+
+
 def test_f14_redis_is_frozen_for_10_s(scale):
     """Calls that were sent to it are carried out when it wakes, and their senders do not know: they send again."""
     with Load(scale) as load:
@@ -264,3 +278,37 @@ def kill_in_a_loop(scale, types):
         load.calm()
         assert killer.kills >= scale.gateways
         load.judge(f"F41 CLIENT KILL TYPE {' and '.join(types)} every {KILL_EVERY} s", kills=killer.kills)
+
+
+def test_f18_memory_is_full(scale):
+    """Nothing is thrown away to make room: sends are refused, and say so."""
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        client = load.redis.client()
+        client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+        load.last(1, 3)
+        client.config_set("maxmemory", 0)
+        load.healed()
+        load.calm()
+        verdict = load.judge("F18 memory full")
+        assert verdict.rejected > 0
+        assert verdict.reconnects == 0
+        assert client.info("stats")["evicted_keys"] == 0
+
+
+def test_f42_a_foreign_script_is_busy_for_8_s(scale):
+    """Redis answers BUSY to everybody: that is as good as away."""
+    with Load(scale) as load:
+        load.calm()
+        load.fault()
+        script = "local t = redis.call('TIME')[1] + 8 while tonumber(redis.call('TIME')[1]) < t do end"
+        busy = threading.Thread(target=load.redis.client().eval, args=(script, 0))
+        busy.start()
+        assert_red_within(load, 7)
+        busy.join()
+        load.healed()
+        load.await_ready()
+        load.calm()
+        verdict = load.judge("F42 a script is busy for 8 s")
+        assert verdict.reconnects == 0

@@ -78,12 +78,16 @@ default_config = config  # under a name that Gateway's own parameter does not hi
 
 
 class Gateway(Process):
-    """One gateway. config: what config() returns, or the path of a YAML file; flags override its addresses."""
+    """One gateway. config: what config() returns, or the path of a YAML file; flags override its addresses.
+
+    host: where clients find it; the admin port stays on loopback.
+    """
 
     name = "gateway"
 
-    def __init__(self, redis_url, id=None, config=None, environment=None):
+    def __init__(self, redis_url, id=None, config=None, environment=None, host="127.0.0.1"):
         super().__init__()
+        self.host = host
         self.port, self.admin_port = free_port(), free_port()
         self.redis_url = redis_url
         self.id = id or f"gw-test-{self.port}"
@@ -97,7 +101,7 @@ class Gateway(Process):
             path.write_text(json.dumps(self.config, indent=2))  # JSON is YAML, and Python's standard library writes it
         return [
             binary(), "gateway", "--config", str(path),
-            "--bind", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin_port}",
+            "--bind", f"{self.host}:{self.port}", "--admin", f"127.0.0.1:{self.admin_port}",
             "--redis", self.redis_url, "--id", self.id,
         ]  # fmt: skip
 
@@ -117,7 +121,7 @@ class Gateway(Process):
             return 0
 
     def url(self, path) -> str:
-        return f"ws://127.0.0.1:{self.port}{path}"
+        return f"ws://{self.host}:{self.port}{path}"
 
     def metric(self, name, **labels) -> float:
         """One sample of /metrics: the series with these labels, or without labels the sum over all of them."""

@@ -3,6 +3,8 @@ import NIOCore
 
 /// What a centrifuge client's WebSocket offers to the protocol. On the shard's loop only.
 protocol CentrifugeWire: AnyObject {
+    /// False when the socket is full.
+    var isWritable: Bool { get }
     func say(_ reply: ByteBuffer)
     func disconnect(_ disconnect: CentrifugeDisconnect)
 }
@@ -22,7 +24,7 @@ final class CentrifugeClient {
     /// Groups whose subscription is under way.
     private var pending: Set<GroupName> = []
     /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
-    /// SDKs send their subscriptions right behind the connect.
+    /// SDKs send their subscriptions right behind the connect. Or for a client that asks and does not read the answers.
     private var held: [CentrifugeCommand] = []
     private static let maximumHeld = 2 * CentrifugeAccess.maximumGroups
     private let subscriptions: CentrifugeSubscriptions
@@ -71,7 +73,7 @@ final class CentrifugeClient {
         case (_, .ended): break
         case (let request, .connected):
             guard command.id > 0 else { return wire.disconnect(.badRequest) }
-            if mustWait(request) { return hold(command) }
+            if !wire.isWritable || mustWait(request) { return hold(command) }
             do throws(CentrifugeError) { try perform(request, command.id) } catch { fail(command.id, error) }
         }
     }
@@ -84,12 +86,12 @@ final class CentrifugeClient {
     }
 
     private func hold(_ command: CentrifugeCommand) {
-        guard held.count < Self.maximumHeld else { return fail(command.id, .internal) }
+        guard held.count < Self.maximumHeld else { return wire.disconnect(.slow) }
         held.append(command)
     }
 
     /// What they waited for is done. Those that wait for something else stay in their order.
-    private func goOn() {
+    func goOn() {
         let commands = held
         held = []
         for command in commands where stage != .ended { handle(command) }
@@ -200,7 +202,7 @@ final class CentrifugeClient {
             group,
             at: Session.Start(
                 position: subscribed.position,
-                isResumption: subscribed.publications.count >= CentrifugeSubscriptions.maximumRecovered))
+                isResumption: CentrifugeSubscriptions.isFull(subscribed.publications)))
     }
 
     /// Continuity of a group was lost: the SDK subscribes again and is told that it cannot recover; a subscription of the
@@ -232,11 +234,8 @@ final class CentrifugeClient {
     ) {
         let wanted =
             limit < 0 ? CentrifugeSubscriptions.maximumHistory : min(limit, CentrifugeSubscriptions.maximumHistory)
-        let found = subscriptions.history(
-            group, limit: reverse ? CentrifugeSubscriptions.maximumHistory : wanted, since: since)
-        answer(id, found) { history in
-            let publications = reverse ? Array(history.publications.reversed().prefix(wanted)) : history.publications
-            return CentrifugeReply.history(id, publications, position: history.position)
+        answer(id, subscriptions.history(group, limit: wanted, since: since, reverse: reverse)) { history in
+            CentrifugeReply.history(id, history.publications, position: history.position)
         }
     }
 

@@ -10,6 +10,17 @@ struct CentrifugeSubscriptions {
     static let maximumRecovered = 500
     /// Publications in one history reply.
     static let maximumHistory = 1000
+    /// Bytes of messages after which a reply is full, whatever their number.
+    static let maximumBytes = 1 << 20
+
+    /// Whether a recovery was perhaps cut here, so that the log has to be read on.
+    static func isFull(_ publications: [Publication]) -> Bool {
+        publications.count >= maximumRecovered || bytes(publications) >= maximumBytes
+    }
+
+    private static func bytes(_ publications: [Publication]) -> Int {
+        publications.reduce(0) { $0 + $1.json.readableBytes }
+    }
 
     /// Joins the group and reads what the client has missed.
     func join(
@@ -40,9 +51,11 @@ struct CentrifugeSubscriptions {
         var position: Position
     }
 
+    /// What came after `since`, oldest first; in reverse, what was before it, newest first.
+    ///
     /// - Throws (in the future): `CentrifugeError.unrecoverablePosition` when `since` cannot be continued from.
     func history(
-        _ group: GroupName, limit: Int, since: CentrifugeCommand.Recovery?
+        _ group: GroupName, limit: Int, since: CentrifugeCommand.Recovery?, reverse: Bool
     ) -> EventLoopFuture<History> {
         let (backplane, eventLoop) = (backplane, eventLoop)
         return backplane.read(group, since: nil).hop(to: eventLoop).flatMap { page in
@@ -50,6 +63,7 @@ struct CentrifugeSubscriptions {
                 return eventLoop.makeFailedFuture(CentrifugeError.unknownChannel)
             }
             guard limit > 0 else { return eventLoop.makeSucceededFuture(History(publications: [], position: now)) }
+            if reverse { return backwards(group, now: now, since: since, limit: limit) }
             if let since {
                 guard let start = since.position else {
                     return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
@@ -66,22 +80,59 @@ struct CentrifugeSubscriptions {
         }
     }
 
-    /// Pages, until there are no more or `limit` is reached. nil: continuity cannot be shown.
+    private func backwards(
+        _ group: GroupName, now: Position, since: CentrifugeCommand.Recovery?, limit: Int
+    ) -> EventLoopFuture<History> {
+        guard let since else { return backwards(group, now: now, last: now.offset, limit: limit, found: []) }
+        guard let start = since.position else { return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition) }
+        return backplane.read(group, since: start).hop(to: eventLoop).flatMap { [self] page in
+            // What came after it may be gone: what was before it is asked for.
+            guard page.continuity.isRecovered || page.continuity == .gap else {
+                return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
+            }
+            return backwards(group, now: now, last: start.offset > 0 ? start.offset - 1 : 0, limit: limit, found: [])
+        }
+    }
+
+    /// Offsets have no holes, so pages can be taken from the end.
+    private func backwards(
+        _ group: GroupName, now: Position, last: UInt64, limit: Int, found: [Publication]
+    ) -> EventLoopFuture<History> {
+        let full = found.count >= limit || Self.bytes(found) >= Self.maximumBytes
+        guard last > 0, !full else {
+            return eventLoop.makeSucceededFuture(History(publications: Array(found.prefix(limit)), position: now))
+        }
+        var start = now
+        start.offset = last > Self.pageSize ? last - Self.pageSize : 0
+        return collect(
+            group, since: start, upTo: last, limit: Int(Self.pageSize), bytes: .max, found: [], allowGap: true
+        ).flatMap { [self] collected in
+            let page = (collected?.publications ?? []).filter { ($0.position?.offset ?? 0) <= last }
+            // None: older ones are gone, too.
+            let next = page.isEmpty ? 0 : start.offset
+            return backwards(group, now: now, last: next, limit: limit, found: found + page.reversed())
+        }
+    }
+
+    private static let pageSize: UInt64 = 100
+
+    /// Pages, until there are no more or one of the bounds is reached. nil: continuity cannot be shown.
     private func collect(
-        _ group: GroupName, since: Position, limit: Int, found: [Publication], allowGap: Bool = false
+        _ group: GroupName, since: Position, upTo last: UInt64 = .max, limit: Int, bytes: Int = Self.maximumBytes,
+        found: [Publication], allowGap: Bool = false
     ) -> EventLoopFuture<History?> {
-        let (backplane, eventLoop) = (backplane, eventLoop)
-        return backplane.read(group, since: since).hop(to: eventLoop).flatMap { page in
+        backplane.read(group, since: since).hop(to: eventLoop).flatMap { [self] page in
             guard let now = page.position, let end = page.end else { return eventLoop.makeSucceededFuture(nil) }
             let isWhole =
                 page.continuity.isRecovered || allowGap && page.continuity == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset
             guard isWhole else { return eventLoop.makeSucceededFuture(nil) }
             let all = found + page.entries.compactMap(\.publication)
-            if page.entries.isEmpty || end.offset >= now.offset || all.count >= limit {
+            let isEnd = page.entries.isEmpty || end.offset >= min(now.offset, last)
+            if isEnd || all.count >= limit || Self.bytes(all) >= bytes {
                 return eventLoop.makeSucceededFuture(History(publications: all, position: end))
             }
-            return collect(group, since: end, limit: limit, found: all)
+            return collect(group, since: end, upTo: last, limit: limit, bytes: bytes, found: all)
         }
     }
 }

@@ -66,7 +66,9 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { session.proceedAll() }
+        guard context.channel.isWritable else { return }
+        session.proceedAll()
+        centrifuge?.goOn()
     }
 
     func channelInactive(context: ChannelHandlerContext) { ended() }

@@ -78,7 +78,7 @@ class Load:
     forgetful     clients come back without their cursor.
     publishing    False: nothing is sent but what the test has the publishers send.
     patience      seconds that the last messages may take; less where it is known that they may never come.
-    host          where clients find HAProxy.
+    host          where clients find HAProxy, or the gateways.
     clients_in, publishers_in   network namespaces, if not the test's own.
     processes     of clients.
     """
@@ -116,9 +116,7 @@ class Load:
     def _start(self, stack):
         stack.enter_context(self.redis)
         for n in range(self.scale.gateways):
-            gateway = Gateway(
-                self._redis_url(self.redis, n), f"g{n + 1}", self._configuration, self._environment.get(n)
-            )
+            gateway = self._gateway(n)
             stack.callback(gateway.close)
             self.gateways.append(gateway.start(wait=False))
         for gateway in self.gateways:
@@ -133,6 +131,11 @@ class Load:
         if self._publishing:
             self.publishers.start()
 
+    def _gateway(self, n) -> Gateway:
+        host = "127.0.0.1" if self._through_haproxy else self._host
+        url = self._redis_url(self.redis, n)
+        return Gateway(url, f"g{n + 1}", self._configuration, self._environment.get(n), host)
+
     def __exit__(self, *_):
         for helper in (*self.fleets, *self._all_publishers):
             helper.close()
@@ -142,12 +145,17 @@ class Load:
     def targets(self) -> list[tuple[str, int]]:
         if self.haproxy:
             return [(self._host, self.haproxy.port)]
-        return [("127.0.0.1", gateway.port) for gateway in self.gateways]
+        return [(gateway.host, gateway.port) for gateway in self.gateways]
 
     def add_fleet(self, name, clients, **options) -> Fleet:
         fleet = Fleet(name, options.pop("targets", None) or self.targets, clients, **options)
         self.fleets.append(fleet)
         return fleet
+
+    def kill_fleet(self, fleet):
+        """Its processes are killed; what they wrote down is not judged."""
+        self.fleets.remove(fleet)
+        fleet.close()
 
     def add_publishers(self, name, groups, rate, padding=0) -> Publishers:
         publishers = Publishers(self.redis, groups, rate, name=name, padding=padding, namespace=self._publishers_in)
@@ -185,10 +193,10 @@ class Load:
             lambda: {gateway.readyz() for gateway in self.gateways} == {status}, timeout, f"/readyz says {status} everywhere"
         )
 
-    def await_connections(self, count):
+    def await_connections(self, count, timeout=20):
         wait_until(
             lambda: sum(gateway.metric("tocsin_connections") for gateway in self.gateways) == count,
-            20,
+            timeout,
             f"{count} connections at all gateways together",
         )
 

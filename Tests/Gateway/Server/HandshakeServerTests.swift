@@ -123,7 +123,7 @@ struct HandshakeServerTests {
     }
 
     @Test func `A refused client that does not end its side is ended`() async throws {
-        try await GatewayHouse.run(change: { $0.handshakeSeconds = 1 }) { house in
+        try await GatewayHouse.run { house in
             let raw = try await RawClient.connect(port: house.port, keepsOpen: true)
             try await raw.send(GatewayHouse.handshake("/nothing"))
             #expect(try await HTTPText(raw.rest()).status == 404)
