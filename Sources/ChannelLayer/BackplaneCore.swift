@@ -104,6 +104,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func release() -> EventLoopFuture<Void> { lease.release() }
 
     func stop() {
+        // Else what is owed would be tried, fail at once and be tried again, for ever.
+        membership.pause()
         polling?.cancel()
         lease.stop()
         probe.stop()

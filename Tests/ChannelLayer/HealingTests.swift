@@ -76,6 +76,19 @@ struct HealingTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func `A backplane stops although Redis is frozen and a join and a leave are on their way`() async throws {
+        try await run({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, _ in
+            let (connection, _) = try await house.join("news")
+            await server.freeze()
+            try house.leave(connection, "news")
+            let member = Member(connection: .random(), user: nil)
+            let join = house.backplane.groupAdd(member, to: try GroupName("other"), outlet: 0)
+            await house.backplane.stop()
+            await #expect(throws: BackplaneError.self) { try await join.get() }
+        }
+    }
+
     @Test func `FUNCTION FLUSH heals`() async throws {
         try await run { _, house, cli in
             let (connection, _) = try await house.join("news")

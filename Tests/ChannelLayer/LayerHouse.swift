@@ -67,9 +67,11 @@ final class LayerHouse: Sendable {
         configuration.leaseSeconds = 1
         configuration.refreshInterval = .hours(1)
         change(&configuration)
+        // A loop of its own: whatever the backplane leaves behind, it must end when the loop does.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
-            configuration, on: MultiThreadedEventLoopGroup.singleton.next(), metrics: metrics, logger: quiet
+            configuration, on: group.next(), metrics: metrics, logger: quiet
         ) { isReady in readiness.set(isReady) }
         let house = LayerHouse(backplane, metrics, readiness)
         let result: Result<R, any Error>
@@ -80,6 +82,7 @@ final class LayerHouse: Sendable {
             result = .failure(error)
         }
         await backplane.stop()
+        try await group.shutdownGracefully()
         return try result.get()
     }
 

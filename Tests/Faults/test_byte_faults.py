@@ -34,7 +34,6 @@ def test_f37_bytes_drip(scale):
     """Every reply is cut into small pieces, at every place. (One byte at a time would be less than the load.)"""
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         line.do("drip", bytes=97)
         load.last(4, 15)
         line.do("pass")
@@ -56,7 +55,6 @@ def test_f37_bytes_drip_one_by_one(scale):
 def test_f37_connections_are_cut_within_replies(scale):
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         for count in (37, 1, 500, 4097, 1037, 11, 20_000, 333):
             line.do("cut", bytes=count)
             load.last(1.5, 3)
@@ -71,7 +69,6 @@ def test_f37_connections_stall(scale, side):
     """Nothing ends, nothing comes: only a deadline finds out."""
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         line.do("stall", side=side)
         began = time.monotonic()
         load.await_ready_of(load.gateways[0], 503, 12)
@@ -87,7 +84,6 @@ def test_f37_connections_stall(scale, side):
 def test_f37_connections_end(scale):
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         for _ in range(scale.pick(5, 10)):
             line.do("fin")
             load.last(0.7, 1)
@@ -99,7 +95,6 @@ def test_f37_connections_end(scale):
 def test_f37_connections_are_refused(scale):
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         line.do("refuse")
         load.last(5, 15)
         line.do("pass")
@@ -113,7 +108,6 @@ def test_f37_connections_are_refused(scale):
 def test_f37_a_little_of_everything(scale):
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
-        load.fault()
         for word, order, seconds in [
             ("drip", {"bytes": 97}, 2), ("cut", {"bytes": 37}, 1.5), ("cut", {"bytes": 1037}, 1.5), ("fin", {}, 1.5),
             ("stall", {"side": "down"}, 6), ("reset", {}, 1),

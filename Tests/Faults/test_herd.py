@@ -26,7 +26,7 @@ def calls(client) -> Counter:
 def test_f33_ten_thousand_clients_drop_and_return(scale):
     count = scale.pick(1000, 10_000)
     with Load(
-        replace(scale, three_groups_every=0), clients=count, groups=count, haproxy=False, publishing=False, processes=2
+        replace(scale, three_groups_every=0), clients=count, groups=count, haproxy_class=None, publishing=False, processes=2
     ) as load:
         load.publishers.burst(1)
         load.fleet.drop()
@@ -34,7 +34,6 @@ def test_f33_ten_thousand_clients_drop_and_return(scale):
         load.await_connections(0)
         client = load.redis.client()
         before = calls(client)
-        load.fault()
         load.healed()
         began = time.monotonic()
         load.fleet.tell("start", within=BACK_WITHIN)
@@ -46,6 +45,6 @@ def test_f33_ten_thousand_clients_drop_and_return(scale):
             calls_of_functions=made["fcall"] + made["fcall_ro"], subscribe=made["subscribe"], commands=made.total(),
         )  # fmt: skip
         assert verdict.reconnects == count
-        resumed = [max(e.time for e in log.events if e.kind == "message") - log.of(OPEN)[1].time for log in load.clients.values()]
+        resumed = [max(e.time for e in log.events if e.kind == "message") - log.of(OPEN)[1].time for log in load.logs.values()]
         load.note(resumed_p50_ms=round(percentile(resumed, 0.5) * 1000), resumed_p99_ms=round(percentile(resumed, 0.99) * 1000))
         assert made["fcall"] + made["fcall_ro"] <= count / CLIENTS_PER_CALL

@@ -50,7 +50,6 @@ def away_redis(scale, link, elsewhere, **options):
 def test_f08_clients_are_cut_off_for_30_s(scale, link, elsewhere):
     with away_clients(scale, link, elsewhere) as load:
         load.calm()
-        load.fault()
         link.set(loss=100)
         load.last(CUT_SECONDS, CUT_SECONDS)
         link.set(loss=0)
@@ -63,13 +62,13 @@ def test_f08_clients_are_cut_off_for_30_s(scale, link, elsewhere):
 def test_f09_clients_vanish(scale, link, elsewhere, kind):
     """Their machine is gone, and nobody says so. What was kept for them is given back all the same."""
     with contextlib.ExitStack() as stack:
-        load = stack.enter_context(away_clients(scale, link, elsewhere, haproxy=False, clients=60))
+        load = stack.enter_context(away_clients(scale, link, elsewhere, haproxy_class=None, clients=60))
         if kind == "sockets":
             load.kill_fleet(load.fleet)
             with elsewhere.entered():
                 # Its thread lives where it was made.
                 sockets = stack.enter_context(Clients())
-            sockets.open(*(gateway.url(f"/ws/{group}") for gateway in load.gateways for group in load.groups[:20]))
+            sockets.open(*(gateway.url(f"/ws/{group}") for gateway in load.gateways for group in load.group_names[:20]))
         load.await_connections(60)
         link.set(loss=100)
         if kind == "streams":
@@ -80,7 +79,6 @@ def test_f09_clients_vanish(scale, link, elsewhere, kind):
 def test_f10_clients_have_a_bad_link(scale, link, elsewhere):
     with away_clients(scale, link, elsewhere) as load:
         load.calm()
-        load.fault()
         link.set(delay=DELAY, loss=LOSS)
         load.last(10, 60)
         link.set(delay=0, loss=0)
@@ -93,7 +91,6 @@ def test_f08_redis_is_cut_off_for_30_s(scale, link, elsewhere):
     """It goes on accepting. Gateways notice, say so, and catch up when the network is back."""
     with away_redis(scale, link, elsewhere) as load:
         load.calm()
-        load.fault()
         link.set(loss=100)
         load.await_ready(503, 6)
         load.last(CUT_SECONDS - 3, CUT_SECONDS - 3)
@@ -109,7 +106,6 @@ def test_f10_redis_has_a_bad_link(scale, link, elsewhere):
     """At a load that such a link can carry: one connection gets some 40 KB/s through it (Mathis et al., 1997)."""
     with away_redis(scale, link, elsewhere, rate=50) as load:
         load.calm()
-        load.fault()
         link.set(delay=DELAY, loss=LOSS)
         load.last(10, 60)
         link.set(delay=0, loss=0)

@@ -4,6 +4,8 @@ import threading
 import time
 
 import pytest
+from harness.free_port import free_port
+from harness.redis_server import RedisServer
 from harness.waiting import wait_until
 
 from .bench import aof
@@ -34,7 +36,6 @@ def restart(load, quick, full):
 def test_f12_redis_is_killed_with_appendfsync_always(scale):
     with Load(scale, redis=durable_redis("always")) as load:
         load.calm()
-        load.fault()
         load.redis.kill()
         restart(load, 2, 15)
         load.calm()
@@ -46,12 +47,40 @@ def test_f12_redis_is_killed_with_appendfsync_everysec(scale):
     """The process dies, the machine lives: what was written to the file is there."""
     with Load(scale) as load:
         load.calm()
-        load.fault()
         load.redis.kill()
         restart(load, 2, 15)
         load.calm()
         verdict = load.judge("F12 Redis SIGKILL, appendfsync everysec", allowed={"rolled_back"})
         assert verdict.reconnects == 0
+
+
+def test_f12_clients_come_and_go_while_redis_is_away(scale):
+    """They are refused until it is back, and have missed nothing then."""
+    with Load(scale) as load:
+        load.calm()
+        load.redis.kill()
+        assert_red_within(load, 5)
+        load.fleet.flip(0.5)
+        load.last(3, 10)
+        load.redis.start()
+        load.healed()
+        load.await_ready()
+        load.calm()
+        verdict = load.judge("F12 half of the clients reconnect while Redis is away")
+        assert verdict.reconnects >= len(load.logs) // 3
+
+
+def test_f12_redis_comes_back_empty(scale):
+    """Without an append-only file: there is nothing to resume, and everybody is told so."""
+    server = RedisServer(aof=False)
+    server.port = free_port()
+    with Load(scale, redis=server) as load:
+        load.calm()
+        load.redis.kill()
+        restart(load, 2, 5)
+        load.calm()
+        load.calm()
+        load.judge("F12 Redis comes back empty", required={"reset"})
 
 
 def lose_the_last_second(load):
@@ -65,7 +94,6 @@ def lose_the_last_second(load):
 def test_f12_the_machine_loses_power_with_appendfsync_everysec(scale):
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
-        load.fault()
         gone = lose_the_last_second(load)
         restart(load, 1, 1)
         load.calm()
@@ -76,7 +104,6 @@ def test_f12_power_loss_while_clients_are_away(scale):
     """They had not seen what is lost. Their cursors are behind the new history's beginning, so nothing proves a loss."""
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
-        load.fault()
         load.fleet.drop()
         load.last(1, 1)
         gone = lose_the_last_second(load)
@@ -93,7 +120,6 @@ def test_f12_power_loss_while_a_gateway_is_frozen(scale):
     """It wakes with a connection that has ended long ago, and positions that are no longer true."""
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
-        load.fault()
         frozen, *others = load.gateways
         frozen.pause()
         lose_the_last_second(load)
@@ -111,7 +137,6 @@ def test_f12_power_loss_while_a_gateway_is_frozen(scale):
 def test_f13_redis_is_killed_again_and_again(scale):
     with Load(scale) as load:
         load.calm()
-        load.fault()
         for _ in range(scale.pick(3, 50)):
             load.redis.kill()
             load.redis.start()
@@ -126,7 +151,6 @@ def test_f14_redis_is_frozen_for_10_s(scale):
     """Calls that were sent to it are carried out when it wakes, and their senders do not know: they send again."""
     with Load(scale) as load:
         load.calm()
-        load.fault()
         with load.frozen_redis():
             assert_red_within(load, 5)
             load.last(10, 10)
@@ -141,7 +165,6 @@ def test_f14_redis_is_frozen_for_10_s(scale):
 def test_f16_the_append_only_file_has_a_torn_tail(scale):
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
-        load.fault()
         load.redis.kill()
         gone = aof.cut(load.redis, by=250)
         restart(load, 1, 1)
@@ -153,14 +176,13 @@ def test_f16_the_append_only_file_has_a_torn_tail(scale):
 def test_f19_everything_is_flushed(scale):
     with Load(scale) as load:
         load.calm()
-        load.fault()
         flushed = time.monotonic()
         load.redis.client().flushall()
         load.healed()
         load.calm()
         load.calm()
         load.judge("F19 FLUSHALL", required={"reset"})
-        told = [max(e.time for e in client.of("notice")) - flushed for client in load.clients.values()]
+        told = [max(e.time for e in client.of("notice")) - flushed for client in load.logs.values()]
         assert max(told) < TOLD_WITHIN
 
 
@@ -193,11 +215,11 @@ def test_f19_keys_of_some_groups_are_deleted(scale, key, allowed):
     """Only their clients are told, and only what is true: a log that is gone matters to who is away."""
     with Load(scale) as load:
         load.calm()
-        some = load.groups[::4]
+        some = load.group_names[::4]
         load.redis.client().delete(*(f"tocsin:{key}:{group}" for group in some))
         load.calm()
         load.judge(f"F19 tocsin:{key} of some groups deleted", allowed=allowed)
-        told = {e.fields[0] for log in load.clients.values() for e in log.of(NOTICE)}
+        told = {e.fields[0] for log in load.logs.values() for e in log.of(NOTICE)}
         assert told == (set(some) if key == "pos" else set())
 
 
@@ -213,14 +235,13 @@ def test_f19_a_notice_is_given_once(scale):
             load.fleet.start()
         load.last(1, 1)
         load.judge("F19 FLUSHALL, then reconnects in silence", allowed={"reset"})
-        assert max(len(log.of(NOTICE)) / len(log.groups) for log in load.clients.values()) == 1
+        assert max(len(log.of(NOTICE)) / len(log.groups) for log in load.logs.values()) == 1
 
 
 @pytest.mark.quick
 def test_f20_the_functions_are_flushed(scale):
     with Load(scale) as load:
         load.calm()
-        load.fault()
         began = time.monotonic()
         load.redis.client().execute_command("FUNCTION", "FLUSH")
         client = load.redis.client()
@@ -271,7 +292,6 @@ def test_f41_connections_of_one_type_are_killed(scale, types):
 def kill_in_a_loop(scale, types):
     with Load(scale) as load:
         load.calm()
-        load.fault()
         with Killer(load.redis, *types) as killer:
             load.last(5, 30)
         load.healed()
@@ -284,7 +304,6 @@ def test_f18_memory_is_full(scale):
     """Nothing is thrown away to make room: sends are refused, and say so."""
     with Load(scale) as load:
         load.calm()
-        load.fault()
         client = load.redis.client()
         client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
         load.last(1, 3)
@@ -301,7 +320,6 @@ def test_f42_a_foreign_script_is_busy_for_8_s(scale):
     """Redis answers BUSY to everybody: that is as good as away."""
     with Load(scale) as load:
         load.calm()
-        load.fault()
         script = "local t = redis.call('TIME')[1] + 8 while tonumber(redis.call('TIME')[1]) < t do end"
         busy = threading.Thread(target=load.redis.client().eval, args=(script, 0))
         busy.start()

@@ -57,7 +57,7 @@ def test_f32_clients_read_one_byte_a_second(scale):
     slow_count, seconds = scale.pick(30, 1000), scale.pick(12, 60)
     configuration = site_config(gateway={"max_pending_bytes": PENDING, "slow_seconds": 600}, groups=[
         {"match": "*", "history": {"size": 5000, "ttl": "1d"}}])  # fmt: skip
-    with Load(scale, configuration=configuration, haproxy=False) as load:
+    with Load(scale, configuration=configuration, haproxy_class=None) as load:
         hot = [f"hot-{n}" for n in range(HOT_GROUPS)]
         rate = scale.pick(400, 100)
         publishers = load.add_publishers("hot", hot, rate, padding=PADDING)
@@ -86,7 +86,7 @@ def test_f32_clients_read_one_byte_a_second(scale):
         assert verdict.reconnects == 0
         assert behind >= slow_count * 0.9, "they were not slow enough to be behind"
         assert growth <= slow_count / scale.gateways * PER_CLIENT + SLACK
-        others = {name: log for name, log in load.clients.items() if not name.startswith("slow")}
+        others = {name: log for name, log in load.logs.items() if not name.startswith("slow")}
         without = windows(load.attempts, others, calm, joining)
         beside = windows(load.attempts, others, crawling, reading)
         load.note(p99_without_ms=round(without * 1000, 1), p99_beside_ms=round(beside * 1000, 1))
@@ -96,7 +96,7 @@ def test_f32_clients_read_one_byte_a_second(scale):
 
 def test_f32_who_is_slow_for_too_long_is_cut_and_comes_back(scale):
     configuration = site_config(gateway={"slow_seconds": 3}, groups=[{"match": "*", "history": {"size": 5000, "ttl": "1d"}}])
-    with Load(scale, configuration=configuration, haproxy=False) as load:
+    with Load(scale, configuration=configuration, haproxy_class=None) as load:
         publishers = load.add_publishers("hot", ["hot-0"], 50, padding=8000)
         slow = load.add_fleet("slow", [("/ws/hot-0", ["hot-0"])] * 30, slow=True)
         slow.start()

@@ -16,6 +16,7 @@ WINDOW = 1000
 # A log is trimmed by whole nodes of its stream (redis/README.md): it may hold so many more.
 NODE = 100
 SHOWN_WITHIN = 20
+LARGEST = (1 << 20) - 100
 # Where the last message may be gone: so long for the others.
 BRIEF = 4
 
@@ -25,7 +26,7 @@ def small(scale, history=None, **options):
     if history:
         options["configuration"] = site_config(groups=[{"match": "*", "history": history}])
     scale = replace(scale, gateways=1, three_groups_every=0)
-    return Load(scale, haproxy=False, clients=CLIENTS, groups=GROUPS, publishing=False, **options)
+    return Load(scale, haproxy_class=None, clients=CLIENTS, groups=GROUPS, publishing=False, **options)
 
 
 def show(load, count):
@@ -46,7 +47,6 @@ def away(load, count, seconds=0.0):
 def test_f35_a_full_window_is_caught_up(scale):
     with small(scale) as load:
         show(load, 3)
-        load.fault()
         away(load, WINDOW)
         load.judge("F35 away for a full window")
 
@@ -73,7 +73,7 @@ def test_f35_far_more_than_a_window(scale):
 def test_f35_live_clients_keep_what_those_who_were_away_have_lost(scale):
     """The same messages, at the same gateway: for one a gap, for the other none."""
     with small(scale) as load:
-        there = load.add_fleet("there", [(f"/ws/{group}", [group]) for group in load.groups])
+        there = load.add_fleet("there", [(f"/ws/{group}", [group]) for group in load.group_names])
         there.start()
         show(load, 3)
         load.fleet.drop()
@@ -82,7 +82,7 @@ def test_f35_live_clients_keep_what_those_who_were_away_have_lost(scale):
             assert there.await_shown(status["last"], SHOWN_WITHIN)
         load.fleet.start()
         load.judge("F35 live clients beside", allowed={"gap"})
-        assert {log.name[0] for log in load.clients.values() if log.of(logs.NOTICE)} == {"c"}
+        assert {log.name[0] for log in load.logs.values() if log.of(logs.NOTICE)} == {"c"}
 
 
 def test_f29_a_window_of_one(scale):
@@ -153,9 +153,18 @@ def test_f29_an_expired_message_is_never_shown(scale):
         show(load, 3)
         load.fleet.drop()
         client = load.redis.client()
-        for group in load.groups:
+        for group in load.group_names:
             client.fcall("group_send", 1, f"asgi:group:{group}", json.dumps({"id": f"p/{group}/ttl"}), "TTL", 1)
         load.publishers.burst(2)
         time.sleep(1.2)
         load.fleet.start(within=0.2)
         load.judge("F29 an expired message")
+
+
+def test_f35_the_largest_messages_are_caught_up(scale):
+    """Each is as large as a whole answer of the log may be."""
+    scale = replace(scale, gateways=1, three_groups_every=0)
+    with Load(scale, haproxy_class=None, clients=4, groups=2, publishing=False, padding=LARGEST) as load:
+        show(load, 1)
+        away(load, 12)
+        load.judge("F35 away for messages of 1 MiB")

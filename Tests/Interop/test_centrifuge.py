@@ -1,9 +1,11 @@
 """The centrifuge protocol, by its real SDK for Python; and by hand where no SDK would say such things."""
 
 import json
+import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from centrifuge import ReplyError, StreamPosition
@@ -766,6 +768,30 @@ def test_who_stops_to_read_gets_everything_afterwards(gateways, redis):
         assert pushed(raw, 1499) == list(range(1500))
         group_send(redis, "large.slow", 1500)
         assert pushed(raw, 1500) == [1500]
+
+
+def resident_bytes(process):
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_who_asks_much_and_reads_nothing_is_answered_as_it_reads(gateways, redis):
+    publish_much(redis, "large.asked", 0, 100)
+    before = resident_bytes(gateways[0])
+    with Raw(gateways[0]) as raw:
+        raw.connect()
+        # 100 answers of 1 MB: as one batch, then one by one.
+        raw.say(*({"id": id, "history": {"channel": "large.asked", "limit": -1}} for id in range(2, 52)))
+        for id in range(52, 102):
+            raw.say({"id": id, "history": {"channel": "large.asked", "limit": -1}})
+        # Somebody else is served meanwhile.
+        with Raw(gateways[0]) as other:
+            other.connect()
+            other.say({"id": 2, "history": {"channel": "large.asked", "limit": 1}})
+            other.reply_to(2)
+        assert resident_bytes(gateways[0]) - before < 32 << 20
+        replies = [raw.reply() for _ in range(100)]
+    assert sorted(reply["id"] for reply in replies) == list(range(2, 102))
+    assert {len(reply["history"]["publications"]) for reply in replies} == {100}
 
 
 def test_who_stops_to_read_over_a_restart_of_redis_recovers(alone):

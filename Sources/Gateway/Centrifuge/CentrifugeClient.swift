@@ -27,6 +27,8 @@ final class CentrifugeClient {
     /// SDKs send their subscriptions right behind the connect. Or for a client that asks and does not read the answers.
     private var held: [CentrifugeCommand] = []
     private static let maximumHeld = 2 * CentrifugeAccess.maximumGroups
+    /// Histories and presences are read one at a time: the answers can be long.
+    private var isReading = false
     private let subscriptions: CentrifugeSubscriptions
 
     /// The SDKs' ping interval, seconds.
@@ -81,6 +83,7 @@ final class CentrifugeClient {
     private func mustWait(_ request: CentrifugeCommand.Request) -> Bool {
         switch request {
         case .subscribe(let channel, _), .unsubscribe(let channel): pending.contains { $0.text == channel }
+        case .history, .presence, .presenceStats: isReading
         default: false
         }
     }
@@ -224,7 +227,7 @@ final class CentrifugeClient {
     private func presence(
         _ id: UInt32, _ group: GroupName, _ reply: @escaping ([CentrifugeReply.ClientInfo]) -> ByteBuffer
     ) {
-        answer(id, shard.state.backplane.presence(group)) { entries in
+        read(id, shard.state.backplane.presence(group)) { entries in
             reply(entries.map { CentrifugeReply.ClientInfo($0) })
         }
     }
@@ -234,8 +237,17 @@ final class CentrifugeClient {
     ) {
         let wanted =
             limit < 0 ? CentrifugeSubscriptions.maximumHistory : min(limit, CentrifugeSubscriptions.maximumHistory)
-        answer(id, subscriptions.history(group, limit: wanted, since: since, reverse: reverse)) { history in
+        read(id, subscriptions.history(group, limit: wanted, since: since, reverse: reverse)) { history in
             CentrifugeReply.history(id, history.publications, position: history.position)
+        }
+    }
+
+    private func read<T: Sendable>(_ id: UInt32, _ future: EventLoopFuture<T>, _ reply: @escaping (T) -> ByteBuffer) {
+        isReading = true
+        answer(id, future, reply)
+        future.hop(to: shard.eventLoop).assumeIsolated().whenComplete { _ in
+            self.isReading = false
+            self.goOn()
         }
     }
 

@@ -84,7 +84,9 @@ struct CentrifugeSubscriptions {
         _ group: GroupName, now: Position, since: CentrifugeCommand.Recovery?, limit: Int
     ) -> EventLoopFuture<History> {
         guard let since else { return backwards(group, now: now, last: now.offset, limit: limit, found: []) }
-        guard let start = since.position else { return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition) }
+        guard let start = since.position else {
+            return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
+        }
         return backplane.read(group, since: start).hop(to: eventLoop).flatMap { [self] page in
             // What came after it may be gone: what was before it is asked for.
             guard page.continuity.isRecovered || page.continuity == .gap else {
@@ -102,14 +104,14 @@ struct CentrifugeSubscriptions {
         guard last > 0, !full else {
             return eventLoop.makeSucceededFuture(History(publications: Array(found.prefix(limit)), position: now))
         }
-        var start = now
-        start.offset = last > Self.pageSize ? last - Self.pageSize : 0
+        let first = last > Self.pageSize ? last - Self.pageSize : 0
         return collect(
-            group, since: start, upTo: last, limit: Int(Self.pageSize), bytes: .max, found: [], allowGap: true
+            group, since: Position(epoch: now.epoch, history: now.history, offset: first), upTo: last,
+            limit: Int(Self.pageSize), bytes: .max, found: [], allowGap: true
         ).flatMap { [self] collected in
             let page = (collected?.publications ?? []).filter { ($0.position?.offset ?? 0) <= last }
             // None: older ones are gone, too.
-            let next = page.isEmpty ? 0 : start.offset
+            let next = page.isEmpty ? 0 : first
             return backwards(group, now: now, last: next, limit: limit, found: found + page.reversed())
         }
     }

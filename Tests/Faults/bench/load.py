@@ -13,6 +13,8 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 
 from harness.free_port import free_port
 from harness.gateway import Gateway, config
@@ -23,6 +25,8 @@ from harness.waiting import wait_until
 from . import figures
 from .checker import Verdict, check
 from .fleet import Fleet
+from .logs import Attempt, ClientLog
+from .network import Namespace
 from .publishers import Publishers
 from .scale import Scale
 from .timing import catch_up, delays
@@ -48,10 +52,6 @@ def site_config(history=HISTORY, **sections) -> dict:
     return config(routes=ROUTES, **sections)
 
 
-def group_names(count) -> list[str]:
-    return [f"fault-{n}" for n in range(count)]
-
-
 def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
     """(path, groups) of each client: every group has as many, and every so many clients one is in three groups."""
     clients = []
@@ -70,41 +70,44 @@ def durable_redis(fsync="everysec", *args, **options) -> RedisServer:
     return server
 
 
+@dataclass
 class Load:
-    """redis         a RedisServer that is not started; by default one with an append-only file.
-    redis_url     what gateway n is told: a function of the server and n, for what stands between the two.
-    haproxy       clients go through HAProxy; otherwise round robin over the gateways.
-    padding       bytes added to each message.
-    forgetful     clients come back without their cursor.
-    publishing    False: nothing is sent but what the test has the publishers send.
-    patience      seconds that the last messages may take; less where it is known that they may never come.
-    host          where clients find HAProxy, or the gateways.
-    clients_in, publishers_in   network namespaces, if not the test's own.
-    processes     of clients.
-    """
+    scale: Scale
+    _: KW_ONLY
+    # Not started; by default one with an append-only file.
+    redis: RedisServer = field(default_factory=durable_redis)
+    # What gateway n is told of it, for what stands between the two.
+    redis_url: Callable[[RedisServer, int], str] = lambda server, n: server.url
+    gateway_class: type[Gateway] = Gateway
+    configuration: dict = field(default_factory=site_config)
+    environment: dict[int, dict[str, str]] = field(default_factory=dict)  # of gateway n
+    # Clients go through it; None: round robin over the gateways.
+    haproxy_class: type[HAProxy] | None = HAProxy
+    host: str = "127.0.0.1"  # where clients find it, or the gateways
+    # Where the scale's number is not right.
+    clients: int = 0
+    groups: int = 0
+    rate: int = 0
+    processes: int = 1  # of clients
+    forgetful: bool = False  # clients come back without their cursor
+    padding: int = 0  # bytes added to each message
+    publishing: bool = True  # False: nothing is sent but what the test has the publishers send
+    # Seconds that the last messages may take; less where it is known that they may never come.
+    patience: float = SETTLE_SECONDS
+    # Network namespaces, if not the test's own.
+    clients_in: Namespace | None = None
+    publishers_in: Namespace | None = None
 
-    def __init__(
-        self, scale: Scale, *, redis=None, redis_url=None, haproxy=True, padding=0, configuration=None, environment=None,
-        clients=None, groups=None, rate=None, history=HISTORY, forgetful=False, publishing=True,
-        patience=SETTLE_SECONDS, host="127.0.0.1", clients_in=None, publishers_in=None, processes=1,
-    ):  # fmt: skip
-        self.scale = scale
-        self.groups = group_names(groups or scale.groups)
-        self.redis = redis or durable_redis()
-        self._redis_url = redis_url or (lambda server, n: server.url)
-        self._through_haproxy, self._padding = haproxy, padding
-        self._configuration = configuration or site_config(history)
-        self._forgetful, self._publishing, self._patience = forgetful, publishing, patience
-        self._host, self._clients_in, self._publishers_in, self._processes = host, clients_in, publishers_in, processes
-        self._environment = environment or {}
-        self._clients = client_list(self.groups, clients or scale.clients, scale.three_groups_every)
-        self._rate = rate or scale.rate
-        self._stack = contextlib.ExitStack()
+    def __post_init__(self):
+        self.group_names = [f"fault-{n}" for n in range(self.groups or self.scale.groups)]
         self.gateways: list[Gateway] = []
         self.haproxy: HAProxy | None = None
         self.fleets: list[Fleet] = []
         self._all_publishers: list[Publishers] = []
-        self._fault_at = self._healed_at = None
+        self.attempts: list[Attempt] = []  # what publishers and clients wrote down, once it has been compared
+        self.logs: dict[str, ClientLog] = {}
+        self._stack = contextlib.ExitStack()
+        self._healed_at = None
         self._began = time.monotonic()
 
     def __enter__(self):
@@ -114,6 +117,7 @@ class Load:
         return self
 
     def _start(self, stack):
+        stack.callback(self._close_helpers)
         stack.enter_context(self.redis)
         for n in range(self.scale.gateways):
             gateway = self._gateway(n)
@@ -121,30 +125,33 @@ class Load:
             self.gateways.append(gateway.start(wait=False))
         for gateway in self.gateways:
             gateway.wait_ready()
-        if self._through_haproxy:
-            self.haproxy = stack.enter_context(HAProxy(self.gateways, self._host))
+        if self.haproxy_class:
+            self.haproxy = stack.enter_context(self.haproxy_class(self.gateways, self.host))
+        clients = client_list(self.group_names, self.clients or self.scale.clients, self.scale.three_groups_every)
         self.fleet = self.add_fleet(
-            "c", self._clients, forgetful=self._forgetful, namespace=self._clients_in, processes=self._processes
+            "c", clients, forgetful=self.forgetful, namespace=self.clients_in, processes=self.processes
         )
-        self.publishers = self.add_publishers("p", self.groups, self._rate, self._padding)
-        self.fleet.start(within=len(self._clients) / JOINS_PER_SECOND)
-        if self._publishing:
+        self.publishers = self.add_publishers("p", self.group_names, self.rate or self.scale.rate, self.padding)
+        self.fleet.start(within=len(clients) / JOINS_PER_SECOND)
+        if self.publishing:
             self.publishers.start()
 
     def _gateway(self, n) -> Gateway:
-        host = "127.0.0.1" if self._through_haproxy else self._host
-        url = self._redis_url(self.redis, n)
-        return Gateway(url, f"g{n + 1}", self._configuration, self._environment.get(n), host)
+        host = "127.0.0.1" if self.haproxy_class else self.host
+        url = self.redis_url(self.redis, n)
+        return self.gateway_class(url, f"g{n + 1}", self.configuration, self.environment.get(n), host)
 
     def __exit__(self, *_):
+        self._stack.close()
+
+    def _close_helpers(self):
         for helper in (*self.fleets, *self._all_publishers):
             helper.close()
-        self._stack.close()
 
     @property
     def targets(self) -> list[tuple[str, int]]:
         if self.haproxy:
-            return [(self._host, self.haproxy.port)]
+            return [(self.host, self.haproxy.port)]
         return [(gateway.host, gateway.port) for gateway in self.gateways]
 
     def add_fleet(self, name, clients, **options) -> Fleet:
@@ -158,7 +165,7 @@ class Load:
         fleet.close()
 
     def add_publishers(self, name, groups, rate, padding=0) -> Publishers:
-        publishers = Publishers(self.redis, groups, rate, name=name, padding=padding, namespace=self._publishers_in)
+        publishers = Publishers(self.redis, groups, rate, name=name, padding=padding, namespace=self.publishers_in)
         self._all_publishers.append(publishers)
         return publishers
 
@@ -167,10 +174,6 @@ class Load:
     def calm(self):
         """Undisturbed load for a while."""
         time.sleep(self.scale.calm)
-
-    def fault(self):
-        """Now it happens."""
-        self._fault_at = time.monotonic()
 
     def last(self, quick, full):
         """The fault lasts that many seconds."""
@@ -210,7 +213,7 @@ class Load:
         for publishers in self._all_publishers:
             last |= publishers.stop()["last"]
         for fleet in self.fleets:
-            fleet.await_shown(last, self._patience)
+            fleet.await_shown(last, self.patience)
             fleet.await_open()
 
     def _assert_rosters_are_true(self):
@@ -230,14 +233,12 @@ class Load:
         self._assert_rosters_are_true()
         for gateway in self.gateways:
             assert gateway.running, f"{gateway.id} has ended\n{gateway.log[-4000:]}"
-        clients = {}
         for fleet in self.fleets:
-            clients.update(fleet.finish())
+            self.logs |= fleet.finish()
         self._assert_nothing_is_left()
         planned = sum(publishers.status["planned"] for publishers in self._all_publishers)
         self.attempts = [attempt for publishers in self._all_publishers for attempt in publishers.finish()]
-        self.clients = clients
-        return check(self.attempts, clients, planned, allowed, required)
+        return check(self.attempts, self.logs, planned, allowed, required)
 
     def _assert_nothing_is_left(self):
         """When all clients are gone, so is everything that was kept for them."""
@@ -259,9 +260,9 @@ class Load:
         """
         verdict = self.compare(allowed, required)
         self._figure = figure = figures.Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
-        figure.delays(delays(self.attempts, self.clients))
+        figure.delays(delays(self.attempts, self.logs))
         if self._healed_at is not None:
-            figure.catch_up(catch_up(self.attempts, self.clients, self._healed_at))
+            figure.catch_up(catch_up(self.attempts, self.logs, self._healed_at))
         figures.recorded.append(figure)
         assert verdict.passes, f"{title}\n{verdict}"
         return verdict

@@ -69,7 +69,7 @@ class Publishers:
         self.counts["planned"] += 1
         number = self.numbers[group]
         id = f"{self.name}/{group}/{number}"
-        body = json.dumps({"id": id, "pad": self.padding} if self.padding else {"id": id})
+        body = self.body(id)
         doubtful = False
         while True:
             outcome = await self.attempt(connection, group, id, body)
@@ -84,6 +84,9 @@ class Publishers:
             if time.monotonic() > self.give_up:
                 return
             await asyncio.sleep(PAUSE)
+
+    def body(self, id):
+        return json.dumps({"id": id, "pad": self.padding} if self.padding else {"id": id})
 
     async def attempt(self, connection, group, id, body):
         began = time.monotonic()
@@ -124,7 +127,7 @@ class Publishers:
                 self.numbers[group] += 1
                 id = f"{self.name}/{group}/{self.numbers[group]}"
                 ids.append((group, id))
-                pipeline.fcall("group_send", 1, f"{self.prefix}:group:{group}", json.dumps({"id": id}), "KEY", id)
+                pipeline.fcall("group_send", 1, f"{self.prefix}:group:{group}", self.body(id), "KEY", id)
         began = time.monotonic()
         answers = await pipeline.execute()
         ended = time.monotonic()

@@ -1,0 +1,71 @@
+"""Clients come and go by the thousand, and descriptors run out: what was taken is given back, and nobody else suffers."""
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+from harness.gateway import Gateway
+
+from .bench.load import Load
+from .bench.memory import resident
+
+pytestmark = pytest.mark.timeout(300)
+
+GROWTH = 1.1  # memory at the end, in terms of the memory after the first rounds
+SLACK = 8 << 20
+DESCRIPTORS = 200
+
+
+def descriptors(gateway) -> int:
+    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
+
+
+def rounds(load, count):
+    """All clients go, some with a reset, some in the middle of their handshake, and come back at once."""
+    for _ in range(count):
+        load.fleet.flip(1.0)
+        time.sleep(0.05)
+    load.fleet.await_open()
+
+
+def test_f38_twenty_thousand_connections_leave_nothing_behind(scale):
+    clients = 200
+    with Load(replace(scale, clients=clients), haproxy_class=None, rate=100, groups=40) as load:
+        rounds(load, 10)
+        load.await_connections(clients)
+        before = [(descriptors(gateway), resident(gateway.pid)) for gateway in load.gateways]
+        rounds(load, scale.pick(20, 150))
+        load.healed()
+        load.calm()
+        load.await_connections(clients)
+        after = [(descriptors(gateway), resident(gateway.pid)) for gateway in load.gateways]
+        opened = sum(gateway.metric("tocsin_connections_opened_total") for gateway in load.gateways)
+        load.judge("F38 connections come and go", opened=int(opened))
+        # Clients are dealt out anew at each round, so each gateway has other numbers; all of them together have the same.
+        assert sum(fds for fds, _ in after) == sum(fds for fds, _ in before)
+        assert sum(memory for _, memory in after) <= sum(memory for _, memory in before) * GROWTH + SLACK
+
+
+class Narrow(Gateway):
+    def command(self):
+        return ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}", *super().command()]
+
+
+def test_f39_descriptors_run_out(scale):
+    """Who comes too late is turned away or waits; who is there is served; when some have gone, others are let in."""
+    small = replace(scale, gateways=1, three_groups_every=0)
+    with Load(small, haproxy_class=None, clients=50, groups=20, rate=50, gateway_class=Narrow) as load:
+        load.calm()
+        crowd = load.add_fleet("crowd", [(f"/ws/{group}", [group]) for group in load.group_names] * 15)
+        crowd.tell("start", within=1)
+        load.last(4, 10)
+        assert load.fleet.open == 50
+        assert crowd.open < DESCRIPTORS
+        load.kill_fleet(crowd)
+        late = load.add_fleet("late", [(f"/ws/{group}", [group]) for group in load.group_names])
+        late.start(timeout=30)
+        load.healed()
+        load.calm()
+        verdict = load.judge("F39 descriptors run out")
+        assert verdict.reconnects == 0
