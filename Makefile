@@ -4,13 +4,13 @@
 SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
-.PHONY: help run build test check format swift-test function-test interop-test fault-test faults leaks deps test-deps clean
+.PHONY: help run build test check format swift-test function-test interop-test browser-test fault-test faults leaks deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
 	@echo "make test          everything that can be tested without Docker"
 	@echo "make check         formatting, imports, the function library's syntax"
-	@echo "make swift-test | function-test | interop-test | fault-test | leaks      parts of make test"
+	@echo "make swift-test | function-test | interop-test | browser-test | fault-test | leaks      parts of make test"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make format        formats the Swift sources"
 	@echo "make build | clean"
@@ -24,7 +24,7 @@ build: deps
 
 # TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
 test: export TOCSIN_STRICT := 1
-test: test-deps check swift-test leaks function-test interop-test fault-test
+test: test-deps check swift-test leaks function-test interop-test browser-test fault-test
 
 check:
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -46,6 +46,10 @@ function-test: test-deps
 
 interop-test: test-deps
 	$(PYTEST) Tests/Interop
+
+# Headless Chromium.
+browser-test: test-deps
+	$(PYTEST) Tests/Browser
 
 deps:
 	scripts/install-packages run

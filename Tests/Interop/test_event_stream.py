@@ -558,6 +558,22 @@ def test_a_proxy_sees_the_end_of_a_killed_gateway_and_resumes_at_another(redis_s
         assert numbers(resume(streams, proxy, "/ws/behind", cursor).wait(1)) == [2]
 
 
+def test_haproxy_sends_newcomers_to_another_gateway_before_it_knows_that_one_leaves(redis_server, streams):
+    # A browser's EventSource gives up for good at a 503.
+    with (
+        Gateway(redis_server.url, "left", settings(drain_seconds=10)) as left,
+        Gateway(redis_server.url, "right", settings()) as right,
+        HAProxy([left, right]) as proxy,
+    ):
+        stay = streams.open(left, "/ws/newcomers")
+        left.signal(signal.SIGTERM)
+        wait_until(lambda: left.readyz() == 503, 5, "readiness gone")
+        newcomers = [streams.open(proxy, "/ws/newcomers") for _ in range(8)]
+        assert [stream.status for stream in newcomers] == [200] * 8
+        assert right.metric("tocsin_connections") == 8
+        stay.wait_ended(15)
+
+
 def test_the_handshake_s_answer_is_one_for_both_kinds_of_clients(gateways):
     answer = get(gateways[0].port, "/nowhere", headers={"Accept": "text/event-stream"})
     assert answer.status == 404

@@ -22,6 +22,8 @@ public actor RedisServer {
     public nonisolated var port: Int { place.port }
     private let arguments: [String]
     private var process: Process?
+    /// Ends the server when this process is gone, however it went: then the pipe to it ends.
+    private var watchdog: (process: Process, pipe: Pipe)?
 
     /// Starts a server, lends it to `body` and ends it, whatever happens.
     ///
@@ -82,10 +84,21 @@ public actor RedisServer {
         process.standardError = FileHandle.nullDevice
         try Self.run(process)
         self.process = process
+        try watch(process)
         try await waitUntil("redis-server to start: \(log.suffix(2000))") {
             guard Self.runs(process) else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
             return log.components(separatedBy: "Ready to accept connections").count > startsBefore
         }
+    }
+
+    private func watch(_ process: Process) throws {
+        let pipe = Pipe(), watchdog = Process()
+        watchdog.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        watchdog.arguments = ["sh", "-c", "read line; kill -9 $0", "\(process.processIdentifier)"]
+        watchdog.standardInput = pipe
+        watchdog.standardError = FileHandle.nullDevice
+        try Self.run(watchdog)
+        self.watchdog = (watchdog, pipe)
     }
 
     /// Threads of Swift's pool block signals, and a child would inherit that: SIGTERM could not end it.
@@ -108,6 +121,8 @@ public actor RedisServer {
         Glibc.kill(process.processIdentifier, number)
         try await waitUntil("redis-server to end") { !Self.runs(process) }
         self.process = nil
+        if let watchdog { Glibc.kill(watchdog.process.processIdentifier, SIGKILL) }
+        watchdog = nil
     }
 
     /// Asks the kernel: `Process.isRunning` may learn late of an end when other tests start processes at the same time.

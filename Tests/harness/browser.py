@@ -11,6 +11,7 @@ import json
 import shutil
 from pathlib import Path
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from .process import Process
@@ -27,6 +28,7 @@ class Browser(Process):
         self._profile = self.directory / "profile"
         self._socket = None
         self._ids = itertools.count(1)
+        self.pages: list[Page] = []
 
     def command(self):
         program = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
@@ -66,11 +68,22 @@ class Browser(Process):
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
+        self.pages.append(page)
         page.go(url)
         return page
 
+    def screenshots(self, directory) -> list[Path]:
+        """A picture of every open page."""
+        return [page.screenshot(Path(directory) / f"{number}.png") for number, page in enumerate(self.pages)]
+
     def close(self):
+        # By itself, so that all its processes have gone when its profile is deleted.
         if self._socket:
+            try:
+                self.call("Browser.close")
+                self.wait(10)
+            except (TimeoutError, ConnectionClosed):
+                pass
             self._socket.close()
         super().close()
 
@@ -105,7 +118,9 @@ class Page:
 
     def look(self, width, height, scheme="light"):
         """As on a screen of this size (CSS pixels), with the person's choice of colours."""
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self, path) -> Path:
@@ -113,4 +128,5 @@ class Page:
         return Path(path)
 
     def close(self):
+        self._browser.pages.remove(self)
         self._browser.call("Target.closeTarget", targetId=self._target)
