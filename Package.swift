@@ -19,6 +19,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CHiredis", linkerSettings: [.linkedLibrary("hiredis")]),
+        .target(name: "CSockets"),
         .target(
             name: "RedisClient",
             dependencies: [
@@ -43,9 +44,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker",
+                "Broker", "CSockets",
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -148,7 +148,7 @@ let package = Package(
     ]
 )
 
-for target in package.targets where target.type != .system && target.name != "CHiredis" {
+for target in package.targets where target.type != .system && !["CHiredis", "CSockets"].contains(target.name) {
     target.swiftSettings = [
         .swiftLanguageMode(.v6),
         .enableUpcomingFeature("ExistentialAny"),

@@ -17,7 +17,7 @@ struct GatewayMetrics: Sendable {
     /// Every `reason` that a refusal can have.
     static let reasons = [
         "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
-        "group_name", "headers", "timeout", "full", "draining", "redis",
+        "group_name", "headers", "timeout", "full", "descriptors", "draining", "redis",
     ]
 
     init(_ metrics: Metrics) {

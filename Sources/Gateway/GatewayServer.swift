@@ -1,26 +1,27 @@
 public import Broker
 public import Logging
-public import NIOCore
-public import NIOPosix
+import NIOCore
 
 /// The client port: a listener, a shard for each event loop, and the drain at the end.
 public final class GatewayServer: Sendable {
     private let state: GatewayState
+    private let loops: [SocketLoop]
     private let shards: [NIOLoopBound<Shard>]
-    private let loops: [any EventLoop]
-    private let listener: any Channel
+    private let listener: NIOLoopBound<Listener>
+    /// Where it listens: tells when the configuration asked for port 0.
+    public let port: Int
 
     /// Binds and serves.
     ///
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
-        on group: MultiThreadedEventLoopGroup, metrics: Metrics, logger: Logger
+        metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
             configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
             logger: logger)
-        let loops = Array(group.makeIterator())
+        let loops = (0..<max(configuration.eventLoops, 1)).map { SocketLoop(name: "clients-\($0)") }
         var shards: [NIOLoopBound<Shard>] = []
         for (index, loop) in loops.enumerated() {
             shards.append(
@@ -31,40 +32,27 @@ public final class GatewayServer: Sendable {
                 }.get())
         }
         backplane.attach(zip(shards, loops).map { ShardOutlet(shard: $0, eventLoop: $1) })
-        let byLoop = Dictionary(uniqueKeysWithValues: zip(loops.map { ObjectIdentifier($0) }, shards))
-        let listener: any Channel
+        let intake = Intake(loops: loops, shards: shards, state: state)
         do {
-            listener = try await ServerBootstrap(group: group)
-                .serverChannelOption(.backlog, value: 4096)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .childChannelOption(
-                    .writeBufferWaterMark,
-                    value: .init(low: configuration.maximumPendingBytes / 4, high: configuration.maximumPendingBytes)
-                )
-                .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2048))
-                .childChannelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let shard = byLoop[ObjectIdentifier(channel.eventLoop)]!.value
-                        try HandshakeHandler.install(in: channel, shard: shard)
-                    }
-                }
-                .bind(host: configuration.host, port: configuration.port).get()
+            let listener = try await loops[0].submit { NIOLoopBound(try intake.listen(), eventLoop: loops[0]) }.get()
+            let port = try await loops[0].submit { listener.value.port }.get()
+            return GatewayServer(state, loops: loops, shards: shards, listener: listener, port: port)
         } catch {
+            for loop in loops { loop.stop() }
             throw GatewayError("cannot listen on \(configuration.host):\(configuration.port): \(error)")
         }
-        return GatewayServer(state, shards: shards, loops: loops, listener: listener)
     }
 
-    private init(_ state: GatewayState, shards: [NIOLoopBound<Shard>], loops: [any EventLoop], listener: any Channel) {
+    private init(
+        _ state: GatewayState, loops: [SocketLoop], shards: [NIOLoopBound<Shard>], listener: NIOLoopBound<Listener>,
+        port: Int
+    ) {
         self.state = state
-        self.shards = shards
         self.loops = loops
+        self.shards = shards
         self.listener = listener
+        self.port = port
     }
-
-    /// Where it listens: tells the port when the configuration asked for port 0.
-    public var address: SocketAddress? { listener.localAddress }
 
     public var connections: Int { state.admittedCount }
 
@@ -79,7 +67,7 @@ public final class GatewayServer: Sendable {
         // Balancers look every second or two: they learn from /readyz that this gateway goes before its clients do.
         let grace = min(total / 5, .seconds(2))
         try? await Task.sleep(for: grace)
-        try? await listener.close().get()
+        try? await loops[0].submit { self.listener.value.close() }.get()
         let closing = total - grace - min(total / 5, .seconds(2))
         let began = ContinuousClock.now
         while ContinuousClock.now < end, await openConnections() > 0 {
@@ -89,7 +77,15 @@ public final class GatewayServer: Sendable {
         }
         // On a machine that was too busy to count the time: told late is better than not told.
         await closeSome(progress: 1)
-        for loop in zip(shards, loops) { _ = try? await loop.1.submit { loop.0.value.stop() }.get() }
+        await stop()
+    }
+
+    /// Ends all connections at once, and the threads.
+    public func stop() async {
+        for (shard, loop) in zip(shards, loops) {
+            _ = try? await loop.submit { shard.value.stop() }.get()
+            loop.stop()
+        }
     }
 
     private func openConnections() async -> Int {

@@ -16,7 +16,7 @@ final class Shard {
     /// Transports with bytes that are written but not flushed.
     private var unflushed: ContiguousArray<any SessionTransport> = []
     private var flushIsDue = false
-    private var open: [ObjectIdentifier: any SessionTransport & Drainable] = [:]
+    private var open: [ObjectIdentifier: any ConnectedClient] = [:]
 
     init(_ state: GatewayState, eventLoop: any EventLoop, index: Int) {
         self.state = state
@@ -36,13 +36,13 @@ final class Shard {
 
     // MARK: Transports and groups
 
-    func opened(_ transport: any SessionTransport & Drainable) {
+    func opened(_ transport: any ConnectedClient) {
         open[ObjectIdentifier(transport)] = transport
         state.metrics.connections.add(1)
         state.metrics.opened.add()
     }
 
-    func closed(_ transport: any SessionTransport & Drainable) {
+    func closed(_ transport: any ConnectedClient) {
         guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
         state.metrics.connections.add(-1)
         state.metrics.closed.add()

@@ -1,5 +1,3 @@
-import NIOHTTP1
-
 /// What a checked request wants to become.
 enum ClientWish: Equatable {
     /// The value to hash into Sec-WebSocket-Accept.
@@ -8,15 +6,20 @@ enum ClientWish: Equatable {
     case eventStream(cursor: String?, origin: String?)
 
     /// - Throws: `Refusal` when the request is neither.
-    init(_ head: HTTPRequestHead) throws(Refusal) {
-        let accepts = head.headers[canonicalForm: "accept"].map { $0.prefix { $0 != ";" }.lowercased() }
-        guard accepts.contains("text/event-stream"), !head.headers.contains(name: "upgrade") else {
+    init(_ head: RequestHead) throws(Refusal) {
+        guard !head.has("upgrade"), Self.acceptsEvents(head) else {
             self = .webSocket(key: try HandshakeGuard.checkUpgrade(head).key)
             return
         }
         // The header is the browser's own and newer than the address that the page once wrote.
-        let cursor = head.headers["last-event-id"].last ?? Self.query("since", in: head.uri)
-        self = .eventStream(cursor: cursor.flatMap { $0.isEmpty ? nil : $0 }, origin: head.headers["origin"].last)
+        let cursor = head.last("last-event-id") ?? Self.query("since", in: head.target)
+        self = .eventStream(cursor: cursor.flatMap { $0.isEmpty ? nil : $0 }, origin: head.last("origin"))
+    }
+
+    private static func acceptsEvents(_ head: RequestHead) -> Bool {
+        head.values(of: "accept").joined(separator: ",").split(separator: ",").contains { range in
+            range.prefix { $0 != ";" }.trimmingPrefix(" ").lowercased() == "text/event-stream"
+        }
     }
 
     /// The value of a query parameter, percent-decoded.

@@ -19,4 +19,11 @@ struct HTTPAnswer {
             status: refusal.status, headers: refusal.headers, contentType: "text/plain; charset=utf-8",
             body: ByteBuffer(string: "\(refusal.status.code) \(refusal.message)\n"))
     }
+
+    /// Nothing can be made for a connection that comes when the process has no descriptor left.
+    static let outOfDescriptors = HTTPAnswer(
+        Refusal(
+            status: .serviceUnavailable, message: "the gateway is full", headers: [("Retry-After", "5")],
+            reason: "descriptors")
+    ).bytes
 }

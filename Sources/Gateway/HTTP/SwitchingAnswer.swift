@@ -1,5 +1,4 @@
 import Crypto
-import Foundation
 import NIOCore
 
 /// The answers after which a connection is no longer HTTP.
@@ -12,9 +11,32 @@ enum SwitchingAnswer {
 
     /// RFC 6455 section 4.2.2, number 5.4.
     static func accept(_ key: String) -> String {
-        let digest = Insecure.SHA1.hash(data: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Data(digest).base64EncodedString()
+        var hash = Insecure.SHA1()
+        var key = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        key.withUTF8 { hash.update(bufferPointer: UnsafeRawBufferPointer($0)) }
+        return hash.finalize().withUnsafeBytes(base64)
     }
+
+    /// RFC 4648 section 4, of the 20 bytes of a SHA-1.
+    private static func base64(_ digest: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: 28) { text in
+            alphabet.withUTF8Buffer { alphabet in
+                var out = 0
+                for start in stride(from: 0, to: 20, by: 3) {
+                    let third = start + 2 < 20 ? UInt32(digest[start + 2]) : 0
+                    let group = UInt32(digest[start]) << 16 | UInt32(digest[start + 1]) << 8 | third
+                    for shift in stride(from: UInt32(18), through: 0, by: -6) {
+                        text[out] = alphabet[Int(group >> shift & 63)]
+                        out += 1
+                    }
+                }
+            }
+            text[27] = UInt8(ascii: "=")
+            return 28
+        }
+    }
+
+    private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
     /// Without a length: the stream ends with the connection. The headers keep caches and nginx from holding events back,
     /// and let a page of an allowed Origin read them (WHATWG Fetch, CORS protocol).

@@ -16,8 +16,11 @@ protocol SessionTransport: AnyObject {
     func tellDropped(_ group: GroupName, _ count: Int)
 }
 
-/// What a drain asks of a client's transport.
-protocol Drainable {
+/// What a handshake becomes: it owns the socket until that ends.
+protocol ConnectedClient: ClientSocketOwner, Ticking {
+    /// Its socket is its own.
+    func begin()
+    /// Whether it has not been told to go yet.
     var isOpen: Bool { get }
     /// Tells the client to come back, and when, and ends.
     func drain()

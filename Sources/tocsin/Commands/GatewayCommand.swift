@@ -62,8 +62,8 @@ struct GatewayCommand: AsyncParsableCommand {
         logger[metadataKey: "gateway"] = "\(gatewayID)"
         FileLimit.raise()
 
-        let threads = configuration.gateway.threads ?? System.coreCount
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
+        // Redis has a thread, logins and the admin port share another; clients have their own.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let metrics = Metrics()
         let readiness = Readiness()
         let admin = try await AdminServer.start(
@@ -75,14 +75,14 @@ struct GatewayCommand: AsyncParsableCommand {
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let server = try await GatewayServer.start(
             configuration.gatewayConfiguration(name: gatewayID), authenticators: configuration.authenticators(http),
-            backplane: backplane, on: group, metrics: metrics, logger: logger)
+            backplane: backplane, metrics: metrics, logger: logger)
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
         let redis = try RedisAddress(configuration.redis.hosts[0])
         logger.notice(
             "listening",
             metadata: [
-                "clients": "\(Self.text(server.address))", "admin": "\(Self.text(admin.address))",
+                "clients": "\(HostAndPort(host: configuration.gateway.bind.host, port: server.port))", "admin": "\(Self.text(admin.address))",
                 "redis": "\(redis)", "version": "\(Tocsin.version)",
             ])
 
@@ -133,6 +133,7 @@ extension Configuration {
             host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
             routes: routes)
         settings.name = name
+        settings.eventLoops = gateway.threads ?? System.coreCount
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumPendingBytes = gateway.maximumPendingBytes

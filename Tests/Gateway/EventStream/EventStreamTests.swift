@@ -36,7 +36,8 @@ import Testing
     }
 
     private func wish(_ uri: String, _ headers: HTTPHeaders) throws -> ClientWish {
-        try ClientWish(HTTPRequestHead(version: .http1_1, method: .GET, uri: uri, headers: headers))
+        let fields = headers.map { "\($0): \($1)\r\n" }.joined()
+        return try ClientWish(try RequestHead(text: "GET \(uri) HTTP/1.1\r\n\(fields)\r\n"))
     }
 
     @Test func `A stream is wished for by Accept, with its cursor from the header before the address`() throws {

@@ -18,7 +18,7 @@ final class GatewayHouse: Sendable {
 
     private init(_ server: GatewayServer, _ backplane: FakeBackplane, _ metrics: Metrics) {
         self.server = server
-        port = server.address!.port!
+        port = server.port
         self.backplane = backplane
         self.metrics = metrics
     }
@@ -36,6 +36,7 @@ final class GatewayHouse: Sendable {
         configuration.handshakeSeconds = 30
         configuration.pingSeconds = 60
         configuration.pongSeconds = 30
+        configuration.eventLoops = 2
         change(&configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let backplane = FakeBackplane(), metrics = Metrics()
@@ -46,9 +47,14 @@ final class GatewayHouse: Sendable {
         let result: Result<R, any Error>
         do {
             let server = try await GatewayServer.start(
-                configuration, authenticators: authenticators(http), backplane: backplane, on: group, metrics: metrics,
+                configuration, authenticators: authenticators(http), backplane: backplane, metrics: metrics,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-            result = .success(try await body(GatewayHouse(server, backplane, metrics)))
+            do {
+                result = .success(try await body(GatewayHouse(server, backplane, metrics)))
+            } catch {
+                result = .failure(error)
+            }
+            await server.stop()
         } catch {
             result = .failure(error)
         }

@@ -1,39 +1,37 @@
 import Broker
 import NIOCore
 
-/// One client of server-sent events: the only handler of its channel, and its session's transport.
+/// One client of server-sent events: its socket's owner, and its session's transport.
 ///
 /// The answer has no length and ends with the connection. Lives on its shard's loop.
-final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainable {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+final class EventStreamClient: ConnectedClient, SessionTransport {
     /// Below every proxy's patience.
     private static let commentSeconds = 15
 
     private let shard: Shard
+    private let socket: any ClientSocket
     private var session: Session!
     private let starts: [Session.Start]
     /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
     private let unreadable: [GroupName]
-    private var context: ChannelHandlerContext?
     private var isUnflushed = false
     private(set) var isOpen = true
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, shard: Shard, groups: [GroupName], starts: [Session.Start], unreadable: [GroupName]
+        id: ConnectionID, socket: any ClientSocket, shard: Shard, groups: [GroupName], starts: [Session.Start],
+        unreadable: [GroupName]
     ) {
         self.shard = shard
+        self.socket = socket
         self.starts = starts
         self.unreadable = unreadable
         session = Session(id: id, form: .eventStream, groups: groups, shard: shard, transport: self)
     }
 
-    // MARK: Channel events
+    // MARK: The socket's word
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
+    func begin() {
         shard.opened(self)
         shard.schedule(self, in: Self.commentSeconds)
         write(EventWriter.retry(milliseconds: Int.random(in: 1000...3000)))
@@ -45,19 +43,11 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
     }
 
     /// Whatever a client sends behind its request is not for us.
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+    func received(_ bytes: ByteBuffer) {}
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { session.proceedAll() }
-    }
+    func becameWritable() { session.proceedAll() }
 
-    func channelInactive(context: ChannelHandlerContext) { ended() }
-    func handlerRemoved(context: ChannelHandlerContext) { ended() }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-
-    private func ended() {
-        guard context != nil else { return }
-        context = nil
+    func ended() {
         isOpen = false
         shard.unschedule(self)
         session.end()
@@ -66,11 +56,10 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
 
     // MARK: The session's transport
 
-    var isWritable: Bool { isOpen && context?.channel.isWritable == true }
+    var isWritable: Bool { isOpen && socket.isWritable }
 
     func write(_ bytes: ByteBuffer) {
-        guard let context else { return }
-        context.write(wrapOutboundOut(bytes), promise: nil)
+        socket.write(bytes)
         guard !isUnflushed else { return }
         isUnflushed = true
         shard.wrote(self)
@@ -79,10 +68,10 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
     func flush() {
         guard isUnflushed else { return }
         isUnflushed = false
-        context?.flush()
+        socket.flush()
     }
 
-    var pendingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+    var pendingBytes: Int { socket.pendingBytes }
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
         write(EventWriter.gap(group: group.text, reason: Self.word(continuity)))
@@ -111,21 +100,20 @@ final class EventStreamHandler: ChannelInboundHandler, SessionTransport, Drainab
     private func end() {
         isOpen = false
         flush()
-        guard let context else { return }
-        LingeringClose.close(context)
+        socket.finish()
         shard.schedule(self, in: 2)
     }
 }
 
-extension EventStreamHandler: Ticking {
+extension EventStreamClient: Ticking {
     func tick() -> Int? {
         guard isOpen else {
-            context?.close(promise: nil)
+            socket.close()
             return nil
         }
         if let since = session.slowSince, .now() >= since + .seconds(Int64(shard.state.configuration.slowSeconds)) {
             shard.state.metrics.slow.add()
-            context?.close(promise: nil)
+            socket.close()
             return nil
         }
         if isWritable { write(EventWriter.comment) }
@@ -133,4 +121,4 @@ extension EventStreamHandler: Ticking {
     }
 }
 
-@available(*, unavailable) extension EventStreamHandler: Sendable {}
+@available(*, unavailable) extension EventStreamClient: Sendable {}

@@ -3,63 +3,89 @@ import Logging
 import NIOCore
 import NIOHTTP1
 
-/// From a request's head to a WebSocket, or to a refusal: the checks, the login, the joins, then 101.
+/// From a request's head to a client, or to a refusal: the checks, the login, the joins, then 101 (or 200 for a stream).
 ///
-/// One request per connection; whoever is refused is answered once and the connection ends. Lives on its shard's loop.
+/// One request per connection; whoever is refused is answered once and the connection ends. The head is bounded in bytes,
+/// the whole handshake in time. Lives on its shard's loop.
 ///
 /// ```
-///   reading ─head and end─▶ checks ─▶ login (async) ─▶ joins (backplane) ─▶ 101: this handler and HTTP leave
-///      └───────────────────────┴───────────┴────────────────┴──────────────▶ refusal, then the end
+///   reading ─head─▶ checks ─▶ login (async) ─▶ joins (backplane) ─▶ the answer: the socket has a new owner
+///      └───────────────┴───────────┴────────────────┴─────────────▶ refusal, then the end
 /// ```
-final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = ByteBuffer
-
+final class Handshake: ClientSocketOwner {
     private enum Stage { case reading, working, upgraded, over }
 
     private let shard: Shard
+    private let socket: any ClientSocket
     private var stage = Stage.reading
-    private var head: HTTPRequestHead?
-    private var context: ChannelHandlerContext?
-    private var deadline: HandshakeDeadline?
-    private var decoder: ByteToMessageHandler<HTTPRequestDecoder>?
+    private var parser = RequestHeadParser()
+    /// What came behind the head, for the client that it becomes.
+    private var rest = ByteBuffer()
     private var isAdmitted = false
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
+    var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
 
-    init(shard: Shard) { self.shard = shard }
+    /// Longer than any login may take.
+    private static let loginSeconds = 15
+    /// For a refusal to be read.
+    private static let farewellSeconds = 2
 
-    /// Puts the handlers of a handshake into a fresh channel.
-    static func install(in channel: any Channel, shard: Shard) throws {
-        let handshake = HandshakeHandler(shard: shard)
-        let deadline = HandshakeDeadline(shard: shard) { refusal in handshake.refuse(refusal) }
-        let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes))
-        handshake.deadline = deadline
-        handshake.decoder = decoder
-        let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(deadline)
-        try pipeline.addHandler(decoder)
-        try pipeline.addHandler(handshake)
+    /// Begins to read: the socket's owner from here on.
+    init(_ socket: any ClientSocket, shard: Shard) {
+        self.shard = shard
+        self.socket = socket
+        socket.owner = self
+        shard.schedule(self, in: state.configuration.handshakeSeconds)
     }
 
-    // MARK: Channel events
+    // MARK: The socket's word
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func received(_ bytes: ByteBuffer) {
+        switch stage {
+        case .reading: read(bytes)
+        case .working:
+            // Frames that come before the answer wait in memory: one message's worth of them.
+            rest.writeImmutableBuffer(bytes)
+            if rest.readableBytes > state.configuration.maximumMessageBytes {
+                refuse(HandshakeGuard.bad("wait for the answer before you send"))
+            }
+        case .upgraded, .over: break
+        }
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { ended() }
+    private func read(_ bytes: ByteBuffer) {
+        do throws(Refusal) {
+            let outcome = parser.feed(bytes)
+            let limit = state.configuration.maximumHeaderBytes
+            guard parser.count <= limit else {
+                let message = "the request's head has more than \(limit) bytes"
+                throw Refusal(status: .requestHeaderFieldsTooLarge, message: message, reason: "headers")
+            }
+            switch outcome {
+            case .needsMore: break
+            case .malformed: throw HandshakeGuard.bad("the request is no HTTP/1.1")
+            case .head(let head, let rest):
+                stage = .working
+                parser = RequestHeadParser()
+                self.rest = rest
+                try begin(head)
+            }
+        } catch {
+            refuse(error)
+        }
+    }
 
-    func channelInactive(context: ChannelHandlerContext) { ended() }
+    func becameWritable() {}
 
-    private func ended() {
-        context = nil
+    func ended() {
+        shard.unschedule(self)
         guard stage != .upgraded else { return }
         stage = .over
         undo()
-        deadline = nil
-        decoder = nil
     }
 
     /// Gives back what the handshake had taken.
@@ -75,39 +101,12 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         isAdmitted = false
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard stage == .reading else { return }
-        switch unwrapInboundIn(data) {
-        case .head(let head): self.head = head
-        case .body: break
-        case .end:
-            stage = .working
-            deadline?.headArrived()
-            do throws(Refusal) {
-                try begin(head!)
-            } catch {
-                refuse(error)
-            }
-        }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        switch error {
-        case HTTPParserError.headerOverflow:
-            refuse(
-                Refusal(
-                    status: .requestHeaderFieldsTooLarge, message: "the request's head is too large", reason: "headers")
-            )
-        case is HTTPParserError: refuse(HandshakeGuard.bad("the request is no HTTP/1.1"))
-        default: context.close(promise: nil)
-        }
-    }
-
     // MARK: Steps
 
-    private func begin(_ head: HTTPRequestHead) throws(Refusal) {
+    private func begin(_ head: RequestHead) throws(Refusal) {
         try HandshakeGuard.checkRequest(head)
-        let path = head.uri.prefix { $0 != "?" }
+        let target = head.target
+        let path = target.prefix { $0 != "?" }
         guard let (index, values) = state.router.match(path) else {
             if state.configuration.demoPage, path == "/" { return respond(DemoPage.response) }
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
@@ -120,6 +119,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
         guard state.admit() else { throw Self.comeBack("the gateway is full", "full", 5) }
         isAdmitted = true
+        shard.schedule(self, in: Self.loginSeconds)
         if route.authentication.isEmpty {
             try join(route, values, identity: nil, wish)
         } else {
@@ -129,18 +129,18 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// A page's own EventSource sends no Origin, and another site's is kept from reading by the browser: so a stream, which
     /// changes nothing, may come without one.
-    private func checkOrigin(_ head: HTTPRequestHead, _ wish: ClientWish) throws(Refusal) {
-        let origin = head.headers["origin"].last
+    private func checkOrigin(_ head: RequestHead, _ wish: ClientWish) throws(Refusal) {
+        let origin = head.last("origin")
         if case .eventStream = wish, origin == nil { return }
-        guard state.configuration.allowedHosts.allows(origin: origin, host: head.headers["host"].first ?? "") else {
+        guard state.configuration.allowedHosts.allows(origin: origin, host: head.first("host") ?? "") else {
             throw Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
         }
     }
 
     private func logIn(
-        _ head: HTTPRequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
+        _ head: RequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
-        let request = LoginRequest(uri: head.uri, headers: head.headers, peer: context?.channel.remoteAddress)
+        let request = LoginRequest(uri: head.target, headers: head.headers, peer: socket.peer.socketAddress)
         let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
@@ -192,7 +192,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
                 serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
                 mayPublish: route.receive == .groupSend, user: identity?.user, info: identity?.info)
             return become(
-                WebSocketHandler(id: id, shard: shard, route: route, access: access),
+                WebSocketClient(id: id, socket: socket, shard: shard, route: route, access: access),
                 saying: SwitchingAnswer.webSocket(key: key))
         }
         joining = groups
@@ -231,12 +231,12 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .webSocket(let key):
             let starts = positions.map { Session.Start(position: $0, isResumption: false) }
             become(
-                WebSocketHandler(id: id, shard: shard, route: route, groups: groups, starts: starts),
+                WebSocketClient(id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts),
                 saying: SwitchingAnswer.webSocket(key: key))
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(
-                EventStreamHandler(id: id, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
+                EventStreamClient(id: id, socket: socket, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(origin: origin))
         }
     }
@@ -254,31 +254,17 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         return (starts, [])
     }
 
-    /// The HTTP handlers make room for the client's own one.
-    private func become(_ handler: some ChannelInboundHandler, saying answer: ByteBuffer) {
-        guard let context else { return }
+    /// The answer is out, and the socket has a new owner.
+    private func become(_ client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
         joining = []
-        context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-        let pipeline = context.pipeline.syncOperations
-        let (deadline, decoder) = (deadline, decoder)
-        do {
-            try pipeline.addHandler(handler)
-        } catch {
-            return context.close(promise: nil)  // the channel ended in this very moment
-        }
-        pipeline.removeHandler(self, promise: nil)
-        if let deadline { pipeline.removeHandler(deadline, promise: nil) }
-        if let decoder {
-            // Bytes that came behind the request are frames: the parser forwards them as it leaves, but does not say that
-            // they are all, and who is reading flushes only then.
-            let removed = shard.eventLoop.makePromise(of: Void.self)
-            let channel = context.channel
-            removed.futureResult.assumeIsolated().whenComplete { _ in channel.pipeline.fireChannelReadComplete() }
-            pipeline.removeHandler(decoder, promise: removed)
-        }
-        self.deadline = nil
-        self.decoder = nil
+        shard.unschedule(self)
+        socket.write(answer)
+        socket.owner = client
+        client.begin()
+        socket.flush()
+        if rest.readableBytes > 0 { client.received(rest) }
+        rest = ByteBuffer()
     }
 
     private func refuse(_ refusal: Refusal) {
@@ -290,11 +276,23 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func respond(_ answer: HTTPAnswer) {
         stage = .over
         undo()
-        guard let context else { return }
-        context.writeAndFlush(wrapOutboundOut(answer.bytes), promise: nil)
-        LingeringClose.close(context)
-        deadline?.refused()
+        socket.write(answer.bytes)
+        socket.flush()
+        socket.finish()
+        shard.schedule(self, in: Self.farewellSeconds)
     }
 }
 
-@available(*, unavailable) extension HandshakeHandler: Sendable {}
+extension Handshake: Ticking {
+    func tick() -> Int? {
+        if stage == .over {
+            // The refusal has had its time to be read.
+            socket.close()
+        } else {
+            refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: "timeout"))
+        }
+        return nil
+    }
+}
+
+@available(*, unavailable) extension Handshake: Sendable {}

@@ -1,29 +1,31 @@
 import Broker
 import NIOCore
 
-/// One WebSocket after its upgrade: the only handler of its channel, and its session's transport.
+/// One WebSocket after its upgrade: its socket's owner, and its session's transport.
 ///
 /// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
-final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable, CentrifugeWire {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private let shard: Shard
+    private let socket: any ClientSocket
     private let route: Route
     private var session: Session!
     /// nil for plain clients.
     private var centrifuge: CentrifugeClient?
     private let starts: [Session.Start]
-    private var context: ChannelHandlerContext?
     private var parser: FrameParser
     private var machine = WebSocketStateMachine()
     private var isUnflushed = false
     private var isReading = false
+    private var isEnded = false
     var wheelPlace: WheelPlace?
 
     /// - Parameter starts: where the session begins in each group.
-    init(id: ConnectionID, shard: Shard, route: Route, groups: [GroupName], starts: [Session.Start]) {
+    init(
+        id: ConnectionID, socket: any ClientSocket, shard: Shard, route: Route, groups: [GroupName],
+        starts: [Session.Start]
+    ) {
         self.shard = shard
+        self.socket = socket
         self.route = route
         self.starts = starts
         parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
@@ -31,8 +33,9 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     }
 
     /// A client of the centrifuge protocol.
-    init(id: ConnectionID, shard: Shard, route: Route, access: CentrifugeAccess) {
+    init(id: ConnectionID, socket: any ClientSocket, shard: Shard, route: Route, access: CentrifugeAccess) {
         self.shard = shard
+        self.socket = socket
         self.route = route
         starts = []
         parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
@@ -44,42 +47,30 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
 
     private var configuration: GatewayConfiguration { shard.state.configuration }
 
-    // MARK: Channel events
+    // MARK: The socket's word
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
+    func begin() {
         shard.opened(self)
         shard.schedule(self, in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds)
         session.open(at: starts)
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func received(_ bytes: ByteBuffer) {
         isReading = true
         machine.bytesArrived()
-        parser.feed(unwrapInboundIn(data))
+        parser.feed(bytes)
         while let event = parser.next() { handle(event) }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
         if isUnflushed { flush() }
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard context.channel.isWritable else { return }
+    func becameWritable() {
         session.proceedAll()
         centrifuge?.goOn()
     }
 
-    func channelInactive(context: ChannelHandlerContext) { ended() }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-
-    func handlerRemoved(context: ChannelHandlerContext) { ended() }
-
-    private func ended() {
-        guard context != nil else { return }
-        context = nil
+    func ended() {
+        isEnded = true
         machine.transportEnded()
         shard.unschedule(self)
         centrifuge?.end()
@@ -101,7 +92,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             close(.unsupportedData, "only text is spoken here")
         case .ping(let payload):
             // A client that floods pings and reads nothing keeps no more than its socket's buffer.
-            guard machine.frameArrived() == .handle, context?.channel.isWritable == true else { return }
+            guard machine.frameArrived() == .handle, socket.isWritable else { return }
             write(FrameWriter.pong(payload))
         case .pong: break
         case .close(let code): perform(machine.closeArrived(), code: code, reason: "")
@@ -139,16 +130,15 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
 
     // MARK: What the client is sent
 
-    var isWritable: Bool { machine.isOpen && context?.channel.isWritable == true }
+    var isWritable: Bool { machine.isOpen && socket.isWritable }
 
-    var pendingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+    var pendingBytes: Int { socket.pendingBytes }
 
     /// Neither plain clients nor the centrifuge protocol have words for it; the metric counts.
     func tellDropped(_ group: GroupName, _ count: Int) {}
 
     func write(_ frame: ByteBuffer) {
-        guard let context else { return }
-        context.write(wrapOutboundOut(frame), promise: nil)
+        socket.write(frame)
         guard !isUnflushed else { return }
         isUnflushed = true
         if !isReading { shard.wrote(self) }
@@ -168,7 +158,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     func flush() {
         guard isUnflushed else { return }
         isUnflushed = false
-        context?.flush()
+        socket.flush()
     }
 
     // MARK: Closing
@@ -179,10 +169,10 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     }
 
     private func perform(_ action: WebSocketStateMachine.CloseAction, code: UInt16?, reason: String) {
-        guard let context else { return }
+        guard !isEnded else { return }
         switch action {
         case .ignore: break
-        case .end: context.close(promise: nil)
+        case .end: socket.close()
         case .sendClose:
             write(FrameWriter.close(code, reason: reason))
             flush()
@@ -190,7 +180,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         case .sendCloseAndEnd:
             write(FrameWriter.close(code, reason: reason))
             flush()
-            LingeringClose.close(context)
+            socket.finish()
             shard.schedule(self, in: configuration.pongSeconds)
         }
     }
@@ -209,7 +199,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     }
 }
 
-extension WebSocketHandler: Ticking {
+extension WebSocketClient: Ticking {
     /// The interval ± 10 %.
     private var nextPing: Int {
         if centrifuge != nil { return CentrifugeClient.pingSeconds }
@@ -224,7 +214,7 @@ extension WebSocketHandler: Ticking {
                 shard.state.metrics.slow.add()
                 let code = centrifuge == nil ? CloseCode.slow.rawValue : CentrifugeDisconnect.slow.code
                 perform(machine.violation(), code: code, reason: "too slow for too long")
-                context?.close(promise: nil)
+                socket.close()
                 return nil
             }
             return configuration.pongSeconds
@@ -242,7 +232,7 @@ extension WebSocketHandler: Ticking {
             return pongWait
         case .wait: return max(nextPing - pongWait, 1)
         case .end:
-            if wasOpen { endDead() } else { context?.close(promise: nil) }
+            if wasOpen { endDead() } else { socket.close() }
             return nil
         }
     }
@@ -255,8 +245,8 @@ extension WebSocketHandler: Ticking {
             write(FrameWriter.close(CentrifugeDisconnect.noPong.code, reason: CentrifugeDisconnect.noPong.reason))
             flush()
         }
-        context?.close(promise: nil)
+        socket.close()
     }
 }
 
-@available(*, unavailable) extension WebSocketHandler: Sendable {}
+@available(*, unavailable) extension WebSocketClient: Sendable {}

@@ -1,0 +1,52 @@
+// What Swift's Glibc does not have: epoll(7), eventfd(2), accept4(2). Every function answers -errno when it fails.
+#ifndef CSOCKETS_H
+#define CSOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+// One ready descriptor, as csockets_wait gives it.
+typedef struct {
+    uint64_t token;
+    bool readable; // or ended, or failed: reading tells
+    bool writable;
+} csockets_event;
+
+// The other end of a connection; an IPv4 address is mapped into IPv6 (::ffff:a.b.c.d). All zeros: a Unix socket.
+typedef struct {
+    uint8_t address[16];
+    uint16_t port;
+} csockets_peer;
+
+int csockets_epoll(void);
+// Level-triggered. writes: tell when there is room, too.
+int csockets_watch(int epoll, int fd, uint64_t token, bool writes);
+int csockets_rewatch(int epoll, int fd, uint64_t token, bool writes);
+int csockets_unwatch(int epoll, int fd);
+// timeout in milliseconds; -1: for ever. An interrupted wait answers 0.
+int csockets_wait(int epoll, csockets_event *events, int capacity, int timeout);
+
+// A bell that wakes an epoll set: edge-triggered, so that nobody has to read it.
+int csockets_bell(int epoll, uint64_t token);
+void csockets_ring(int bell);
+
+// A socket without waiting, closed on exec. -EAGAIN: nobody is there.
+int csockets_accept(int listener, csockets_peer *peer);
+// Listens on the first address that host has. A port of 0: any; csockets_port tells which.
+int csockets_listen(const char *host, uint16_t port, int backlog);
+int csockets_port(int listener);
+
+// What the kernel takes now; -EAGAIN: nothing. Never a signal.
+ptrdiff_t csockets_send(int fd, const void *bytes, size_t count);
+ptrdiff_t csockets_send_all(int fd, const struct iovec *pieces, int count);
+ptrdiff_t csockets_receive(int fd, void *bytes, size_t count);
+void csockets_shut_sending(int fd);
+void csockets_close(int fd);
+// A descriptor kept back for the day on which there are no more.
+int csockets_spare(void);
+// What top -H shows for this thread; 15 bytes of it.
+void csockets_name_thread(const char *name);
+
+#endif

@@ -1,0 +1,96 @@
+import NIOHTTP1
+
+/// A request's line and header fields, where they stand in its bytes; made by `RequestHeadParser`.
+///
+/// Names are compared without case, values have no spaces around them (RFC 9112 section 5).
+struct RequestHead: Sendable {
+    typealias Place = Range<Int>
+
+    struct Field: Sendable {
+        var name: Place
+        var value: Place
+    }
+
+    private let bytes: [UInt8]
+    private let methodPlace: Place
+    private let targetPlace: Place
+    private let versionPlace: Place
+    private let fields: [Field]
+
+    init(bytes: [UInt8], method: Place, target: Place, version: Place, fields: [Field]) {
+        self.bytes = bytes
+        methodPlace = method
+        targetPlace = target
+        versionPlace = version
+        self.fields = fields
+    }
+
+    var method: String { text(methodPlace) }
+    var target: String { text(targetPlace) }
+    var fieldCount: Int { fields.count }
+    var isGET: Bool { equals(methodPlace, "GET") }
+    var isHTTP11: Bool { equals(versionPlace, "HTTP/1.1") }
+    var isPath: Bool { bytes[targetPlace].first == UInt8(ascii: "/") }
+
+    /// The values of a field's lines, in order.
+    ///
+    /// - Parameter name: in small letters.
+    func values(of name: StaticString) -> [String] { places(of: name).map(text) }
+
+    func first(_ name: StaticString) -> String? { place(of: name).map(text) }
+    func last(_ name: StaticString) -> String? {
+        fields.last { isNamed($0, name) }.map { text($0.value) }
+    }
+    func has(_ name: StaticString) -> Bool { place(of: name) != nil }
+    /// The field's only value; nil when it is missing or there are several.
+    func only(_ name: StaticString) -> String? {
+        let places = places(of: name)
+        return places.count == 1 ? text(places[0]) : nil
+    }
+
+    /// Whether one of the field's comma-separated elements is this token, without case.
+    ///
+    /// - Parameter token: in small letters.
+    func has(_ name: StaticString, token: StaticString) -> Bool {
+        for field in fields where isNamed(field, name) {
+            for element in bytes[field.value].split(separator: UInt8(ascii: ",")) {
+                let trimmed = Self.trim(element.startIndex..<element.endIndex, in: bytes)
+                if equalsLowercased(trimmed, token) { return true }
+            }
+        }
+        return false
+    }
+
+    /// All fields, for logins.
+    var headers: HTTPHeaders { HTTPHeaders(fields.map { (text($0.name), text($0.value)) }) }
+
+    private func text(_ place: Place) -> String { String(decoding: bytes[place], as: UTF8.self) }
+    private func isNamed(_ field: Field, _ name: StaticString) -> Bool { equalsLowercased(field.name, name) }
+    private func place(of name: StaticString) -> Place? { fields.first { isNamed($0, name) }?.value }
+    private func places(of name: StaticString) -> [Place] { fields.filter { isNamed($0, name) }.map(\.value) }
+
+    private func equals(_ place: Place, _ text: StaticString) -> Bool {
+        text.withUTF8Buffer { place.count == $0.count && bytes[place].elementsEqual($0) }
+    }
+
+    private func equalsLowercased(_ place: Place, _ text: StaticString) -> Bool {
+        text.withUTF8Buffer { text in
+            guard place.count == text.count else { return false }
+            for index in 0..<text.count {
+                let byte = bytes[place.lowerBound + index]
+                let isCapital = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+                if (isCapital ? byte | 0x20 : byte) != text[index] { return false }
+            }
+            return true
+        }
+    }
+
+    /// Without the spaces and tabs around it (OWS, RFC 9110 section 5.6.3).
+    static func trim(_ place: Place, in bytes: [UInt8]) -> Place {
+        func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        var (low, high) = (place.lowerBound, place.upperBound)
+        while low < high, isSpace(bytes[low]) { low += 1 }
+        while high > low, isSpace(bytes[high - 1]) { high -= 1 }
+        return low..<high
+    }
+}

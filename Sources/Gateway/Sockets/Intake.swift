@@ -1,0 +1,31 @@
+import NIOCore
+
+/// From the listening socket to the shards: each connection goes to the next event loop in turn.
+///
+/// The listener lives on the first loop; everything here is called there.
+struct Intake: Sendable {
+    let loops: [SocketLoop]
+    let shards: [NIOLoopBound<Shard>]
+    let state: GatewayState
+
+    /// - Throws: `SocketError` when the address cannot be had.
+    func listen() throws -> Listener {
+        let watermark = PlainSocket.Watermark(
+            low: state.configuration.maximumPendingBytes / 4, high: state.configuration.maximumPendingBytes)
+        var next = 0
+        let listener = try Listener(host: state.configuration.host, port: state.configuration.port, loop: loops[0]) {
+            descriptor, peer in
+            let (loop, shard) = (loops[next], shards[next])
+            next = (next + 1) % loops.count
+            let begin = { @Sendable in
+                let socket = PlainSocket(descriptor: descriptor, peer: peer, loop: loop, watermark: watermark)
+                if socket.start() { _ = Handshake(socket, shard: shard.value) }
+            }
+            if loop === loops[0] { begin() } else { loop.execute(begin) }
+        } refused: {
+            state.metrics.refused("descriptors")
+        }
+        listener.start()
+        return listener
+    }
+}

@@ -1,0 +1,71 @@
+import CSockets
+import Glibc
+import NIOCore
+
+/// The listening socket: takes connections and hands them out. Lives on its loop.
+final class Listener: LoopSocket {
+    let port: Int
+    private let loop: SocketLoop
+    private var descriptor: CInt
+    /// Closed to take, refuse and close a connection when the process has no descriptor left: they would wait for ever in
+    /// the backlog, and wake the loop all the time.
+    private var spare = csockets_spare()
+    private let accepted: (CInt, PeerAddress) -> Void
+    private let refused: () -> Void
+
+    /// Connections taken at a time, so that those that are open are looked after meanwhile.
+    private static let batch = 64
+
+    /// Binds.
+    ///
+    /// - Parameter accepted: owns the descriptor. refused: one was turned away for want of a descriptor.
+    /// - Throws: the address cannot be had.
+    init(
+        host: String, port: Int, loop: SocketLoop, accepted: @escaping (CInt, PeerAddress) -> Void,
+        refused: @escaping () -> Void
+    ) throws(SocketError) {
+        self.loop = loop
+        self.accepted = accepted
+        self.refused = refused
+        descriptor = csockets_listen(host, UInt16(clamping: port), 4096)
+        guard descriptor >= 0 else { throw SocketError(code: -descriptor) }
+        self.port = Int(csockets_port(descriptor))
+    }
+
+    func start() { _ = loop.add(self, descriptor: descriptor) }
+
+    func close() {
+        guard descriptor >= 0 else { return }
+        loop.remove(descriptor)
+        csockets_close(descriptor)
+        csockets_close(spare)
+        descriptor = -1
+    }
+
+    func ready(readable: Bool, writable: Bool) {
+        for _ in 0..<Self.batch where descriptor >= 0 {
+            var peer = csockets_peer()
+            let client = csockets_accept(descriptor, &peer)
+            switch -client {
+            case ...0: accepted(client, PeerAddress(peer))
+            case EMFILE, ENFILE: turnAway()
+            case EAGAIN: return
+            default: continue  // that connection has gone already; the next one may stand
+            }
+        }
+    }
+
+    private func turnAway() {
+        guard spare >= 0 else { return }
+        csockets_close(spare)
+        var peer = csockets_peer()
+        let client = csockets_accept(descriptor, &peer)
+        if client >= 0 {
+            let answer = HTTPAnswer.outOfDescriptors
+            _ = answer.withUnsafeReadableBytes { csockets_send(client, $0.baseAddress, $0.count) }
+            csockets_close(client)
+            refused()
+        }
+        spare = csockets_spare()
+    }
+}

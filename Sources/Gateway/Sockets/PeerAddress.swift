@@ -1,0 +1,55 @@
+import CSockets
+import NIOCore
+
+/// The other end of a connection: 16 bytes of an IPv6 address, in which IPv4 has its place, and a port.
+struct PeerAddress: Hashable, Sendable {
+    /// In network order.
+    var high: UInt64
+    var low: UInt64
+    var port: UInt16
+
+    init(_ peer: csockets_peer) {
+        (high, low) = withUnsafeBytes(of: peer.address) { bytes in
+            (
+                UInt64(bigEndian: bytes.load(as: UInt64.self)),
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }
+        port = peer.port
+    }
+
+    /// From an address of SwiftNIO's; nil: a Unix socket.
+    init?(_ address: SocketAddress) {
+        port = UInt16(clamping: address.port ?? 0)
+        // sin_addr is behind 4 bytes of family and port; sin6_addr behind 4 more of flow information.
+        switch address {
+        case .v4(let v4):
+            high = 0
+            low =
+                0xFFFF_0000_0000
+                | withUnsafeBytes(of: v4.address) {
+                    UInt64(UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+                }
+        case .v6(let v6):
+            (high, low) = withUnsafeBytes(of: v6.address) { bytes in
+                (
+                    UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+                    UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self))
+                )
+            }
+        case .unixDomainSocket: return nil
+        }
+    }
+
+    var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
+
+    /// As SwiftNIO has it.
+    var socketAddress: SocketAddress? {
+        let bytes: [UInt8] =
+            isIPv4
+            ? (0..<4).map { UInt8(truncatingIfNeeded: low >> (24 - 8 * $0)) }
+            : (0..<8).map { UInt8(truncatingIfNeeded: high >> (56 - 8 * $0)) }
+                + (0..<8).map { UInt8(truncatingIfNeeded: low >> (56 - 8 * $0)) }
+        return try? SocketAddress(packedIPAddress: ByteBuffer(bytes: bytes), port: Int(port))
+    }
+}

@@ -1,0 +1,127 @@
+import CSockets
+import Glibc
+import NIOCore
+
+/// A client's TCP connection that nothing encrypts: a descriptor, and what waits for it.
+///
+/// Bytes go to the kernel with one system call a flush, however many messages they are. Lives on its loop.
+final class PlainSocket: ClientSocket, LoopSocket {
+    let peer: PeerAddress
+    var owner: (any ClientSocketOwner)?
+    private let loop: SocketLoop
+    private let descriptor: CInt
+    private let watermark: Watermark
+    private var queue = WriteQueue()
+    private var state = State.open
+    private var isFull = false
+    /// The kernel takes no more; the loop tells when it does.
+    private var isBlocked = false
+
+    private enum State {
+        case open
+        /// Everything that waits, then the end of the sending side.
+        case finishing
+        /// The peer has to end it.
+        case finished
+        case closed
+    }
+
+    /// How much may wait for one socket, in bytes.
+    struct Watermark {
+        var low: Int
+        var high: Int
+    }
+
+    init(descriptor: CInt, peer: PeerAddress, loop: SocketLoop, watermark: Watermark) {
+        self.descriptor = descriptor
+        self.peer = peer
+        self.loop = loop
+        self.watermark = watermark
+    }
+
+    /// Begins to listen to it. False: the kernel takes no more sockets, and it is closed.
+    func start() -> Bool {
+        if loop.add(self, descriptor: descriptor) { return true }
+        state = .closed
+        csockets_close(descriptor)
+        return false
+    }
+
+    // MARK: Writing
+
+    var isWritable: Bool { state == .open && !isFull }
+    var pendingBytes: Int { queue.byteCount }
+
+    func write(_ bytes: ByteBuffer) {
+        guard state == .open else { return }
+        queue.append(bytes)
+        if queue.byteCount > watermark.high { isFull = true }
+    }
+
+    func flush() {
+        guard state == .open || state == .finishing, !isBlocked else { return }
+        do {
+            if try !queue.send(to: descriptor) {
+                isBlocked = true
+                loop.watch(descriptor, writes: true)
+            }
+        } catch {
+            return close()
+        }
+        if isFull, queue.byteCount <= watermark.low { hasRoomAgain() }
+        if state == .finishing, !isBlocked { shutSending() }
+    }
+
+    private func hasRoomAgain() {
+        isFull = false
+        loop.atTurnEnd { if self.isWritable { self.owner?.becameWritable() } }
+    }
+
+    private func shutSending() {
+        state = .finished
+        csockets_shut_sending(descriptor)
+    }
+
+    // MARK: The loop's word
+
+    func ready(readable: Bool, writable: Bool) {
+        if writable, isBlocked, state != .closed {
+            isBlocked = false
+            flush()
+            if !isBlocked, state != .closed { loop.watch(descriptor, writes: false) }
+        }
+        if readable { read() }
+    }
+
+    private func read() {
+        guard state != .closed else { return }
+        do {
+            guard let bytes = try loop.receive(descriptor) else { return }
+            if bytes.isEmpty { return close() }
+            owner?.received(ByteBuffer(bytes: bytes))
+        } catch {
+            close()
+        }
+    }
+
+    // MARK: The end
+
+    func finish() {
+        guard state == .open else { return }
+        state = .finishing
+        flush()
+    }
+
+    func close() {
+        guard state != .closed else { return }
+        state = .closed
+        loop.remove(descriptor)
+        csockets_close(descriptor)
+        queue = WriteQueue()
+        loop.atTurnEnd {
+            let owner = self.owner
+            self.owner = nil
+            owner?.ended()
+        }
+    }
+}

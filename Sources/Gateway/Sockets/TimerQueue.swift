@@ -1,0 +1,44 @@
+import NIOCore
+import Synchronization
+
+/// The few timers of an event loop, in the order of their deadlines: a clock tick, a retry. Clients have none of their own
+/// (`DeadlineWheel`).
+///
+/// On its loop only; a timer may be cancelled from anywhere.
+struct TimerQueue {
+    final class Timer: Sendable {
+        let deadline: NIODeadline
+        let isCancelled = Atomic<Bool>(false)
+        fileprivate nonisolated(unsafe) let body: () -> Void
+
+        init(deadline: NIODeadline, _ body: @escaping () -> Void) {
+            self.deadline = deadline
+            self.body = body
+        }
+    }
+
+    /// The latest first, so that the next one due is at the end.
+    private var timers: [Timer] = []
+
+    mutating func insert(_ timer: Timer) {
+        let index = timers.firstIndex { $0.deadline <= timer.deadline } ?? timers.count
+        timers.insert(timer, at: index)
+    }
+
+    /// Takes out what is due.
+    mutating func due(_ now: NIODeadline) -> [() -> Void] {
+        var due: [() -> Void] = []
+        while let last = timers.last, last.deadline <= now || last.isCancelled.load(ordering: .relaxed) {
+            timers.removeLast()
+            if !last.isCancelled.load(ordering: .relaxed) { due.append(last.body) }
+        }
+        return due
+    }
+
+    /// Until the next one, rounded up; -1: there is none.
+    func millisecondsLeft(_ now: NIODeadline) -> CInt {
+        guard let next = timers.last else { return -1 }
+        let left = (next.deadline - now).nanoseconds
+        return left <= 0 ? 0 : CInt(clamping: (left + 999_999) / 1_000_000)
+    }
+}

@@ -1,0 +1,79 @@
+import CSockets
+import Glibc
+import NIOCore
+
+/// Bytes that wait for one descriptor, in order. A value on its socket's loop.
+///
+/// One buffer, the usual case, is kept without an allocation; several leave in one system call.
+struct WriteQueue {
+    private var first: ByteBuffer?
+    private var rest: CircularBuffer<ByteBuffer>?
+    private(set) var byteCount = 0
+
+    /// Pieces of one call; more than this gain nothing.
+    private static let maximumPieces = 64
+
+    mutating func append(_ bytes: ByteBuffer) {
+        byteCount += bytes.readableBytes
+        if first == nil {
+            first = bytes
+        } else if rest == nil {
+            rest = CircularBuffer(initialCapacity: 4)
+            rest!.append(bytes)
+        } else {
+            rest!.append(bytes)
+        }
+    }
+
+    /// Hands to the kernel what it takes.
+    ///
+    /// - Returns: whether everything has left.
+    /// - Throws: the connection has failed.
+    mutating func send(to descriptor: CInt) throws(SocketError) -> Bool {
+        while let first {
+            let isAlone = rest == nil
+            let count =
+                isAlone
+                ? first.withUnsafeReadableBytes { csockets_send(descriptor, $0.baseAddress, $0.count) }
+                : sendPieces(to: descriptor)
+            if count < 0 {
+                if count == -Int(EAGAIN) { return false }
+                if count == -Int(EINTR) { continue }
+                throw SocketError(code: CInt(-count))
+            }
+            if isAlone && count == byteCount {
+                self.first = nil
+                byteCount = 0
+                return true
+            }
+            drop(count)
+        }
+        return true
+    }
+
+    private func sendPieces(to descriptor: CInt) -> Int {
+        let count = min(1 + rest!.count, Self.maximumPieces)
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { pieces in
+            // The queue holds the buffers, so the bytes stay where they are until the call returns.
+            for index in 0..<count {
+                (index == 0 ? first! : rest![offset: index - 1]).withUnsafeReadableBytes { bytes in
+                    pieces[index] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+                }
+            }
+            return csockets_send_all(descriptor, pieces.baseAddress, CInt(count))
+        }
+    }
+
+    private mutating func drop(_ count: Int) {
+        byteCount -= count
+        var left = count
+        while let length = first?.readableBytes, left >= length {
+            left -= length
+            first = rest?.popFirst()
+            if first == nil { break }
+        }
+        if rest?.isEmpty == true { rest = nil }
+        first?.moveReaderIndex(forwardBy: left)
+    }
+}
