@@ -20,10 +20,11 @@ let package = Package(
     targets: [
         .target(name: "CHiredis", linkerSettings: [.linkedLibrary("hiredis")]),
         .target(name: "CSockets"),
+        .target(name: "Sockets", dependencies: ["CSockets", .product(name: "NIOCore", package: "swift-nio")]),
         .target(
             name: "RedisClient",
             dependencies: [
-                "CHiredis",
+                "CHiredis", "Sockets",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -44,7 +45,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "CSockets",
+                "Broker", "Sockets",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -66,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "tocsin",
             dependencies: [
-                "Broker", "RedisClient", "ChannelLayer", "Gateway", "Operations",
+                "Broker", "RedisClient", "ChannelLayer", "Gateway", "Operations", "Sockets",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -93,7 +94,7 @@ let package = Package(
         .testTarget(
             name: "RedisClientTests",
             dependencies: [
-                "RedisClient", "CHiredis", "TestSupport",
+                "RedisClient", "CHiredis", "Sockets", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -117,7 +118,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "Broker", "TestSupport",
+                "Gateway", "Broker", "Sockets", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int result(int value) { return value < 0 ? -errno : value; }
@@ -127,6 +128,64 @@ int csockets_port(int listener)
         return -errno;
     return storage.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&storage)->sin_port)
                                         : ntohs(((struct sockaddr_in6 *)&storage)->sin6_port);
+}
+
+int csockets_resolve(const char *host, uint16_t port, csockets_address *found, int capacity)
+{
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *all;
+    if (getaddrinfo(host, service, &hints, &all) != 0)
+        return 0;
+    int count = 0;
+    for (struct addrinfo *one = all; one && count < capacity; one = one->ai_next) {
+        if (one->ai_addrlen > sizeof found[count].bytes)
+            continue;
+        memcpy(found[count].bytes, one->ai_addr, one->ai_addrlen);
+        found[count++].length = one->ai_addrlen;
+    }
+    freeaddrinfo(all);
+    return count;
+}
+
+int csockets_path(const char *path, csockets_address *address)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof un.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(un.sun_path, path);
+    memcpy(address->bytes, &un, sizeof un);
+    address->length = sizeof un;
+    return 0;
+}
+
+int csockets_connect(const csockets_address *address)
+{
+    struct sockaddr_storage storage;
+    memcpy(&storage, address->bytes, sizeof storage);
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (storage.ss_family != AF_UNIX) {
+        int one = 1;
+        unsigned patience = 20000;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+    }
+    if (connect(fd, (const struct sockaddr *)&storage, address->length) < 0 && errno != EINPROGRESS) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int csockets_failure(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? -errno : -error;
 }
 
 ptrdiff_t csockets_send(int fd, const void *bytes, size_t count)

@@ -4,8 +4,6 @@ public struct GatewayConfiguration: Sendable {
     public var name = ""
     public var host: String
     public var port: Int
-    /// Threads that serve clients. Default 1.
-    public var eventLoops = 1
     public var allowedHosts: AllowedHosts
     public var routes: [Route]
     /// Sockets at once; one more is answered 503. Default 100,000.

@@ -1,6 +1,7 @@
 public import Broker
 public import Logging
 import NIOCore
+public import Sockets
 
 /// The client port: a listener, a shard for each event loop, and the drain at the end.
 public final class GatewayServer: Sendable {
@@ -13,15 +14,15 @@ public final class GatewayServer: Sendable {
 
     /// Binds and serves.
     ///
+    /// - Parameter loops: threads for the clients, one at least; the server stops them at its end.
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
-        metrics: Metrics, logger: Logger
+        loops: [SocketLoop], metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
             configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
             logger: logger)
-        let loops = (0..<max(configuration.eventLoops, 1)).map { SocketLoop(name: "clients-\($0)") }
         var shards: [NIOLoopBound<Shard>] = []
         for (index, loop) in loops.enumerated() {
             shards.append(
@@ -38,7 +39,6 @@ public final class GatewayServer: Sendable {
             let port = try await loops[0].submit { listener.value.port }.get()
             return GatewayServer(state, loops: loops, shards: shards, listener: listener, port: port)
         } catch {
-            for loop in loops { loop.stop() }
             throw GatewayError("cannot listen on \(configuration.host):\(configuration.port): \(error)")
         }
     }

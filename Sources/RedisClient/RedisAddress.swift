@@ -21,6 +21,9 @@ public struct RedisAddress: Sendable, Equatable {
 
     public static let defaultDatabase = 3
 
+    /// `rediss://`.
+    public var isEncrypted: Bool { if case .tls = transport { true } else { false } }
+
     public init(_ text: String) throws(RedisError) {
         func bad(_ why: String) -> RedisError {
             // The text may hold a password: only what is safe of it is shown.

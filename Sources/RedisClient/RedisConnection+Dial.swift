@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Sockets
 
 extension RedisConnection {
     /// Dials, says who we are (AUTH, SELECT, CLIENT SETNAME) and hands over a connection that is ready for commands.
@@ -11,6 +12,45 @@ extension RedisConnection {
     > {
         let address = configuration.address
         let connection = NIOLoopBound(RedisConnection(configuration, eventLoop: eventLoop), eventLoop: eventLoop)
+        let dialled =
+            if let loop = eventLoop as? SocketLoop {
+                dialSocket(configuration, connection.value, on: loop)
+            } else {
+                dialChannel(configuration, connection, on: eventLoop)
+            }
+        return dialled.flatMapErrorThrowing { error in
+            throw RedisError(.unavailable, "cannot connect to \(address): \(reason(error))")
+        }.hop(to: eventLoop).flatMap { _ in
+            connection.value.greet(configuration)
+        }.map { connection }
+    }
+
+    /// Over a socket of the loop's own. TLS wants a loop of SwiftNIO's.
+    private static func dialSocket(
+        _ configuration: RedisConfiguration, _ connection: RedisConnection, on loop: SocketLoop
+    ) -> EventLoopFuture<Void> {
+        let destination: Dialler.Destination
+        switch configuration.address.transport {
+        case .tcp(let host, let port): destination = .host(host, port: port)
+        case .unix(let path): destination = .path(path)
+        case .tls:
+            return loop.makeFailedFuture(RedisError(.badAddress, "rediss:// cannot be served on this event loop"))
+        }
+        let bound = NIOLoopBound(connection, eventLoop: loop)
+        return Dialler.dial(
+            destination, timeout: configuration.connectTimeout, loop: loop,
+            watermark: PlainSocket.Watermark(low: 1 << 20, high: 4 << 20)
+        ).flatMapThrowing { socket in
+            guard SocketWire(socket.value, bound.value) != nil else {
+                throw RedisError(.unavailable, "the process has too many sockets")
+            }
+        }
+    }
+
+    private static func dialChannel(
+        _ configuration: RedisConfiguration, _ connection: NIOLoopBound<RedisConnection>, on eventLoop: any EventLoop
+    ) -> EventLoopFuture<Void> {
+        let address = configuration.address
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(configuration.connectTimeout)
             .channelInitializer { channel in
@@ -19,7 +59,7 @@ extension RedisConnection {
                         let context = try NIOSSLContext(configuration: configuration.tls)
                         try channel.pipeline.syncOperations.addHandler(tlsHandler(context, host: host))
                     }
-                    try channel.pipeline.syncOperations.addHandler(connection.value)
+                    try channel.pipeline.syncOperations.addHandler(ChannelWire(connection.value))
                 }
             }
         let dialled: EventLoopFuture<any Channel> =
@@ -31,11 +71,7 @@ extension RedisConnection {
                     .connect(host: host, port: port)
             case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
             }
-        return dialled.flatMapErrorThrowing { error in
-            throw RedisError(.unavailable, "cannot connect to \(address): \(reason(error))")
-        }.hop(to: eventLoop).flatMap { _ in
-            connection.value.greet(configuration)
-        }.map { connection }
+        return dialled.map { _ in }
     }
 
     /// What the system said, without NIO's wrapping: one reason, though a host can have several addresses.

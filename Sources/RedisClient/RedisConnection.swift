@@ -1,21 +1,25 @@
 import NIOCore
-import NIOPosix
-import NIOSSL
+
+/// What carries a connection's bytes: a plain socket, or a channel with TLS.
+protocol RedisWire: AnyObject {
+    /// Sends, now.
+    func send(_ bytes: ByteBuffer)
+    /// Ends it; the connection is told by `ended`.
+    func close()
+}
 
 /// One connection: bytes in, replies out, in order. Made and used on its event loop only.
 ///
 /// What it writes in one turn of the loop leaves in one system call. With `onPush` set (a connection in subscribe mode)
 /// pub/sub's replies go there instead of completing commands (redis.io, "Pub/Sub": wire protocol messages).
-final class RedisConnection: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
+final class RedisConnection {
     typealias Reply = Result<RedisValue, RedisError>
 
     private let configuration: RedisConfiguration
     let eventLoop: any EventLoop
     private var reader: RedisReplyReader
     private var queue: CommandQueue<(Reply) -> Void>
-    private var channel: (any Channel)?
+    private var wire: (any RedisWire)?
     private var outgoing = ByteBuffer()
     private var flushIsDue = false
     private var tick: RepeatedTask?
@@ -56,19 +60,20 @@ final class RedisConnection: ChannelInboundHandler {
 
     private func flush() {
         flushIsDue = false
-        channel?.writeAndFlush(outgoing, promise: nil)
+        wire?.send(outgoing)
         if outgoing.capacity > 1 << 16 { outgoing = ByteBuffer() } else { outgoing.clear() }
     }
 
     func close(_ reason: RedisError) {
         if closeReason == nil { closeReason = reason }
-        if let channel { channel.close(promise: nil) } else { ended() }
+        if let wire { wire.close() } else { ended() }
     }
 
-    // MARK: Channel events
+    // MARK: The wire's word
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        channel = context.channel
+    /// It stands.
+    func begin(_ wire: any RedisWire) {
+        self.wire = wire
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         tick = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(250), delay: .milliseconds(250)) { _ in
             bound.value.checkDeadline()
@@ -81,19 +86,16 @@ final class RedisConnection: ChannelInboundHandler {
         close(RedisError(.timeout, "Redis did not answer within \(seconds) s"))
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func received(_ bytes: ByteBuffer) {
         do throws(RedisError) {
-            try reader.feed(unwrapInboundIn(data))
+            try reader.feed(bytes)
             while try reader.next({ view in take(view) }) != nil {}
         } catch {
             close(error)
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        onReadComplete?()
-        context.fireChannelReadComplete()
-    }
+    func readComplete() { onReadComplete?() }
 
     private func take(_ view: borrowing RedisReplyView) {
         guard closeReason == nil else { return }
@@ -112,23 +114,15 @@ final class RedisConnection: ChannelInboundHandler {
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func failed(_ error: any Error) {
         close(RedisError(.unavailable, "the connection to Redis failed: \(error)"))
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        ended()
-    }
-
-    /// A channel that never connected ends without becoming inactive.
-    func handlerRemoved(context: ChannelHandlerContext) {
-        if channel != nil { ended() }
-    }
-
-    private func ended() {
+    /// It is gone. Once.
+    func ended() {
         tick?.cancel()
         tick = nil
-        channel = nil
+        wire = nil
         let reason = closeReason ?? RedisError(.unavailable, "Redis closed the connection")
         closeReason = reason
         let lost =

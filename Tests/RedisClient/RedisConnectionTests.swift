@@ -15,7 +15,7 @@ struct RedisConnectionTests {
         init(_ change: (inout RedisConfiguration) -> Void = { _ in }) throws {
             let loop = EmbeddedEventLoop()
             connection = RedisConnection(try .test("redis://host", change), eventLoop: loop)
-            channel = EmbeddedChannel(handler: connection, loop: loop)
+            channel = EmbeddedChannel(handler: ChannelWire(connection), loop: loop)
         }
 
         /// What the connection wrote since the last time, one text a write.
@@ -139,7 +139,7 @@ struct RedisConnectionTests {
             return ClientBootstrap(group: loop)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(bound.value)
+                        try channel.pipeline.syncOperations.addHandler(ChannelWire(bound.value))
                     }
                 }
                 .connect(host: "127.0.0.1", port: port).map { _ in }

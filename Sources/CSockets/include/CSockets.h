@@ -7,6 +7,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+// An address that can be connected to.
+typedef struct {
+    uint8_t bytes[128]; // a struct sockaddr_storage
+    uint32_t length;
+} csockets_address;
+
 // One ready descriptor, as csockets_wait gives it.
 typedef struct {
     uint64_t token;
@@ -37,6 +43,16 @@ int csockets_accept(int listener, csockets_peer *peer);
 // Listens on the first address that host has. A port of 0: any; csockets_port tells which.
 int csockets_listen(const char *host, uint16_t port, int backlog);
 int csockets_port(int listener);
+
+// All addresses of a host: how many, 0 when it has none. It waits for the resolver.
+int csockets_resolve(const char *host, uint16_t port, csockets_address *found, int capacity);
+// -ENAMETOOLONG: no socket can have that path.
+int csockets_path(const char *path, csockets_address *address);
+// Begins to connect: the descriptor is writable when it stands or has failed. keepalive, no delay, and bytes that nobody
+// acknowledges for 20 s end it (TCP_USER_TIMEOUT; the kernel would wait 15 minutes).
+int csockets_connect(const csockets_address *address);
+// 0, or -errno of what went wrong on the socket.
+int csockets_failure(int fd);
 
 // What the kernel takes now; -EAGAIN: nothing. Never a signal.
 ptrdiff_t csockets_send(int fd, const void *bytes, size_t count);

@@ -1,5 +1,6 @@
 import Broker
 import NIOCore
+import Sockets
 
 /// One client of server-sent events: its socket's owner, and its session's transport.
 ///
@@ -9,7 +10,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     private static let commentSeconds = 15
 
     private let shard: Shard
-    private let socket: any ClientSocket
+    private let socket: any StreamSocket
     private var session: Session!
     private let starts: [Session.Start]
     /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
@@ -19,7 +20,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, socket: any ClientSocket, shard: Shard, groups: [GroupName], starts: [Session.Start],
+        id: ConnectionID, socket: any StreamSocket, shard: Shard, groups: [GroupName], starts: [Session.Start],
         unreadable: [GroupName]
     ) {
         self.shard = shard

@@ -2,6 +2,7 @@ import Broker
 import Logging
 import NIOCore
 import NIOHTTP1
+import Sockets
 
 /// From a request's head to a client, or to a refusal: the checks, the login, the joins, then 101 (or 200 for a stream).
 ///
@@ -12,11 +13,11 @@ import NIOHTTP1
 ///   reading ─head─▶ checks ─▶ login (async) ─▶ joins (backplane) ─▶ the answer: the socket has a new owner
 ///      └───────────────┴───────────┴────────────────┴─────────────▶ refusal, then the end
 /// ```
-final class Handshake: ClientSocketOwner {
+final class Handshake: StreamSocketOwner {
     private enum Stage { case reading, working, upgraded, over }
 
     private let shard: Shard
-    private let socket: any ClientSocket
+    private let socket: any StreamSocket
     private var stage = Stage.reading
     private var parser = RequestHeadParser()
     /// What came behind the head, for the client that it becomes.
@@ -35,7 +36,7 @@ final class Handshake: ClientSocketOwner {
     private static let farewellSeconds = 2
 
     /// Begins to read: the socket's owner from here on.
-    init(_ socket: any ClientSocket, shard: Shard) {
+    init(_ socket: any StreamSocket, shard: Shard) {
         self.shard = shard
         self.socket = socket
         socket.owner = self
@@ -236,7 +237,8 @@ final class Handshake: ClientSocketOwner {
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(
-                EventStreamClient(id: id, socket: socket, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
+                EventStreamClient(
+                    id: id, socket: socket, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(origin: origin))
         }
     }

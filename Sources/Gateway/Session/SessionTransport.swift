@@ -1,5 +1,6 @@
 import Broker
 import NIOCore
+import Sockets
 
 /// What a session writes to: a WebSocket or an event stream. On the shard's loop only.
 protocol SessionTransport: AnyObject {
@@ -17,7 +18,7 @@ protocol SessionTransport: AnyObject {
 }
 
 /// What a handshake becomes: it owns the socket until that ends.
-protocol ConnectedClient: ClientSocketOwner, Ticking {
+protocol ConnectedClient: StreamSocketOwner, Ticking {
     /// Its socket is its own.
     func begin()
     /// Whether it has not been told to go yet.

@@ -1,12 +1,13 @@
 import Broker
 import NIOCore
+import Sockets
 
 /// One WebSocket after its upgrade: its socket's owner, and its session's transport.
 ///
 /// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
 final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private let shard: Shard
-    private let socket: any ClientSocket
+    private let socket: any StreamSocket
     private let route: Route
     private var session: Session!
     /// nil for plain clients.
@@ -21,7 +22,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     /// - Parameter starts: where the session begins in each group.
     init(
-        id: ConnectionID, socket: any ClientSocket, shard: Shard, route: Route, groups: [GroupName],
+        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
         starts: [Session.Start]
     ) {
         self.shard = shard
@@ -33,7 +34,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     }
 
     /// A client of the centrifuge protocol.
-    init(id: ConnectionID, socket: any ClientSocket, shard: Shard, route: Route, access: CentrifugeAccess) {
+    init(id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, access: CentrifugeAccess) {
         self.shard = shard
         self.socket = socket
         self.route = route

@@ -9,6 +9,7 @@ import NIOCore
 import NIOPosix
 import Operations
 import RedisClient
+import Sockets
 
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -62,27 +63,33 @@ struct GatewayCommand: AsyncParsableCommand {
         logger[metadataKey: "gateway"] = "\(gatewayID)"
         FileLimit.raise()
 
-        // Redis has a thread, logins and the admin port share another; clients have their own.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        // Logins and the admin port are not on the clients' threads; Redis is, unless it is spoken to over TLS: one wake-up
+        // less for a message.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loops = (0..<max(configuration.gateway.threads ?? System.coreCount, 1)).map {
+            SocketLoop(name: "clients-\($0)")
+        }
         let metrics = Metrics()
+        let redis = try RedisAddress(configuration.redis.hosts[0])
         let readiness = Readiness()
         let admin = try await AdminServer.start(
             host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, readiness: readiness,
             metrics: metrics, on: group)
         let backplane = try await RedisBackplane.start(
-            configuration.layer(gatewayID: gatewayID), on: group.any(), metrics: metrics, logger: logger
+            configuration.layer(gatewayID: gatewayID), on: redis.isEncrypted ? group.any() : loops[0], metrics: metrics,
+            logger: logger
         ) { isReady in readiness.set(.redis, !isReady) }
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let server = try await GatewayServer.start(
             configuration.gatewayConfiguration(name: gatewayID), authenticators: configuration.authenticators(http),
-            backplane: backplane, metrics: metrics, logger: logger)
+            backplane: backplane, loops: loops, metrics: metrics, logger: logger)
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
-        let redis = try RedisAddress(configuration.redis.hosts[0])
         logger.notice(
             "listening",
             metadata: [
-                "clients": "\(HostAndPort(host: configuration.gateway.bind.host, port: server.port))", "admin": "\(Self.text(admin.address))",
+                "clients": "\(HostAndPort(host: configuration.gateway.bind.host, port: server.port))",
+                "admin": "\(Self.text(admin.address))",
                 "redis": "\(redis)", "version": "\(Tocsin.version)",
             ])
 
@@ -133,7 +140,6 @@ extension Configuration {
             host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
             routes: routes)
         settings.name = name
-        settings.eventLoops = gateway.threads ?? System.coreCount
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumPendingBytes = gateway.maximumPendingBytes

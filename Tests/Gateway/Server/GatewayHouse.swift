@@ -3,6 +3,7 @@ import Broker
 import Logging
 import NIOCore
 import NIOPosix
+import Sockets
 import Synchronization
 import TestSupport
 import Testing
@@ -36,7 +37,6 @@ final class GatewayHouse: Sendable {
         configuration.handshakeSeconds = 30
         configuration.pingSeconds = 60
         configuration.pongSeconds = 30
-        configuration.eventLoops = 2
         change(&configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let backplane = FakeBackplane(), metrics = Metrics()
@@ -47,7 +47,8 @@ final class GatewayHouse: Sendable {
         let result: Result<R, any Error>
         do {
             let server = try await GatewayServer.start(
-                configuration, authenticators: authenticators(http), backplane: backplane, metrics: metrics,
+                configuration, authenticators: authenticators(http), backplane: backplane,
+                loops: [SocketLoop(name: "one"), SocketLoop(name: "two")], metrics: metrics,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             do {
                 result = .success(try await body(GatewayHouse(server, backplane, metrics)))

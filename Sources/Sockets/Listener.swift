@@ -1,15 +1,17 @@
 import CSockets
 import Glibc
-import NIOCore
+public import NIOCore
 
 /// The listening socket: takes connections and hands them out. Lives on its loop.
-final class Listener: LoopSocket {
-    let port: Int
+public final class Listener: LoopSocket {
+    public let port: Int
     private let loop: SocketLoop
     private var descriptor: CInt
     /// Closed to take, refuse and close a connection when the process has no descriptor left: they would wait for ever in
     /// the backlog, and wake the loop all the time.
     private var spare = csockets_spare()
+    /// What is said to whoever is turned away.
+    private let refusal: ByteBuffer
     private let accepted: (CInt, PeerAddress) -> Void
     private let refused: () -> Void
 
@@ -18,13 +20,16 @@ final class Listener: LoopSocket {
 
     /// Binds.
     ///
-    /// - Parameter accepted: owns the descriptor. refused: one was turned away for want of a descriptor.
+    /// - Parameters:
+    ///   - accepted: owns the descriptor.
+    ///   - refused: one was turned away, with `refusal`, for want of a descriptor.
     /// - Throws: the address cannot be had.
-    init(
-        host: String, port: Int, loop: SocketLoop, accepted: @escaping (CInt, PeerAddress) -> Void,
-        refused: @escaping () -> Void
+    public init(
+        host: String, port: Int, loop: SocketLoop, refusal: ByteBuffer,
+        accepted: @escaping (CInt, PeerAddress) -> Void, refused: @escaping () -> Void
     ) throws(SocketError) {
         self.loop = loop
+        self.refusal = refusal
         self.accepted = accepted
         self.refused = refused
         descriptor = csockets_listen(host, UInt16(clamping: port), 4096)
@@ -32,9 +37,9 @@ final class Listener: LoopSocket {
         self.port = Int(csockets_port(descriptor))
     }
 
-    func start() { _ = loop.add(self, descriptor: descriptor) }
+    public func start() { _ = loop.add(self, descriptor: descriptor) }
 
-    func close() {
+    public func close() {
         guard descriptor >= 0 else { return }
         loop.remove(descriptor)
         csockets_close(descriptor)
@@ -61,8 +66,7 @@ final class Listener: LoopSocket {
         var peer = csockets_peer()
         let client = csockets_accept(descriptor, &peer)
         if client >= 0 {
-            let answer = HTTPAnswer.outOfDescriptors
-            _ = answer.withUnsafeReadableBytes { csockets_send(client, $0.baseAddress, $0.count) }
+            _ = refusal.withUnsafeReadableBytes { csockets_send(client, $0.baseAddress, $0.count) }
             csockets_close(client)
             refused()
         }

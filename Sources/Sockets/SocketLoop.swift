@@ -1,17 +1,17 @@
 import CSockets
-import Dispatch
+public import Dispatch
 import Glibc
-import NIOCore
+public import NIOCore
 import Synchronization
 
 /// One thread that waits for its sockets, runs what it is asked to, and keeps time: an event loop like SwiftNIO's own,
 /// with plain sockets in the place of channels.
 ///
-/// A client's socket that is not encrypted needs no pipeline: what a channel costs (about 4 KB, and 50 µs of a handshake)
-/// is more than all the rest of a client. Futures, `NIOLoopBound` and `assumeIsolated` work on it as on any loop.
+/// A socket that is not encrypted needs no pipeline: what a channel costs (about 4 KB, and 50 µs of a handshake) is more
+/// than all the rest of a client. Futures, `NIOLoopBound` and `assumeIsolated` work on it as on any loop.
 ///
 /// Threads: `execute` and what is built on it may be called from anywhere; sockets only on the loop.
-final class SocketLoop: EventLoop, @unchecked Sendable {
+public final class SocketLoop: EventLoop, @unchecked Sendable {
     private struct Inbox {
         var tasks: [() -> Void] = []
         /// In `epoll_wait`, or about to be: a task must ring.
@@ -40,7 +40,9 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     private static let eventsPerWait = 256
 
     /// Starts the thread.
-    init(name: String) {
+    ///
+    /// - Parameter name: what `top -H` shows; at most 15 bytes.
+    public init(name: String) {
         epoll = csockets_epoll()
         precondition(epoll >= 0, "no epoll set: errno \(-epoll)")
         bell = csockets_bell(epoll, Self.bellToken)
@@ -54,13 +56,13 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         csockets_close(epoll)
     }
 
-    var inEventLoop: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
+    public var inEventLoop: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     // MARK: Tasks
 
-    func execute(_ task: @escaping @Sendable () -> Void) { _executeIsolatedUnsafeUnchecked(task) }
+    public func execute(_ task: @escaping @Sendable () -> Void) { _executeIsolatedUnsafeUnchecked(task) }
 
-    func _executeIsolatedUnsafeUnchecked(_ task: @escaping () -> Void) {
+    public func _executeIsolatedUnsafeUnchecked(_ task: @escaping () -> Void) {
         let carried = Carried(task)
         let mustRing = inbox.withLock { inbox in
             inbox.tasks.append(carried.task)
@@ -74,7 +76,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     func atTurnEnd(_ task: @escaping () -> Void) { endings.append(task) }
 
     @discardableResult
-    func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+    public func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
         let timer = TimerQueue.Timer(deadline: deadline) {
             do {
@@ -88,12 +90,12 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     }
 
     @discardableResult
-    func scheduleTask<T>(in delay: TimeAmount, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+    public func scheduleTask<T>(in delay: TimeAmount, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         scheduleTask(deadline: .now() + delay, task)
     }
 
     /// Closes every socket and ends the thread.
-    func stop() {
+    public func stop() {
         execute {
             for registration in self.registrations { registration?.socket.close() }
             self.endTurn()
@@ -101,7 +103,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         }
     }
 
-    func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) {
+    public func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) {
         stop()
         queue.async { callback(nil) }
     }
@@ -215,9 +217,9 @@ protocol LoopSocket: AnyObject {
 }
 
 /// A system call's error.
-struct SocketError: Error, CustomStringConvertible {
+public struct SocketError: Error, CustomStringConvertible {
     let code: CInt
-    var description: String { String(cString: strerror(code)) }
+    public var description: String { String(cString: strerror(code)) }
 }
 
 /// A value that crosses to its loop in the inbox; who sends it does not keep it.

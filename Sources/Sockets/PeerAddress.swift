@@ -1,12 +1,12 @@
 import CSockets
-import NIOCore
+public import NIOCore
 
 /// The other end of a connection: 16 bytes of an IPv6 address, in which IPv4 has its place, and a port.
-struct PeerAddress: Hashable, Sendable {
+public struct PeerAddress: Hashable, Sendable {
     /// In network order.
-    var high: UInt64
-    var low: UInt64
-    var port: UInt16
+    public var high: UInt64
+    public var low: UInt64
+    public var port: UInt16
 
     init(_ peer: csockets_peer) {
         (high, low) = withUnsafeBytes(of: peer.address) { bytes in
@@ -18,8 +18,11 @@ struct PeerAddress: Hashable, Sendable {
         port = peer.port
     }
 
+    /// Nobody's: a Unix socket.
+    static let none = PeerAddress(csockets_peer())
+
     /// From an address of SwiftNIO's; nil: a Unix socket.
-    init?(_ address: SocketAddress) {
+    public init?(_ address: SocketAddress) {
         port = UInt16(clamping: address.port ?? 0)
         // sin_addr is behind 4 bytes of family and port; sin6_addr behind 4 more of flow information.
         switch address {
@@ -41,10 +44,10 @@ struct PeerAddress: Hashable, Sendable {
         }
     }
 
-    var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
+    public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
     /// As SwiftNIO has it.
-    var socketAddress: SocketAddress? {
+    public var socketAddress: SocketAddress? {
         let bytes: [UInt8] =
             isIPv4
             ? (0..<4).map { UInt8(truncatingIfNeeded: low >> (24 - 8 * $0)) }

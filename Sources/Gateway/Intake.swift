@@ -1,4 +1,5 @@
 import NIOCore
+import Sockets
 
 /// From the listening socket to the shards: each connection goes to the next event loop in turn.
 ///
@@ -13,8 +14,10 @@ struct Intake: Sendable {
         let watermark = PlainSocket.Watermark(
             low: state.configuration.maximumPendingBytes / 4, high: state.configuration.maximumPendingBytes)
         var next = 0
-        let listener = try Listener(host: state.configuration.host, port: state.configuration.port, loop: loops[0]) {
-            descriptor, peer in
+        let listener = try Listener(
+            host: state.configuration.host, port: state.configuration.port, loop: loops[0],
+            refusal: HTTPAnswer.outOfDescriptors
+        ) { descriptor, peer in
             let (loop, shard) = (loops[next], shards[next])
             next = (next + 1) % loops.count
             let begin = { @Sendable in

@@ -1,13 +1,13 @@
 import CSockets
 import Glibc
-import NIOCore
+public import NIOCore
 
-/// A client's TCP connection that nothing encrypts: a descriptor, and what waits for it.
+/// A TCP or Unix connection that nothing encrypts: a descriptor, and what waits for it.
 ///
 /// Bytes go to the kernel with one system call a flush, however many messages they are. Lives on its loop.
-final class PlainSocket: ClientSocket, LoopSocket {
-    let peer: PeerAddress
-    var owner: (any ClientSocketOwner)?
+public final class PlainSocket: StreamSocket, LoopSocket {
+    public let peer: PeerAddress
+    public var owner: (any StreamSocketOwner)?
     private let loop: SocketLoop
     private let descriptor: CInt
     private let watermark: Watermark
@@ -27,12 +27,18 @@ final class PlainSocket: ClientSocket, LoopSocket {
     }
 
     /// How much may wait for one socket, in bytes.
-    struct Watermark {
+    public struct Watermark: Sendable {
         var low: Int
         var high: Int
+
+        public init(low: Int, high: Int) {
+            self.low = low
+            self.high = high
+        }
     }
 
-    init(descriptor: CInt, peer: PeerAddress, loop: SocketLoop, watermark: Watermark) {
+    /// Takes the descriptor over.
+    public init(descriptor: CInt, peer: PeerAddress, loop: SocketLoop, watermark: Watermark) {
         self.descriptor = descriptor
         self.peer = peer
         self.loop = loop
@@ -40,7 +46,7 @@ final class PlainSocket: ClientSocket, LoopSocket {
     }
 
     /// Begins to listen to it. False: the kernel takes no more sockets, and it is closed.
-    func start() -> Bool {
+    public func start() -> Bool {
         if loop.add(self, descriptor: descriptor) { return true }
         state = .closed
         csockets_close(descriptor)
@@ -49,16 +55,16 @@ final class PlainSocket: ClientSocket, LoopSocket {
 
     // MARK: Writing
 
-    var isWritable: Bool { state == .open && !isFull }
-    var pendingBytes: Int { queue.byteCount }
+    public var isWritable: Bool { state == .open && !isFull }
+    public var pendingBytes: Int { queue.byteCount }
 
-    func write(_ bytes: ByteBuffer) {
+    public func write(_ bytes: ByteBuffer) {
         guard state == .open else { return }
         queue.append(bytes)
         if queue.byteCount > watermark.high { isFull = true }
     }
 
-    func flush() {
+    public func flush() {
         guard state == .open || state == .finishing, !isBlocked else { return }
         do {
             if try !queue.send(to: descriptor) {
@@ -106,13 +112,13 @@ final class PlainSocket: ClientSocket, LoopSocket {
 
     // MARK: The end
 
-    func finish() {
+    public func finish() {
         guard state == .open else { return }
         state = .finishing
         flush()
     }
 
-    func close() {
+    public func close() {
         guard state != .closed else { return }
         state = .closed
         loop.remove(descriptor)

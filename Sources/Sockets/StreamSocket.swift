@@ -1,12 +1,12 @@
-import NIOCore
+public import NIOCore
 
-/// A client's connection, as bytes. On its loop only.
+/// A connection, as bytes. On its loop only.
 ///
 /// What is written waits until `flush`. A socket that has ended takes writes and forgets them; nothing it does calls its
 /// owner back before the call has returned.
-protocol ClientSocket: AnyObject {
+public protocol StreamSocket: AnyObject {
     /// Who is told what happens; changed when a handshake becomes a client.
-    var owner: (any ClientSocketOwner)? { get set }
+    var owner: (any StreamSocketOwner)? { get set }
     /// The other end.
     var peer: PeerAddress { get }
     /// False while more than the high watermark waits, until less than the low one does; and after the end.
@@ -24,7 +24,7 @@ protocol ClientSocket: AnyObject {
 }
 
 /// What a socket tells.
-protocol ClientSocketOwner: AnyObject {
+public protocol StreamSocketOwner: AnyObject {
     /// Some bytes; they are kept by whoever needs them longer.
     func received(_ bytes: ByteBuffer)
     /// There is room again.
