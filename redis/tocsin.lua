@@ -22,7 +22,7 @@
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 1
+local VERSION = 2
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
@@ -481,17 +481,23 @@ local function continuity(since, epoch, history, offset, lineage)
   return 'history_changed', since.offset
 end
 
+-- Where a reader stands that was told that the group's key is gone: all of the next one is new to it.
+local BEGINNING = '0.0:0'
+
 -- {verdict, position, proven offset, {offset, message, …}} of one group. An expired message is its offset with an empty
 -- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
 -- next; its oldest follow. live: the group keeps no log. later: the answer is full already, ask again.
 local function read_group(group, text, limit, budget, seconds, clock, server)
   local key, log = own(group.prefix, 'pos:' .. group.name), own(group.prefix, 'log:' .. group.name)
   local epoch, history, offset, lineage, changed = read_position(key, clock, server)
-  if changed == 'new' then return { text == '' and 'position' or 'reset', '', 0, {} } end
+  if changed == 'new' then
+    return { text == '' and 'position' or text == BEGINNING and 'resumed' or 'reset', '', 0, {} }
+  end
   local position = text_position(epoch, history, offset)
   if text == '' then return { 'position', position, offset, {} } end
   local e, h, o = string.match(text, '^(%x+)%.(%x+):(%d+)$')
   if not e or #o > 15 then return { 'reset', position, 0, {} } end
+  if text == BEGINNING then e, h = epoch, history end
   local verdict, proven = continuity({ epoch = e, history = h, offset = tonumber(o) }, epoch, history, offset, lineage)
   if (verdict ~= 'resumed' and verdict ~= 'history_changed') or proven == offset then
     return { verdict, position, proven, {} }

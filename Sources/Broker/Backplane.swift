@@ -61,8 +61,9 @@ public enum Delivery: Sendable {
     case publication(Publication)
     /// Somebody has joined the group, or left it, anywhere.
     case presence(GroupName, PresenceEntry, joined: Bool)
-    /// Before anything newer of the group: something between may have been missed and cannot be had any more.
-    case lost(GroupName, Continuity)
+    /// Before anything newer of the group: something between may have been missed and cannot be had any more. Whoever has
+    /// been told stands at the position.
+    case lost(GroupName, Continuity, Position)
 }
 
 /// Why the backplane did not do what was asked.

@@ -9,11 +9,15 @@
 ///                                   ▼
 ///                               filling(position, held) ──pages: deliver, or lost + deliver──▶ at(end)
 /// ```
+///
+/// Anybody can publish anything under any position. A message that came before the log was read to its end, and is not in
+/// it, is a stranger's: it is dropped, or the log would be read for ever.
 public struct GroupCursor: Sendable {
     enum State: Sendable {
         case unknown
         case at(Position)
-        case filling(Position, held: [Publication])
+        /// covered: so many of the held ones came before the log was asked, so that it has them if it ever will.
+        case filling(Position, held: [Publication], covered: Int)
     }
 
     /// Live messages kept while the log is read. More are not needed: the log has them too. A group without a log loses
@@ -28,7 +32,7 @@ public struct GroupCursor: Sendable {
     public var position: Position? {
         switch state {
         case .unknown: nil
-        case .at(let position), .filling(let position, _): position
+        case .at(let position), .filling(let position, _, _): position
         }
     }
 
@@ -58,13 +62,17 @@ public struct GroupCursor: Sendable {
                     return .deliver
                 }
             }
-            state = .filling(last, held: [publication])
+            if last == .beginning, position.offset == 1 {
+                state = .at(position)
+                return .deliver
+            }
+            state = .filling(last, held: [publication], covered: 1)
             return .fill(last)
-        case .filling(let last, var held):
+        case .filling(let last, var held, let covered):
             if held.count < Self.maximumHeld {
                 state = .unknown  // the array is not shared while it grows
                 held.append(publication)
-                state = .filling(last, held: held)
+                state = .filling(last, held: held, covered: covered)
             }
             return .hold
         }
@@ -78,48 +86,52 @@ public struct GroupCursor: Sendable {
     /// Something may have been missed: Redis was lost, or nothing has come for a while. Returns where to read from.
     public mutating func doubt() -> Position? {
         guard case .at(let last) = state else { return nil }
-        state = .filling(last, held: [])
+        state = .filling(last, held: [], covered: 0)
         return last
     }
 
     public struct Filled: Sendable {
-        /// To be told before the deliveries.
-        public var lost: Continuity?
+        /// To be told before the deliveries: what was lost, and where whoever has been told stands then.
+        public var lost: (continuity: Continuity, position: Position)?
         public var deliveries: [Publication] = []
         /// There is more to read from here.
         public var readOn: Position?
         /// Messages of a group without a log that nobody can get any more.
         public var missed: UInt64 = 0
+        /// Messages under positions that the group's log does not have.
+        public var strangers = 0
     }
 
     /// A page of the log has come.
     public mutating func filled(with page: HistoryPage) -> Filled {
         var result = Filled()
-        guard case .filling(let last, let held) = state else { return result }
+        guard case .filling(let last, let held, let covered) = state else { return result }
         guard let now = page.position else {
             // The group's key is gone and nobody has sent since.
-            result.lost = .reset
-            return settle(nil, held, &result)
+            if last != .beginning { result.lost = (.reset, .beginning) }
+            return settle(.beginning, held, covered, &result)
         }
         if page.continuity == .liveOnly {
             let next = held.first?.position?.offset ?? now.offset + 1
             result.missed = next > last.offset + 1 ? next - last.offset - 1 : 0
-            return settle(nil, held, &result, atLeast: now)
+            return settle(nil, held, covered, &result, atLeast: now)
         }
-        if !page.continuity.isRecovered { result.lost = page.continuity }
+        if !page.continuity.isRecovered {
+            result.lost = (page.continuity, Position(epoch: now.epoch, history: now.history, offset: page.proven))
+        }
         result.deliveries = page.entries.compactMap(\.publication)
         let end = page.end ?? now
         if end.offset < now.offset, !page.entries.isEmpty || !page.continuity.isRecovered {
-            state = .filling(end, held: held)
+            state = .filling(end, held: held, covered: held.count)
             result.readOn = end
             return result
         }
-        return settle(end, held, &result)
+        return settle(end, held, covered, &result)
     }
 
     /// The log has been read to its end: what waited and follows is delivered.
     private mutating func settle(
-        _ end: Position?, _ held: [Publication], _ result: inout Filled, atLeast now: Position? = nil
+        _ end: Position?, _ held: [Publication], _ covered: Int, _ result: inout Filled, atLeast now: Position? = nil
     ) -> Filled {
         var end = end
         for (index, publication) in held.enumerated() {
@@ -137,7 +149,16 @@ public struct GroupCursor: Sendable {
                     continue
                 }
             }
-            state = .filling(last, held: Array(held[index...]))
+            if last == .beginning, position.offset == 1 {
+                result.deliveries.append(publication)
+                end = position
+                continue
+            }
+            if index < covered {
+                result.strangers += 1
+                continue
+            }
+            state = .filling(last, held: Array(held[index...]), covered: held.count - index)
             result.readOn = last
             return result
         }

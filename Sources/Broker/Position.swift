@@ -37,6 +37,10 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
             }
     }
 
+    /// Before anything was ever sent, whatever epoch will be the first: what a reader has who was told that the group's key
+    /// is gone. `group_read` answers with everything that has come since.
+    public static let beginning = Position(epoch: "0", history: "0", offset: 0)
+
     /// Whether the two count in the same sequence, so that their offsets can be compared.
     public func isComparable(to other: Position) -> Bool { epoch == other.epoch && history == other.history }
 

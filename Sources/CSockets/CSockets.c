@@ -207,6 +207,15 @@ ptrdiff_t csockets_receive(int fd, void *bytes, size_t count)
     return received < 0 ? -errno : received;
 }
 
+long csockets_unanswered(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_unacked == 0)
+        return 0;
+    return info.tcpi_last_ack_recv;
+}
+
 void csockets_shut_sending(int fd) { shutdown(fd, SHUT_WR); }
 
 void csockets_close(int fd) { close(fd); }

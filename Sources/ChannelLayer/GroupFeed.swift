@@ -118,11 +118,13 @@ final class GroupFeed {
         guard cursors[group]?.isFilling == true, let filled = cursors[group]?.filled(with: page) else { return }
         if let lost = filled.lost {
             metrics.lost.add()
-            gather(.lost(group, lost == .reset && heardToTheEnd ? .renewed : lost), group)
+            let isRenewed = lost.continuity == .reset && heardToTheEnd
+            gather(.lost(group, isRenewed ? .renewed : lost.continuity, lost.position), group)
         }
         for publication in filled.deliveries { gather(.publication(publication), group) }
         metrics.filled.add(filled.deliveries.count)
         metrics.missed.add(Int(clamping: filled.missed))
+        metrics.malformedLive.add(filled.strangers)
         flush()
         if let since = filled.readOn { fill(group, since: since) }
     }

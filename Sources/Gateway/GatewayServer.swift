@@ -14,7 +14,7 @@ public final class GatewayServer: Sendable {
 
     /// Binds and serves.
     ///
-    /// - Parameter loops: threads for the clients, one at least; the server stops them at its end.
+    /// - Parameter loops: threads for the clients, one at least. They outlive the server.
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
@@ -80,12 +80,10 @@ public final class GatewayServer: Sendable {
         await stop()
     }
 
-    /// Ends all connections at once, and the threads.
+    /// Ends all connections at once. The loops stay: they are their maker's.
     public func stop() async {
-        for (shard, loop) in zip(shards, loops) {
-            _ = try? await loop.submit { shard.value.stop() }.get()
-            loop.stop()
-        }
+        _ = try? await loops[0].submit { self.listener.value.close() }.get()
+        for (shard, loop) in zip(shards, loops) { _ = try? await loop.submit { shard.value.stop() }.get() }
     }
 
     private func openConnections() async -> Int {

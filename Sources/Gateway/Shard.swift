@@ -32,7 +32,10 @@ final class Shard {
         }
     }
 
-    func stop() { clock?.cancel() }
+    func stop() {
+        clock?.cancel()
+        for client in open.values { client.cut() }
+    }
 
     // MARK: Transports and groups
 
@@ -101,10 +104,10 @@ final class Shard {
                 guard let members = groups[group] else { continue }
                 let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
                 for session in members.live { session.tellPresence(push) }
-            case .lost(let group, let continuity):
+            case .lost(let group, let continuity, let position):
                 guard let members = groups[group] else { continue }
                 members.last = nil
-                for session in members.live { session.lost(continuity, in: members) }
+                for session in members.live { session.lost(continuity, at: position, in: members) }
             }
         }
         state.metrics.delivered.add(count)

@@ -57,6 +57,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
 
     public var isWritable: Bool { state == .open && !isFull }
     public var pendingBytes: Int { queue.byteCount }
+    public var unansweredSeconds: Int { state == .closed ? 0 : Int(csockets_unanswered(descriptor)) / 1000 }
 
     public func write(_ bytes: ByteBuffer) {
         guard state == .open else { return }

@@ -13,6 +13,9 @@ public protocol StreamSocket: AnyObject {
     var isWritable: Bool { get }
     /// Bytes that wait for the kernel.
     var pendingBytes: Int { get }
+    /// For how long the other end has acknowledged nothing of what is on its way to it; 0: nothing is. A peer that reads
+    /// slowly acknowledges all the same.
+    var unansweredSeconds: Int { get }
     func write(_ bytes: ByteBuffer)
     func flush()
     /// Ends it now; what waits is lost. The owner is told at the end of the loop's turn.

@@ -108,7 +108,7 @@ extension GroupCursor.Action {
         cursor.joined(at: position(1))
         _ = cursor.take(publication(9))
         let filled = cursor.filled(with: page(.gap, now: position(9), proven: 5, 6...9))
-        #expect(filled.lost == .gap)
+        #expect(filled.lost?.continuity == .gap)
         #expect(filled.deliveries.map(\.position?.offset) == [6, 7, 8, 9])
         #expect(cursor.position == position(9))
     }
@@ -128,7 +128,7 @@ extension GroupCursor.Action {
         cursor.joined(at: position(9))
         #expect(cursor.doubt() == position(9))
         let told = cursor.filled(with: page(.rolledBack, now: position(8, history: "bb"), proven: 6))
-        #expect(told.lost == .rolledBack)
+        #expect(told.lost?.continuity == .rolledBack)
         #expect(told.readOn == position(6, history: "bb"))
         let filled = cursor.filled(with: page(.resumed, now: position(8, history: "bb"), proven: 6, 7...8))
         #expect(filled.deliveries.count == 2)
@@ -140,7 +140,7 @@ extension GroupCursor.Action {
         cursor.joined(at: position(9))
         #expect(cursor.take(publication(1, epoch: "e2")).word == "fill 9")
         let told = cursor.filled(with: page(.reset, now: position(1, epoch: "e2"), proven: 0))
-        #expect(told.lost == .reset)
+        #expect(told.lost?.continuity == .reset)
         #expect(told.readOn == position(0, epoch: "e2"))
         let filled = cursor.filled(with: page(.resumed, now: position(1, epoch: "e2"), proven: 0, 1...1))
         #expect(filled.lost == nil)
@@ -152,9 +152,41 @@ extension GroupCursor.Action {
         cursor.joined(at: position(9))
         _ = cursor.doubt()
         let told = cursor.filled(with: page(.reset, now: nil, proven: 0))
-        #expect(told.lost == .reset)
-        #expect(cursor.position == nil)
+        #expect(told.lost?.continuity == .reset)
+        #expect(told.lost?.position == .beginning)
+        #expect(cursor.position == .beginning)
         #expect(cursor.take(publication(1, epoch: "e2")).word == "deliver")
+    }
+
+    @Test func `Of a group whose key was gone, what came before anybody listened is read from its beginning`() {
+        var cursor = GroupCursor()
+        cursor.joined(at: position(9))
+        _ = cursor.doubt()
+        _ = cursor.filled(with: page(.reset, now: nil, proven: 0))
+        #expect(cursor.doubt() == .beginning)
+        #expect(cursor.filled(with: page(.resumed, now: nil, proven: 0)).lost == nil)
+        #expect(cursor.take(publication(3, epoch: "e2")).word == "fill 0")
+        let filled = cursor.filled(with: page(.resumed, now: position(3, epoch: "e2"), proven: 0, 1...3))
+        #expect(filled.lost == nil)
+        #expect(filled.deliveries.map(\.position?.offset) == [1, 2, 3])
+        #expect(cursor.take(publication(4, epoch: "e2")).word == "deliver")
+    }
+
+    @Test func `A message that the log does not have although it was asked later is a stranger's`() {
+        var cursor = GroupCursor()
+        cursor.joined(at: position(3))
+        #expect(cursor.take(publication(1_000_000)).word == "fill 3")
+        _ = cursor.take(publication(4, epoch: "other"))
+        _ = cursor.take(publication(4))
+        let first = cursor.filled(with: page(.resumed, now: position(3), proven: 3))
+        #expect(first.strangers == 1)
+        #expect(first.deliveries.isEmpty)
+        #expect(first.readOn == position(3))
+        let second = cursor.filled(with: page(.resumed, now: position(4), proven: 3, 4...4))
+        #expect(second.strangers == 1)
+        #expect(second.deliveries.map(\.position?.offset) == [4])
+        #expect(second.readOn == nil)
+        #expect(cursor.position == position(4))
     }
 
     @Test func `A group without a log goes on with what was held and counts what is missing`() {

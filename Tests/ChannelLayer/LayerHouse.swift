@@ -19,7 +19,7 @@ final class Catcher: Outlet {
     }
 
     var losses: [Continuity] {
-        state.withLock { $0 }.compactMap { if case .lost(_, let continuity) = $0 { continuity } else { nil } }
+        state.withLock { $0 }.compactMap { if case .lost(_, let continuity, _) = $0 { continuity } else { nil } }
     }
 
     /// `GROUP JSON` of each publication, in order.

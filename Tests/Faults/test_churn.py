@@ -33,6 +33,7 @@ def test_f38_twenty_thousand_connections_leave_nothing_behind(scale):
     clients = 200
     with Load(replace(scale, clients=clients), haproxy_class=None, rate=100, groups=40) as load:
         rounds(load, 10)
+        load.calm()
         load.await_connections(clients)
         before = [(descriptors(gateway), resident(gateway.pid)) for gateway in load.gateways]
         rounds(load, scale.pick(20, 150))

@@ -58,6 +58,9 @@ int csockets_failure(int fd);
 ptrdiff_t csockets_send(int fd, const void *bytes, size_t count);
 ptrdiff_t csockets_send_all(int fd, const struct iovec *pieces, int count);
 ptrdiff_t csockets_receive(int fd, void *bytes, size_t count);
+// Milliseconds since the peer last acknowledged anything; 0 when nothing is on its way to it. A window of zero is an
+// answer: then nothing is on its way.
+long csockets_unanswered(int fd);
 void csockets_shut_sending(int fd);
 void csockets_close(int fd);
 // A descriptor kept back for the day on which there are no more.

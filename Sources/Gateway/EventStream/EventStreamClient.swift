@@ -16,6 +16,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
     private let unreadable: [GroupName]
     private var isUnflushed = false
+    /// A comment went out a while ago.
+    private var isProbing = false
     private(set) var isOpen = true
     var wheelPlace: WheelPlace?
 
@@ -75,7 +77,9 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     var pendingBytes: Int { socket.pendingBytes }
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
-        write(EventWriter.gap(group: group.text, reason: Self.word(continuity)))
+        // Before the session is open it has shown nothing.
+        let shown = session.shown.isEmpty ? starts.map(\.position) : session.shown
+        write(EventWriter.gap(group: group.text, reason: Self.word(continuity), id: EventCursor.text(shown)))
     }
 
     func tellDropped(_ group: GroupName, _ count: Int) {
@@ -93,6 +97,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         }
     }
 
+    func cut() { socket.close() }
+
     func drain() {
         write(EventWriter.retry(milliseconds: DrainDelay.random(shard.state)))
         end()
@@ -108,6 +114,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
 extension EventStreamClient: Ticking {
     func tick() -> Int? {
+        if isProbing { return probed() }
         guard isOpen else {
             socket.close()
             return nil
@@ -118,7 +125,19 @@ extension EventStreamClient: Ticking {
             return nil
         }
         if isWritable { write(EventWriter.comment) }
-        return Self.commentSeconds
+        isProbing = true
+        return shard.state.configuration.pongSeconds
+    }
+
+    /// A stream hears nothing from its client but TCP's acknowledgements: one that gives none is dead.
+    private func probed() -> Int? {
+        isProbing = false
+        guard socket.unansweredSeconds >= shard.state.configuration.pongSeconds else {
+            return max(Self.commentSeconds - shard.state.configuration.pongSeconds, 1)
+        }
+        shard.state.metrics.dead.add()
+        socket.close()
+        return nil
     }
 }
 

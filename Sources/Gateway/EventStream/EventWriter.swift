@@ -19,9 +19,10 @@ enum EventWriter {
     /// Sets the client's cursor without an event: a block without data is not dispatched, but its id counts.
     static func cursor(_ id: String) -> ByteBuffer { ByteBuffer(string: "id: \(id)\n\n") }
 
-    /// Continuity was lost: `event: gap`, with the group and the reason.
-    static func gap(group: String, reason: String) -> ByteBuffer {
-        ByteBuffer(string: "event: gap\ndata: {\"group\":\"\(group)\",\"reason\":\"\(reason)\"}\n\n")
+    /// Continuity was lost: `event: gap`, with the group and the reason. Who has been told is not told again: the id says so.
+    static func gap(group: String, reason: String, id: String) -> ByteBuffer {
+        ByteBuffer(
+            string: "id: \(id)\nevent: gap\ndata: {\"group\":\"\(group)\",\"reason\":\"\(reason)\"}\n\n")
     }
 
     /// Messages of a group without history that this client was too slow for.

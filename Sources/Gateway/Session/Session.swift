@@ -130,6 +130,7 @@ final class Session {
             if let shown = memberships[index].shown {
                 if position.isComparable(to: shown) {
                     if position.offset <= shown.offset { return }
+                    if !encodings.publication.isLogged { tellMissed(position.offset - shown.offset - 1, index) }
                 } else if form == .centrifuge {
                     // Its SDK keeps the old history with new offsets, and could not recover from that: it subscribes
                     // again instead, which recovers, and learns the new one.
@@ -152,19 +153,30 @@ final class Session {
         guard let index = indexIfMember(of: members) else { return false }
         guard transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes else {
             memberships[index].dropped += 1
+            if let position = encodings.publication.position { memberships[index].shown = position }
             shard.state.metrics.dropped.add()
             return false
         }
+        if memberships[index].dropped > 0 { tellDropped(index) }
         write(&encodings, membership: index)
         return true
     }
 
     /// Before the next message of the group, or as soon as the socket has room.
     private func tellDropped() {
-        for index in memberships.indices where memberships[index].dropped > 0 {
-            transport.tellDropped(memberships[index].members.group, memberships[index].dropped)
-            memberships[index].dropped = 0
-        }
+        for index in memberships.indices where memberships[index].dropped > 0 { tellDropped(index) }
+    }
+
+    private func tellDropped(_ index: Int) {
+        transport.tellDropped(memberships[index].members.group, memberships[index].dropped)
+        memberships[index].dropped = 0
+    }
+
+    /// Messages that no log keeps went by while the client, or the gateway, was away.
+    private func tellMissed(_ count: UInt64, _ index: Int) {
+        guard count > 0 else { return }
+        shard.state.metrics.dropped.add(Int(clamping: count))
+        transport.tellDropped(memberships[index].members.group, Int(clamping: count))
     }
 
     /// The socket was full when a publication came: from the one before on, the log has to serve.
@@ -184,8 +196,11 @@ final class Session {
         if form == .centrifuge, transport.isWritable { transport.write(push) }
     }
 
-    /// Continuity of the group was lost for everybody.
-    func lost(_ continuity: Continuity, in members: GroupMembers) { transport.tellLost(members.group, continuity) }
+    /// Continuity of the group was lost for everybody. Who has been told stands at the position.
+    func lost(_ continuity: Continuity, at position: Position, in members: GroupMembers) {
+        if let index = indexIfMember(of: members) { memberships[index].shown = position }
+        transport.tellLost(members.group, continuity)
+    }
 
     // MARK: Catching up
 
@@ -236,25 +251,30 @@ final class Session {
         _ page: HistoryPage, since cursor: Position, in members: GroupMembers, whenLast last: Position?
     ) {
         guard let index = indexIfReading(members, since: cursor) else { return }
+        var reached = page.position ?? .beginning
+        let end = reached.offset
         if page.continuity == .liveOnly {
-            let missed = Int(clamping: (page.position?.offset ?? 0) &- page.proven)
-            shard.state.metrics.dropped.add(missed)
-            transport.tellDropped(members.group, missed)
+            // What has come meanwhile was shown, and told of, already.
+            let shown = memberships[index].shown.flatMap { $0.isComparable(to: reached) ? $0.offset : nil } ?? 0
+            let known = max(page.proven, shown)
+            if end > known {
+                tellMissed(end - known, index)
+                memberships[index].shown = reached
+            }
+            return settle(index, at: reached, mustRead: false)
         }
-        if !page.continuity.isRecovered, page.continuity != .liveOnly {
+        reached.offset = page.proven
+        if !page.continuity.isRecovered {
+            memberships[index].shown = reached
             transport.tellLost(members.group, page.continuity)
             // Being told may have ended the session, or taken it out of the group.
             guard indexIfMember(of: members) == index else { return }
         }
-        guard var reached = page.position else {
+        if page.position == nil {
             // Nothing was ever sent under the group's new key: whatever comes is new.
-            memberships[index].place = .behind(cursor, mustRead: false)
+            memberships[index].place = .behind(reached, mustRead: false)
             return becomeLive(index)
         }
-        if page.continuity == .liveOnly { return settle(index, at: reached, mustRead: false) }
-        let end = reached.offset
-        reached.offset = page.proven
-        if !page.continuity.isRecovered { memberships[index].shown = reached }
         for entry in page.entries {
             guard hasRoom else {
                 if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }

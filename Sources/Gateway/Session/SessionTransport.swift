@@ -25,6 +25,8 @@ protocol ConnectedClient: StreamSocketOwner, Ticking {
     var isOpen: Bool { get }
     /// Tells the client to come back, and when, and ends.
     func drain()
+    /// Ends at once.
+    func cut()
 }
 
 /// The forms in which a client may want its messages.

@@ -192,6 +192,8 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         perform(machine.close(), code: disconnect.code, reason: disconnect.reason)
     }
 
+    func cut() { socket.close() }
+
     func drain() {
         // The SDK knows by itself to come back, each at a time of its own.
         if centrifuge != nil { return disconnect(.shutdown) }

@@ -98,6 +98,7 @@ struct GatewayCommand: AsyncParsableCommand {
         readiness.set(.draining, true)
         await server.drain()
         await backplane.stop()
+        for loop in loops { loop.stop() }
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")

@@ -31,8 +31,8 @@ import Testing
         #expect(String(buffer: EventWriter.message(ByteBuffer(string: "{}"), id: nil)) == "data: {}\n\n")
         #expect(String(buffer: EventWriter.cursor("x:1")) == "id: x:1\n\n")
         #expect(
-            String(buffer: EventWriter.gap(group: "g", reason: "reset"))
-                == "event: gap\ndata: {\"group\":\"g\",\"reason\":\"reset\"}\n\n")
+            String(buffer: EventWriter.gap(group: "g", reason: "reset", id: "x:1"))
+                == "id: x:1\nevent: gap\ndata: {\"group\":\"g\",\"reason\":\"reset\"}\n\n")
     }
 
     private func wish(_ uri: String, _ headers: HTTPHeaders) throws -> ClientWish {

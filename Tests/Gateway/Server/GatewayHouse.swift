@@ -46,9 +46,11 @@ final class GatewayHouse: Sendable {
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
         let result: Result<R, any Error>
         do {
+            let loops = [SocketLoop(name: "one"), SocketLoop(name: "two")]
+            defer { for loop in loops { loop.stop() } }
             let server = try await GatewayServer.start(
                 configuration, authenticators: authenticators(http), backplane: backplane,
-                loops: [SocketLoop(name: "one"), SocketLoop(name: "two")], metrics: metrics,
+                loops: loops, metrics: metrics,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             do {
                 result = .success(try await body(GatewayHouse(server, backplane, metrics)))
