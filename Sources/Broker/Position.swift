@@ -17,24 +17,43 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
 
     /// nil when the text is no position. Bounded: an epoch and a history have at most 40 hex digits each.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count <= 110,
-            let dot = text.firstIndex(of: "."),
-            let colon = text[dot...].firstIndex(of: ":"),
-            text[text.index(after: colon)...].utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-            let offset = UInt64(text[text.index(after: colon)...])
-        else { return nil }
-        let epoch = text[..<dot]
-        let history = text[text.index(after: dot)..<colon]
-        guard Self.isHex(epoch), Self.isHex(history) else { return nil }
-        self.init(epoch: String(epoch), history: String(history), offset: offset)
+        var text = String(text)
+        guard let position = text.withUTF8({ Position(utf8: $0) }) else { return nil }
+        self = position
     }
 
-    private static func isHex(_ text: some StringProtocol) -> Bool {
-        (1...40).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    /// The same from bytes.
+    public init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
+        guard bytes.count <= 110, let dot = Self.index(of: UInt8(ascii: "."), in: bytes, from: 0),
+            let colon = Self.index(of: UInt8(ascii: ":"), in: bytes, from: dot + 1),
+            let epoch = Self.hex(bytes, 0..<dot), let history = Self.hex(bytes, (dot + 1)..<colon),
+            colon + 1 < bytes.count
+        else { return nil }
+        var offset: UInt64 = 0
+        for index in (colon + 1)..<bytes.count {
+            let digit = bytes[index] &- UInt8(ascii: "0")
+            let (tens, tooLarge) = offset.multipliedReportingOverflow(by: 10)
+            let (sum, tooMuch) = tens.addingReportingOverflow(UInt64(digit))
+            guard digit <= 9, !tooLarge, !tooMuch else { return nil }
+            offset = sum
+        }
+        self.init(epoch: epoch, history: history, offset: offset)
+    }
+
+    private static func index(of byte: UInt8, in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
+        for index in start..<bytes.count where bytes[index] == byte { return index }
+        return nil
+    }
+
+    private static func hex(_ bytes: UnsafeBufferPointer<UInt8>, _ place: Range<Int>) -> String? {
+        guard (1...40).contains(place.count) else { return nil }
+        for index in place {
+            switch bytes[index] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): continue
+            default: return nil
             }
+        }
+        return String(decoding: bytes[place], as: UTF8.self)
     }
 
     /// Before anything was ever sent, whatever epoch will be the first: what a reader has who was told that the group's key

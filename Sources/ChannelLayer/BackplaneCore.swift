@@ -248,9 +248,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
         metrics.receivedBytes.add(payload.readableBytes)
         do {
             let message = try WireMessage.decode(payload)
-            let position = message.stamp.flatMap { Position(String(buffer: $0)) }
+            let position = message.stamp?.withUnsafeReadableBytes { Position(utf8: $0.bindMemory(to: UInt8.self)) }
             feed.received(
-                Publication(group: entry.group, position: position, json: message.json, isLogged: entry.isLogged))
+                Publication(
+                    group: entry.group, position: position ?? nil, json: message.json, isLogged: entry.isLogged),
+                for: entry)
         } catch {
             metrics.malformedLive.add()
             if let held = throttle.pass() {

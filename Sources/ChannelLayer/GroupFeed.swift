@@ -33,12 +33,13 @@ final class GroupFeed {
 
     // MARK: Live messages
 
-    func received(_ publication: Publication) {
-        guard let position = publication.position else { return gather(.publication(publication), publication.group) }
+    /// - Parameter entry: the group's.
+    func received(_ publication: Publication, for entry: GroupTable.Entry) {
+        guard let position = publication.position else { return gather(.publication(publication), entry) }
         let group = publication.group
         lively.insert(group)
         switch cursors[group, default: GroupCursor()].received(publication, at: position) {
-        case .deliver: gather(.publication(publication), group)
+        case .deliver: gather(.publication(publication), entry)
         case .drop: metrics.duplicates.add()
         case .hold: break
         case .fill(let since):
@@ -60,7 +61,10 @@ final class GroupFeed {
     }
 
     private func gather(_ delivery: Delivery, _ group: GroupName) {
-        guard let entry = membership.entry(of: group) else { return }
+        if let entry = membership.entry(of: group) { gather(delivery, entry) }
+    }
+
+    private func gather(_ delivery: Delivery, _ entry: GroupTable.Entry) {
         for outlet in outlets.indices where entry.interests(outlet) { gathered[outlet].append(delivery) }
     }
 

@@ -45,15 +45,19 @@ final class Membership {
         guard !queue.isPaused else { return promise.fail(Self.unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
         if tellsPresence(group) { _ = subscriber.subscribe(keys.presenceChannel(group)) }
+        let change = Queue.Change(group: group, member: member, waiter: promise)
+        if subscriber.isSubscribed(channel) { return write(change) }
         subscriber.subscribe(channel).assumeIsolated().whenComplete { result in
             switch result {
-            case .success:
-                let change = Queue.Change(group: group, member: member, waiter: promise)
-                if self.queue.add(change) { self.sendSoon() } else { promise.fail(Self.unavailable) }
+            case .success: self.write(change)
             case .failure(let error):
                 promise.fail(BackplaneError(.unavailable, "\(error)"))
             }
         }
+    }
+
+    private func write(_ change: Queue.Change) {
+        if queue.add(change) { sendSoon() } else { change.waiter?.fail(Self.unavailable) }
     }
 
     /// The first policy that matches decides, as in Redis.

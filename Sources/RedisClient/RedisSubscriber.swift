@@ -64,6 +64,9 @@ public final class RedisSubscriber {
         return promise.futureResult
     }
 
+    /// Whether Redis has confirmed the channel, and is connected.
+    public func isSubscribed(_ channel: String) -> Bool { isLive && subscriptions.isConfirmed(channel) }
+
     public func unsubscribe(_ channel: String) {
         eventLoop.assertInEventLoop()
         for waiter in subscriptions.unsubscribe(channel) {

@@ -49,6 +49,11 @@ struct SubscriptionSet<Waiter> {
         return .wait
     }
 
+    func isConfirmed(_ channel: String) -> Bool {
+        guard let entry = entries[channel] else { return false }
+        return entry.wanted && entry.outstanding == 0
+    }
+
     /// The waiters of a subscription that is no longer wanted come back, to be failed.
     mutating func unsubscribe(_ channel: String) -> [Waiter] {
         // An entry that is not wanted stays: its outstanding replies are still to come.

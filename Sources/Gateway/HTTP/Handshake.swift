@@ -204,12 +204,21 @@ final class Handshake: StreamSocketOwner {
         let joins = groups.map {
             state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop)
         }
+        if joins.count == 1 {
+            return joins[0].assumeIsolated().whenComplete { self.joined(wish, route, groups, $0.map { [$0] }) }
+        }
         EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
-            guard self.stage == .working else { return }
-            switch result {
-            case .success(let positions): self.succeed(wish, route, groups, at: positions)
-            case .failure(let error): self.refuse(Self.refusal(for: error))
-            }
+            self.joined(wish, route, groups, result)
+        }
+    }
+
+    private func joined(
+        _ wish: ClientWish, _ route: Route, _ groups: [GroupName], _ result: Result<[Position], any Error>
+    ) {
+        guard stage == .working else { return }
+        switch result {
+        case .success(let positions): succeed(wish, route, groups, at: positions)
+        case .failure(let error): refuse(Self.refusal(for: error))
         }
     }
 
