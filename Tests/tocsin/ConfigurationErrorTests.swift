@@ -48,6 +48,7 @@ struct ConfigurationErrorTests {
         ),
         ("gateway: { max_connections: many }", "gateway.max_connections (line 1)"),
         ("gateway: { max_message_bytes: 16777217 }", "gateway.max_message_bytes (line 1)"),
+        ("gateway: { max_fragments: 0 }", "gateway.max_fragments (line 1)"),
         ("gateway: { drain_seconds: 3601 }", "gateway.drain_seconds (line 1)"),
         ("gateway: { ping_seconds: 61 }", "gateway.ping_seconds (line 1)"),
         ("gateway: { pong_seconds: 0 }", "gateway.pong_seconds (line 1)"),

@@ -26,7 +26,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         self.shard = shard
         self.route = route
         self.starts = starts
-        parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        parser = FrameParser(shard.state.configuration)
         session = Session(id: id, form: .plain, groups: groups, shard: shard, transport: self)
     }
 
@@ -35,7 +35,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         self.shard = shard
         self.route = route
         starts = []
-        parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        parser = FrameParser(shard.state.configuration)
         session = Session(id: id, form: .centrifuge, groups: [], shard: shard, transport: self)
         centrifuge = CentrifugeClient(id: id, shard: shard, session: session, access: access, wire: self)
     }
@@ -95,8 +95,12 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             guard machine.frameArrived() == .handle else { return }
             shard.state.metrics.received.add()
             receive(text)
-        case .binary:
+        case .binary(let bytes):
             guard machine.frameArrived() == .handle else { return }
+            if route.receive == .mirror {
+                shard.state.metrics.received.add()
+                return mirror(FrameWriter.binary(bytes))
+            }
             shard.state.metrics.violations.add()
             close(.unsupportedData, "only text is spoken here")
         case .ping(let payload):
@@ -105,6 +109,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             write(FrameWriter.pong(payload))
         case .pong: break
         case .close(let code): perform(machine.closeArrived(), code: code, reason: "")
+        case .compressed: break  // not negotiated, so the parser refuses it
         case .violation(let code, let reason):
             shard.state.metrics.violations.add()
             perform(machine.violation(), code: code.rawValue, reason: reason)
@@ -120,6 +125,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             JSONText.appendPythonString(text.readableBytesView, to: &answer)
             // A client that reads nothing gets no more echoes than its socket holds.
             if isWritable { write(FrameWriter.text(answer)) }
+        case .mirror: mirror(FrameWriter.text(text))
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else {
                 return close(.policy, "a message must be a JSON object")
@@ -127,6 +133,9 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             for group in session.groups { send(message, to: group) }
         }
     }
+
+    /// A client that reads nothing gets no more back than its socket holds.
+    private func mirror(_ frame: ByteBuffer) { if isWritable { write(frame) } }
 
     private func send(_ message: ByteBuffer, to group: GroupName) {
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)

@@ -135,6 +135,7 @@ extension Configuration {
         settings.name = name
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
+        settings.maximumFragments = gateway.maximumFragments
         settings.maximumPendingBytes = gateway.maximumPendingBytes
         settings.maximumUnloggedBytes = gateway.maximumUnloggedBytes
         settings.slowSeconds = gateway.slowSeconds

@@ -23,6 +23,7 @@ struct Configuration {
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
         var maximumMessageBytes = 65_536
+        var maximumFragments = 64
         var maximumPendingBytes = 65_536
         var maximumUnloggedBytes = 1 << 20
         var slowSeconds = 120

@@ -52,7 +52,7 @@ struct FrameFuzzTests {
                     messages += 1
                     #expect(bytes.readableBytes <= 1000, "seed \(seed)")
                 case .ping(let payload): #expect(payload.readableBytes <= 125, "seed \(seed)")
-                case .pong, .close: break
+                case .pong, .close, .compressed: break
                 }
             }
         }
