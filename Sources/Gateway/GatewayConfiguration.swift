@@ -28,6 +28,8 @@ public struct GatewayConfiguration: Sendable {
     public var pongSeconds = 10
     /// Seconds over which a drain closes the connections. Default 30.
     public var drainSeconds = 30
+    /// permessage-deflate. Default: off.
+    public var compression = CompressionConfiguration()
     /// Whether `GET /` shows the page that tries the first route. Default: no.
     public var demoPage = false
 

@@ -30,6 +30,9 @@ struct ConfigurationTests {
         #expect(configuration.gateway.maximumConnections == 100_000)
         #expect(configuration.gateway.maximumMessageBytes == 65_536)
         #expect(configuration.gateway.maximumFragments == 64)
+        #expect(configuration.gateway.compression == CompressionConfiguration())
+        #expect(!configuration.gateway.compression.isEnabled && configuration.gateway.compression.threshold == 1024)
+        #expect(configuration.gateway.compression.level == 6 && configuration.gateway.compression.windowBits == 15)
         #expect(configuration.gateway.drainSeconds == 30)
         #expect(configuration.gateway.pingSeconds == 20 && configuration.gateway.pongSeconds == 10)
         #expect(configuration.gateway.threads == nil && !configuration.gateway.demoPage)
@@ -77,6 +80,7 @@ struct ConfigurationTests {
               drain_seconds: 0
               ping_seconds: 25
               pong_seconds: 7
+              compression: { enabled: true, threshold: 0, level: 9, window_bits: 10 }
               threads: 3
               demo_page: yes
             """
@@ -92,6 +96,8 @@ struct ConfigurationTests {
         #expect(gateway.slowSeconds == 5)
         #expect(gateway.drainSeconds == 0)
         #expect(gateway.pingSeconds == 25 && gateway.pongSeconds == 7)
+        #expect(gateway.compression.isEnabled && gateway.compression.threshold == 0)
+        #expect(gateway.compression.level == 9 && gateway.compression.windowBits == 10)
         #expect(gateway.threads == 3)
         #expect(gateway.demoPage)
     }
@@ -140,7 +146,9 @@ struct ConfigurationTests {
         ).routes
         #expect(routes.map(\.path.text) == ["/users/isinsufficient", "/ws/{room}", "/both", "/mirror"])
         #expect(
-            routes.map { $0.groups.map(\.text) } == [["{user}isInsufficient"], ["{room}"], ["news", "{user}"], ["mirror"]])
+            routes.map { $0.groups.map(\.text) } == [
+                ["{user}isInsufficient"], ["{room}"], ["news", "{user}"], ["mirror"],
+            ])
         #expect(routes.map(\.authentication) == [["site"], [], ["lb", "site"], []])
         #expect(routes.map(\.receive) == [.echo, .ignore, .groupSend, .mirror])
     }

@@ -39,6 +39,12 @@ struct Encodings {
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
     private var push: ByteBuffer?
+    private var compressed: [CompressedForm: ByteBuffer] = [:]
+
+    private struct CompressedForm: Hashable {
+        var form: WireForm
+        var window: DeflateWindow
+    }
 
     init(_ publication: Publication) { self.publication = publication }
 
@@ -60,5 +66,19 @@ struct Encodings {
             event = text
             return text
         }
+    }
+
+    /// For a client that negotiated permessage-deflate: the same as without it where that is not shorter.
+    mutating func bytes(for form: WireForm, window: DeflateWindow, by deflater: MessageDeflater) -> ByteBuffer {
+        if let frame = compressed[CompressedForm(form: form, window: window)] { return frame }
+        let text: ByteBuffer
+        switch form {
+        case .plain: text = publication.json
+        case .centrifuge: text = CentrifugeReply.push(publication)
+        case .eventStream: return bytes(for: form)
+        }
+        let frame = deflater.frame(text: text, window: window) ?? bytes(for: form)
+        compressed[CompressedForm(form: form, window: window)] = frame
+        return frame
     }
 }

@@ -142,6 +142,7 @@ extension Configuration {
         settings.drainSeconds = gateway.drainSeconds
         settings.pingSeconds = gateway.pingSeconds
         settings.pongSeconds = gateway.pongSeconds
+        settings.compression = gateway.compression
         settings.demoPage = gateway.demoPage
         return settings
     }

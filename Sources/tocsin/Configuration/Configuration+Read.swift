@@ -80,9 +80,22 @@ extension Configuration {
         try number("ping_seconds", 1...60, &gateway.pingSeconds)
         try number("pong_seconds", 1...60, &gateway.pongSeconds)
         gateway.threads = try reader.integer("threads", 1...256)
+        gateway.compression = try compression(reader.section("compression"))
         if let flag = try reader.flag("demo_page") { gateway.demoPage = flag }
         try reader.finish()
         return gateway
+    }
+
+    private static func compression(
+        _ reader: ConfigurationReader
+    ) throws(ConfigurationError) -> CompressionConfiguration {
+        var compression = CompressionConfiguration()
+        if let flag = try reader.flag("enabled") { compression.isEnabled = flag }
+        if let bytes = try reader.integer("threshold", 0...(16 << 20)) { compression.threshold = bytes }
+        if let level = try reader.integer("level", 1...9) { compression.level = level }
+        if let bits = try reader.integer("window_bits", 9...15) { compression.windowBits = bits }
+        try reader.finish()
+        return compression
     }
 
     static let idRule = "must be 1 to 40 ASCII letters, digits, \"-\", \"_\" or \".\""

@@ -30,6 +30,7 @@ struct Configuration {
         var drainSeconds = 30
         var pingSeconds = 20
         var pongSeconds = 10
+        var compression = CompressionConfiguration()
         var demoPage = false
         /// Event loops. Default: one per core.
         var threads: Int?
