@@ -5,7 +5,7 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 .PHONY: help run build test check format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance faults leaks deps test-deps clean
+        conformance fuzz faults leaks deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
@@ -14,6 +14,7 @@ help:
 	@echo "make swift-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
+	@echo "make fuzz          frames, handshakes and compressed messages under libFuzzer, a minute each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make format        formats the Swift sources"
 	@echo "make build | clean"
@@ -61,6 +62,10 @@ conformance-test: test-deps
 conformance: test-deps build
 	scripts/autobahn-environment
 	TOCSIN_CONFORMANCE=full $(PYTEST) Tests/Conformance
+
+# Frames, handshakes and compressed messages under libFuzzer, a minute each.
+fuzz: build
+	scripts/fuzz
 
 deps:
 	scripts/install-packages run
