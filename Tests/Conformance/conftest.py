@@ -38,6 +38,7 @@ def mirror():
             "max_fragments": 1 << 20,
             "max_pending_bytes": 64 << 20,
             "ping_seconds": 60,
+            "compression": {"enabled": True, "threshold": 0},
         },
         routes=[{"path": "/mirror", "groups": ["conformance"], "receive": "mirror"}],
     )

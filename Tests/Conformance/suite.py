@@ -13,6 +13,12 @@ WSTEST = REPOSITORY / ".autobahn" / "bin" / "wstest"
 # Everything but the large messages of chapter 9: a quarter of a minute.
 CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 LIMITS = ["9.*"]
+# A quarter of an hour, most of it the suite's own time; the few have one of each kind.
+DEFLATE = ["12.*", "13.*"]
+DEFLATE_FEW = (
+    [f"12.1.{number}" for number in range(1, 7)] + [f"12.2.{number}" for number in (1, 2, 3)]
+    + ["12.3.1", "12.4.1", "12.5.1"] + [f"13.{kind}.1" for kind in range(1, 8)] + ["13.7.6"]
+)  # fmt: skip
 
 
 class NoPython2(Exception):

@@ -10,10 +10,16 @@ protocol SessionTransport: AnyObject {
     /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
+    var deflateWindow: DeflateWindow? { get }
     /// The client has to be told that messages between may be missing, in the words of its protocol.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
     /// So many messages that cannot be read again came while the client read nothing, and are gone.
     func tellDropped(_ group: GroupName, _ count: Int)
+}
+
+extension SessionTransport {
+    /// What the client inflates publications with; nil: it does not.
+    var deflateWindow: DeflateWindow? { nil }
 }
 
 /// What a drain asks of a client's transport.

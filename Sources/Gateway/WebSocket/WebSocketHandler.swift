@@ -14,6 +14,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     /// nil for plain clients.
     private var centrifuge: CentrifugeClient?
     private let starts: [Session.Start]
+    let deflateWindow: DeflateWindow?
     private var context: ChannelHandlerContext?
     private var parser: FrameParser
     private var machine = WebSocketStateMachine()
@@ -21,21 +22,28 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
     private var isReading = false
     var wheelPlace: WheelPlace?
 
-    /// - Parameter starts: where the session begins in each group.
-    init(id: ConnectionID, shard: Shard, route: Route, groups: [GroupName], starts: [Session.Start]) {
+    /// - Parameters:
+    ///   - starts: where the session begins in each group.
+    ///   - window: what was agreed on for permessage-deflate; nil: no compression.
+    init(
+        id: ConnectionID, shard: Shard, route: Route, groups: [GroupName], starts: [Session.Start],
+        window: DeflateWindow?
+    ) {
+        deflateWindow = window
         self.shard = shard
         self.route = route
         self.starts = starts
-        parser = FrameParser(shard.state.configuration)
+        parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
         session = Session(id: id, form: .plain, groups: groups, shard: shard, transport: self)
     }
 
     /// A client of the centrifuge protocol.
-    init(id: ConnectionID, shard: Shard, route: Route, access: CentrifugeAccess) {
+    init(id: ConnectionID, shard: Shard, route: Route, access: CentrifugeAccess, window: DeflateWindow?) {
+        deflateWindow = window
         self.shard = shard
         self.route = route
         starts = []
-        parser = FrameParser(shard.state.configuration)
+        parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
         session = Session(id: id, form: .centrifuge, groups: [], shard: shard, transport: self)
         centrifuge = CentrifugeClient(id: id, shard: shard, session: session, access: access, wire: self)
     }
@@ -109,7 +117,9 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             write(FrameWriter.pong(payload))
         case .pong: break
         case .close(let code): perform(machine.closeArrived(), code: code, reason: "")
-        case .compressed: break  // not negotiated, so the parser refuses it
+        case .compressed(let payload, let isText):
+            guard machine.frameArrived() == .handle else { return }
+            handle(shard.inflater.message(payload, isText: isText))
         case .violation(let code, let reason):
             shard.state.metrics.violations.add()
             perform(machine.violation(), code: code.rawValue, reason: reason)
@@ -124,14 +134,18 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
             var answer = ByteBuffer()
             JSONText.appendPythonString(text.readableBytesView, to: &answer)
             // A client that reads nothing gets no more echoes than its socket holds.
-            if isWritable { write(FrameWriter.text(answer)) }
-        case .mirror: mirror(FrameWriter.text(text))
+            if isWritable { write(frame(answer)) }
+        case .mirror: mirror(frame(text))
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else {
                 return close(.policy, "a message must be a JSON object")
             }
             for group in session.groups { send(message, to: group) }
         }
+    }
+
+    private func frame(_ text: ByteBuffer) -> ByteBuffer {
+        deflateWindow.flatMap { shard.deflater.frame(text: text, window: $0) } ?? FrameWriter.text(text)
     }
 
     /// A client that reads nothing gets no more back than its socket holds.
@@ -204,7 +218,7 @@ final class WebSocketHandler: ChannelInboundHandler, SessionTransport, Drainable
         }
     }
 
-    func say(_ reply: ByteBuffer) { write(FrameWriter.text(reply)) }
+    func say(_ reply: ByteBuffer) { write(frame(reply)) }
 
     func disconnect(_ disconnect: CentrifugeDisconnect) {
         perform(machine.close(), code: disconnect.code, reason: disconnect.reason)
