@@ -4,13 +4,13 @@
 #   docker run --rm --init -p 8080:8080 -v ./tocsin.yaml:/etc/tocsin.yaml:ro tocsin gateway --config /etc/tocsin.yaml
 #
 # --init: as process 1 the gateway would not hear the second SIGTERM, the one that ends a drain at once.
-# Both stages must be of the same Debian release: the program is linked to that one's libc and libhiredis.
+# Both stages must be of the same Debian release: the program is linked to that one's libc, libhiredis and zlib.
 ARG SWIFT_IMAGE=swift:6.3-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
 
 FROM ${SWIFT_IMAGE} AS build
 RUN apt-get -q update \
- && apt-get -q install -y --no-install-recommends ca-certificates libhiredis-dev \
+ && apt-get -q install -y --no-install-recommends ca-certificates libhiredis-dev zlib1g-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Dependencies first: this is done again only when they change. What is fetched and what is compiled is kept in a cache

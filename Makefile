@@ -4,13 +4,17 @@
 SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
-.PHONY: help run build test check format swift-test function-test interop-test browser-test fault-test faults leaks deps test-deps clean
+.PHONY: help run build test check format swift-test function-test interop-test browser-test conformance-test fault-test \
+        conformance fuzz faults leaks deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
 	@echo "make test          everything that can be tested without Docker"
 	@echo "make check         formatting, imports, the function library's syntax"
-	@echo "make swift-test | function-test | interop-test | browser-test | fault-test | leaks      parts of make test"
+	@echo "make swift-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
+	@echo "                   parts of make test"
+	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
+	@echo "make fuzz          frames, handshakes and compressed messages under libFuzzer, a minute each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make format        formats the Swift sources"
 	@echo "make build | clean"
@@ -24,7 +28,7 @@ build: deps
 
 # TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
 test: export TOCSIN_STRICT := 1
-test: test-deps check swift-test leaks function-test interop-test browser-test fault-test
+test: test-deps check swift-test leaks function-test interop-test browser-test conformance-test fault-test
 
 check:
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -51,6 +55,19 @@ interop-test: test-deps
 browser-test: test-deps
 	$(PYTEST) Tests/Browser
 
+# The Autobahn suite but its large messages; skipped where there is no Python 2.7 to run it.
+conformance-test: test-deps
+	scripts/autobahn-environment || [ $$? = 3 ]
+	$(PYTEST) Tests/Conformance -m quick
+
+conformance: test-deps build
+	scripts/autobahn-environment
+	TOCSIN_CONFORMANCE=full $(PYTEST) Tests/Conformance
+
+# Frames, handshakes and compressed messages under libFuzzer, a minute each.
+fuzz: build
+	scripts/fuzz
+
 deps:
 	scripts/install-packages run
 
@@ -66,4 +83,4 @@ test-deps:
 	scripts/python-environment
 
 clean:
-	rm -rf .build .venv
+	rm -rf .build .venv .autobahn report-*

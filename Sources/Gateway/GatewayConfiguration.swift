@@ -10,6 +10,8 @@ public struct GatewayConfiguration: Sendable {
     public var maximumConnections = 100_000
     /// Bytes of one message from a client; more closes with 1009. Default 65,536.
     public var maximumMessageBytes = 65_536
+    /// Frames that one message of a client may be divided into; more closes with 1009. Default 64.
+    public var maximumFragments = 64
     /// Bytes of a request line and its headers; more is answered 431. Default 16,384.
     public var maximumHeaderBytes = 16_384
     /// Seconds that a client has to send its handshake. Default 5.
@@ -26,6 +28,8 @@ public struct GatewayConfiguration: Sendable {
     public var pongSeconds = 10
     /// Seconds over which a drain closes the connections. Default 30.
     public var drainSeconds = 30
+    /// permessage-deflate. Default: off.
+    public var compression = CompressionConfiguration()
     /// Whether `GET /` shows the page that tries the first route. Default: no.
     public var demoPage = false
 

@@ -8,6 +8,9 @@ final class Shard {
     let eventLoop: any EventLoop
     let index: Int
     let state: GatewayState
+    /// Made for the first client that compresses.
+    private(set) lazy var deflater = MessageDeflater(state.configuration.compression)
+    private(set) lazy var inflater = MessageInflater(maximumMessageBytes: state.configuration.maximumMessageBytes)
     private var groups: [GroupName: GroupMembers] = [:]
     private var wheel = DeadlineWheel()
     private var clock: RepeatedTask?

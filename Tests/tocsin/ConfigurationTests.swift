@@ -29,6 +29,10 @@ struct ConfigurationTests {
         #expect(configuration.gateway.allowedHosts.isEmpty)
         #expect(configuration.gateway.maximumConnections == 100_000)
         #expect(configuration.gateway.maximumMessageBytes == 65_536)
+        #expect(configuration.gateway.maximumFragments == 64)
+        #expect(configuration.gateway.compression == CompressionConfiguration())
+        #expect(!configuration.gateway.compression.isEnabled && configuration.gateway.compression.threshold == 1024)
+        #expect(configuration.gateway.compression.level == 6 && configuration.gateway.compression.windowBits == 15)
         #expect(configuration.gateway.drainSeconds == 30)
         #expect(configuration.gateway.pingSeconds == 20 && configuration.gateway.pongSeconds == 10)
         #expect(configuration.gateway.threads == nil && !configuration.gateway.demoPage)
@@ -70,11 +74,13 @@ struct ConfigurationTests {
               allowed_hosts: ["example.com", ".example.org"]
               max_connections: 1_000
               max_message_bytes: 1024
+              max_fragments: 7
               max_pending_bytes: 4096
               slow_seconds: 5
               drain_seconds: 0
               ping_seconds: 25
               pong_seconds: 7
+              compression: { enabled: true, threshold: 0, level: 9, window_bits: 10 }
               threads: 3
               demo_page: yes
             """
@@ -85,10 +91,13 @@ struct ConfigurationTests {
         #expect(gateway.allowedHosts == ["example.com", ".example.org"])
         #expect(gateway.maximumConnections == 1000)
         #expect(gateway.maximumMessageBytes == 1024)
+        #expect(gateway.maximumFragments == 7)
         #expect(gateway.maximumPendingBytes == 4096)
         #expect(gateway.slowSeconds == 5)
         #expect(gateway.drainSeconds == 0)
         #expect(gateway.pingSeconds == 25 && gateway.pongSeconds == 7)
+        #expect(gateway.compression.isEnabled && gateway.compression.threshold == 0)
+        #expect(gateway.compression.level == 9 && gateway.compression.windowBits == 10)
         #expect(gateway.threads == 3)
         #expect(gateway.demoPage)
     }
@@ -132,12 +141,16 @@ struct ConfigurationTests {
                 auth: [lb, site]
                 groups: [news, "{user}"]
                 receive: group_send
+              - { path: /mirror, groups: [mirror], receive: mirror }
             """
         ).routes
-        #expect(routes.map(\.path.text) == ["/users/isinsufficient", "/ws/{room}", "/both"])
-        #expect(routes.map { $0.groups.map(\.text) } == [["{user}isInsufficient"], ["{room}"], ["news", "{user}"]])
-        #expect(routes.map(\.authentication) == [["site"], [], ["lb", "site"]])
-        #expect(routes.map(\.receive) == [.echo, .ignore, .groupSend])
+        #expect(routes.map(\.path.text) == ["/users/isinsufficient", "/ws/{room}", "/both", "/mirror"])
+        #expect(
+            routes.map { $0.groups.map(\.text) } == [
+                ["{user}isInsufficient"], ["{room}"], ["news", "{user}"], ["mirror"],
+            ])
+        #expect(routes.map(\.authentication) == [["site"], [], ["lb", "site"], []])
+        #expect(routes.map(\.receive) == [.echo, .ignore, .groupSend, .mirror])
     }
 
     @Test func `Every key of a group's policy is read`() throws {

@@ -33,6 +33,15 @@ struct EnvironmentTests {
         #expect(try read("", ["TOCSIN_GATEWAY_THREADS": "4"]).gateway.threads == 4)
     }
 
+    @Test func `A key of a mapping inside a section has its path in capitals, too`() throws {
+        let gateway = try read(
+            "gateway: { compression: { enabled: false, level: 1 } }",
+            ["TOCSIN_GATEWAY_COMPRESSION_ENABLED": "true", "TOCSIN_GATEWAY_COMPRESSION_WINDOW_BITS": "12"]
+        ).gateway
+        #expect(gateway.compression.isEnabled && gateway.compression.level == 1)
+        #expect(gateway.compression.windowBits == 12)
+    }
+
     @Test func `A list is divided by commas, and spaces around its items do not count`() throws {
         let hosts = { (text: String) in try read("", ["TOCSIN_GATEWAY_ALLOWED_HOSTS": text]).gateway.allowedHosts }
         #expect(try hosts("example.com") == ["example.com"])
@@ -57,6 +66,11 @@ struct EnvironmentTests {
 
     @Test(arguments: [
         ("TOCSIN_GATEWAY_BINDS", "the environment's TOCSIN_GATEWAY_BINDS names no key of gateway"),
+        (
+            "TOCSIN_GATEWAY_COMPRESSION_LEVELS",
+            "the environment's TOCSIN_GATEWAY_COMPRESSION_LEVELS names no key of gateway.compression"
+        ),
+        ("TOCSIN_GATEWAY_COMPRESSION", "the environment's TOCSIN_GATEWAY_COMPRESSION names no key of gateway"),
         ("TOCSIN_REDIS_URL", "the environment's TOCSIN_REDIS_URL names no key of redis"),
         ("TOCSIN_LOG_COLOUR", "the environment's TOCSIN_LOG_COLOUR names no key of log"),
         ("TOCSIN_GATEWAY_", "the environment's TOCSIN_GATEWAY_ names no key of gateway"),

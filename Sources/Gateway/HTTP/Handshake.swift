@@ -23,6 +23,8 @@ final class Handshake: StreamSocketOwner {
     /// What came behind the head, for the client that it becomes.
     private var rest = ByteBuffer()
     private var isAdmitted = false
+    /// nil: the WebSocket goes without compression.
+    private var deflate: DeflateAgreement?
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
@@ -115,6 +117,10 @@ final class Handshake: StreamSocketOwner {
         let route = state.configuration.routes[index]
         let wish = try ClientWish(head)
         try checkOrigin(head, wish)
+        if case .webSocket = wish {
+            deflate = try DeflateAgreement.negotiate(
+                head.values(of: "sec-websocket-extensions"), state.configuration.compression)
+        }
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
         }
@@ -193,8 +199,9 @@ final class Handshake: StreamSocketOwner {
                 serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
                 mayPublish: route.receive == .groupSend, user: identity?.user, info: identity?.info)
             return become(
-                WebSocketClient(id: id, socket: socket, shard: shard, route: route, access: access),
-                saying: SwitchingAnswer.webSocket(key: key))
+                WebSocketClient(
+                    id: id, socket: socket, shard: shard, route: route, access: access, window: deflate?.window),
+                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
         }
         joining = groups
         // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
@@ -241,8 +248,10 @@ final class Handshake: StreamSocketOwner {
         case .webSocket(let key):
             let starts = positions.map { Session.Start(position: $0, isResumption: false) }
             become(
-                WebSocketClient(id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts),
-                saying: SwitchingAnswer.webSocket(key: key))
+                WebSocketClient(
+                    id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
+                    window: deflate?.window),
+                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(

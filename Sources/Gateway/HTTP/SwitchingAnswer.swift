@@ -3,10 +3,12 @@ import NIOCore
 
 /// The answers after which a connection is no longer HTTP.
 enum SwitchingAnswer {
-    static func webSocket(key: String) -> ByteBuffer {
-        ByteBuffer(
+    /// - Parameter deflate: what was agreed on; nil: no compression.
+    static func webSocket(key: String, deflate: DeflateAgreement? = nil) -> ByteBuffer {
+        let extensions = deflate.map { "Sec-WebSocket-Extensions: \($0.response)\r\n" } ?? ""
+        return ByteBuffer(
             string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Accept: \(accept(key))\r\n\r\n")
+                + "Sec-WebSocket-Accept: \(accept(key))\r\n\(extensions)\r\n")
     }
 
     /// RFC 6455 section 4.2.2, number 5.4.

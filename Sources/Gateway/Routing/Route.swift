@@ -3,6 +3,8 @@ public enum ReceivePolicy: Sendable, Equatable {
     case ignore
     /// Answers with the text as a JSON string, as `json.dumps(text)` in a Django consumer does.
     case echo
+    /// Answers with the message itself, binary ones too: for conformance suites and for trying a path to the gateway.
+    case mirror
     /// Sends it to the route's groups.
     case groupSend
 }

@@ -143,7 +143,9 @@ final class Session {
             // Its cursor is over several groups: nobody else's event has the same id.
             transport.write(EventWriter.message(encodings.publication.json, id: EventCursor.text(shown)))
         } else {
-            transport.write(encodings.bytes(for: form))
+            transport.write(
+                transport.deflateWindow.map { encodings.bytes(for: form, window: $0, by: shard.deflater) }
+                    ?? encodings.bytes(for: form))
         }
     }
 

@@ -11,10 +11,16 @@ protocol SessionTransport: AnyObject {
     /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
+    var deflateWindow: DeflateWindow? { get }
     /// The client has to be told that messages between may be missing, in the words of its protocol.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
     /// So many messages that cannot be read again came while the client read nothing, and are gone.
     func tellDropped(_ group: GroupName, _ count: Int)
+}
+
+extension SessionTransport {
+    /// What the client inflates publications with; nil: it does not.
+    var deflateWindow: DeflateWindow? { nil }
 }
 
 /// What a handshake becomes: it owns the socket until that ends.
@@ -45,6 +51,12 @@ struct Encodings {
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
     private var push: ByteBuffer?
+    private var compressed: [CompressedForm: ByteBuffer] = [:]
+
+    private struct CompressedForm: Hashable {
+        var form: WireForm
+        var window: DeflateWindow
+    }
 
     init(_ publication: Publication) { self.publication = publication }
 
@@ -66,5 +78,19 @@ struct Encodings {
             event = text
             return text
         }
+    }
+
+    /// For a client that negotiated permessage-deflate: the same as without it where that is not shorter.
+    mutating func bytes(for form: WireForm, window: DeflateWindow, by deflater: MessageDeflater) -> ByteBuffer {
+        if let frame = compressed[CompressedForm(form: form, window: window)] { return frame }
+        let text: ByteBuffer
+        switch form {
+        case .plain: text = publication.json
+        case .centrifuge: text = CentrifugeReply.push(publication)
+        case .eventStream: return bytes(for: form)
+        }
+        let frame = deflater.frame(text: text, window: window) ?? bytes(for: form)
+        compressed[CompressedForm(form: form, window: window)] = frame
+        return frame
     }
 }

@@ -10,6 +10,8 @@ struct FrameParser {
     enum Event: Equatable {
         case text(ByteBuffer)
         case binary(ByteBuffer)
+        /// A message whose payload is compressed (RFC 7692): nothing inside it has been checked, UTF-8 neither.
+        case compressed(ByteBuffer, isText: Bool)
         case ping(ByteBuffer)
         case pong
         /// code: nil when the peer gave none.
@@ -21,6 +23,8 @@ struct FrameParser {
     let maximumMessageBytes: Int
     /// Frames of one message, empty ones too (a flood of them would otherwise cost nothing and count for nothing).
     let maximumFragments: Int
+    /// permessage-deflate was negotiated: the first frame of a message may have RSV1 set (RFC 7692 section 6).
+    let allowsCompression: Bool
 
     private var input = ByteBuffer()
     private var frame: Frame?
@@ -39,6 +43,7 @@ struct FrameParser {
 
     private struct Message {
         var isText: Bool
+        var isCompressed: Bool
         var fragments: Int
         var payload = ByteBuffer()
         var utf8 = UTF8Validator()
@@ -47,11 +52,19 @@ struct FrameParser {
     private enum Opcode: UInt8 {
         case continuation = 0x0, text = 0x1, binary = 0x2, close = 0x8, ping = 0x9, pong = 0xA
         var isControl: Bool { rawValue >= 0x8 }
+        var beginsMessage: Bool { self == .text || self == .binary }
     }
 
-    init(maximumMessageBytes: Int, maximumFragments: Int = 64) {
+    init(maximumMessageBytes: Int, maximumFragments: Int = 64, allowsCompression: Bool = false) {
         self.maximumMessageBytes = maximumMessageBytes
         self.maximumFragments = maximumFragments
+        self.allowsCompression = allowsCompression
+    }
+
+    init(_ configuration: GatewayConfiguration, allowsCompression: Bool = false) {
+        self.init(
+            maximumMessageBytes: configuration.maximumMessageBytes, maximumFragments: configuration.maximumFragments,
+            allowsCompression: allowsCompression)
     }
 
     /// Takes bytes; `next()` then gives what they complete.
@@ -112,8 +125,11 @@ struct FrameParser {
         guard let first: UInt8 = input.getInteger(at: start), let second: UInt8 = input.getInteger(at: start + 1) else {
             return .needsMore
         }
-        guard first & 0x70 == 0 else { return .violation(.protocolError, "reserved bits are set") }
         guard let opcode = Opcode(rawValue: first & 0x0F) else { return .violation(.protocolError, "unknown opcode") }
+        let isCompressed = first & 0x40 != 0
+        guard first & 0x30 == 0, !isCompressed || (allowsCompression && opcode.beginsMessage) else {
+            return .violation(.protocolError, "reserved bits are set")
+        }
         guard second & 0x80 != 0 else { return .violation(.protocolError, "the frame is not masked") }
         let isFinal = first & 0x80 != 0
         let short = Int(second & 0x7F)
@@ -148,7 +164,7 @@ struct FrameParser {
         guard let mask: UInt32 = input.getInteger(at: start + headerBytes) else { return .needsMore }
         input.moveReaderIndex(forwardBy: headerBytes + 4)
         switch opcode {
-        case .text, .binary: message = Message(isText: opcode == .text, fragments: 1)
+        case .text, .binary: message = Message(isText: opcode == .text, isCompressed: isCompressed, fragments: 1)
         case .continuation: message!.fragments += 1
         default: break
         }
@@ -165,7 +181,7 @@ struct FrameParser {
             control.writeImmutableBuffer(bytes)
             return nil
         }
-        if message!.isText {
+        if message!.isText, !message!.isCompressed {
             let isValid = bytes.withUnsafeReadableBytes { message!.utf8.consume($0) }
             guard isValid else { return fail(.invalidData, "the text is not UTF-8") }
         }
@@ -201,6 +217,7 @@ struct FrameParser {
         case .text, .binary, .continuation:
             guard frame.isFinal, let message else { return nil }
             self.message = nil
+            if message.isCompressed { return .compressed(message.payload, isText: message.isText) }
             guard message.isText else { return .binary(message.payload) }
             guard message.utf8.isAtBoundary else { return fail(.invalidData, "the text ends inside a character") }
             return .text(message.payload)

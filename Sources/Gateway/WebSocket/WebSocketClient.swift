@@ -13,6 +13,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     /// nil for plain clients.
     private var centrifuge: CentrifugeClient?
     private let starts: [Session.Start]
+    let deflateWindow: DeflateWindow?
     private var parser: FrameParser
     private var machine = WebSocketStateMachine()
     private var isUnflushed = false
@@ -20,26 +21,33 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private var isEnded = false
     var wheelPlace: WheelPlace?
 
-    /// - Parameter starts: where the session begins in each group.
+    /// - Parameters:
+    ///   - starts: where the session begins in each group.
+    ///   - window: what was agreed on for permessage-deflate; nil: no compression.
     init(
         id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
-        starts: [Session.Start]
+        starts: [Session.Start], window: DeflateWindow?
     ) {
+        deflateWindow = window
         self.shard = shard
         self.socket = socket
         self.route = route
         self.starts = starts
-        parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
         session = Session(id: id, form: .plain, groups: groups, shard: shard, transport: self)
     }
 
     /// A client of the centrifuge protocol.
-    init(id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, access: CentrifugeAccess) {
+    init(
+        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, access: CentrifugeAccess,
+        window: DeflateWindow?
+    ) {
+        deflateWindow = window
         self.shard = shard
         self.socket = socket
         self.route = route
         starts = []
-        parser = FrameParser(maximumMessageBytes: shard.state.configuration.maximumMessageBytes)
+        parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
         session = Session(id: id, form: .centrifuge, groups: [], shard: shard, transport: self)
         centrifuge = CentrifugeClient(id: id, shard: shard, session: session, access: access, wire: self)
     }
@@ -87,8 +95,12 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             guard machine.frameArrived() == .handle else { return }
             shard.state.metrics.received.add()
             receive(text)
-        case .binary:
+        case .binary(let bytes):
             guard machine.frameArrived() == .handle else { return }
+            if route.receive == .mirror {
+                shard.state.metrics.received.add()
+                return mirror(FrameWriter.binary(bytes))
+            }
             shard.state.metrics.violations.add()
             close(.unsupportedData, "only text is spoken here")
         case .ping(let payload):
@@ -97,6 +109,9 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             write(FrameWriter.pong(payload))
         case .pong: break
         case .close(let code): perform(machine.closeArrived(), code: code, reason: "")
+        case .compressed(let payload, let isText):
+            guard machine.frameArrived() == .handle else { return }
+            handle(shard.inflater.message(payload, isText: isText))
         case .violation(let code, let reason):
             shard.state.metrics.violations.add()
             perform(machine.violation(), code: code.rawValue, reason: reason)
@@ -111,7 +126,8 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             var answer = ByteBuffer()
             JSONText.appendPythonString(text.readableBytesView, to: &answer)
             // A client that reads nothing gets no more echoes than its socket holds.
-            if isWritable { write(FrameWriter.text(answer)) }
+            if isWritable { write(frame(answer)) }
+        case .mirror: mirror(frame(text))
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else {
                 return close(.policy, "a message must be a JSON object")
@@ -119,6 +135,13 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             for group in session.groups { send(message, to: group) }
         }
     }
+
+    private func frame(_ text: ByteBuffer) -> ByteBuffer {
+        deflateWindow.flatMap { shard.deflater.frame(text: text, window: $0) } ?? FrameWriter.text(text)
+    }
+
+    /// A client that reads nothing gets no more back than its socket holds.
+    private func mirror(_ frame: ByteBuffer) { if isWritable { write(frame) } }
 
     private func send(_ message: ByteBuffer, to group: GroupName) {
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
@@ -186,7 +209,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         }
     }
 
-    func say(_ reply: ByteBuffer) { write(FrameWriter.text(reply)) }
+    func say(_ reply: ByteBuffer) { write(frame(reply)) }
 
     func disconnect(_ disconnect: CentrifugeDisconnect) {
         perform(machine.close(), code: disconnect.code, reason: disconnect.reason)

@@ -143,12 +143,14 @@ extension Configuration {
         settings.name = name
         settings.maximumConnections = gateway.maximumConnections
         settings.maximumMessageBytes = gateway.maximumMessageBytes
+        settings.maximumFragments = gateway.maximumFragments
         settings.maximumPendingBytes = gateway.maximumPendingBytes
         settings.maximumUnloggedBytes = gateway.maximumUnloggedBytes
         settings.slowSeconds = gateway.slowSeconds
         settings.drainSeconds = gateway.drainSeconds
         settings.pingSeconds = gateway.pingSeconds
         settings.pongSeconds = gateway.pongSeconds
+        settings.compression = gateway.compression
         settings.demoPage = gateway.demoPage
         return settings
     }

@@ -72,6 +72,7 @@ extension Configuration {
         if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
         try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
         try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
+        try number("max_fragments", 1...(1 << 20), &gateway.maximumFragments)
         try number("max_pending_bytes", 1024...(1 << 30), &gateway.maximumPendingBytes)
         try number("max_unlogged_bytes", 1024...(1 << 30), &gateway.maximumUnloggedBytes)
         try number("slow_seconds", 1...86_400, &gateway.slowSeconds)
@@ -79,9 +80,22 @@ extension Configuration {
         try number("ping_seconds", 1...60, &gateway.pingSeconds)
         try number("pong_seconds", 1...60, &gateway.pongSeconds)
         gateway.threads = try reader.integer("threads", 1...256)
+        gateway.compression = try compression(reader.section("compression"))
         if let flag = try reader.flag("demo_page") { gateway.demoPage = flag }
         try reader.finish()
         return gateway
+    }
+
+    private static func compression(
+        _ reader: ConfigurationReader
+    ) throws(ConfigurationError) -> CompressionConfiguration {
+        var compression = CompressionConfiguration()
+        if let flag = try reader.flag("enabled") { compression.isEnabled = flag }
+        if let bytes = try reader.integer("threshold", 0...(16 << 20)) { compression.threshold = bytes }
+        if let level = try reader.integer("level", 1...9) { compression.level = level }
+        if let bits = try reader.integer("window_bits", 9...15) { compression.windowBits = bits }
+        try reader.finish()
+        return compression
     }
 
     static let idRule = "must be 1 to 40 ASCII letters, digits, \"-\", \"_\" or \".\""
@@ -145,8 +159,9 @@ extension Configuration {
         switch try reader.text("receive") ?? "ignore" {
         case "ignore": receive = .ignore
         case "echo": receive = .echo
+        case "mirror": receive = .mirror
         case "group_send": receive = .groupSend
-        case let other: throw reader.bad("receive", "must be ignore, echo or group_send, not \"\(other)\"")
+        case let other: throw reader.bad("receive", "must be ignore, echo, mirror or group_send, not \"\(other)\"")
         }
         let speaks = try reader.text("protocol") ?? "plain"
         guard let clientProtocol = ["plain": ClientProtocol.plain, "centrifuge": .centrifuge][speaks] else {
@@ -159,7 +174,7 @@ extension Configuration {
             guard mayJoin.isEmpty else {
                 throw reader.bad("may_join", "is for protocol: centrifuge; a plain client joins groups:")
             }
-        } else if receive == .echo {
+        } else if receive == .echo || receive == .mirror {
             throw reader.bad("receive", "must be ignore or group_send with protocol: centrifuge")
         }
         try reader.finish()

@@ -23,12 +23,14 @@ struct Configuration {
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
         var maximumMessageBytes = 65_536
+        var maximumFragments = 64
         var maximumPendingBytes = 65_536
         var maximumUnloggedBytes = 1 << 20
         var slowSeconds = 120
         var drainSeconds = 30
         var pingSeconds = 20
         var pongSeconds = 10
+        var compression = CompressionConfiguration()
         var demoPage = false
         /// Event loops. Default: one per core.
         var threads: Int?

@@ -11,6 +11,8 @@ final class ConfigurationReader {
     /// Entries of lists and of maps with free keys have no path of their own to be overridden by.
     private let isOverridable: Bool
     private var known: [String] = []
+    /// The keys whose values are mappings with readers of their own.
+    private var sections: [String] = []
 
     init(
         path: String, node: Node?, environment: [String: String], isOverridable: Bool = true
@@ -115,7 +117,8 @@ final class ConfigurationReader {
     }
 
     func section(_ key: String) throws(ConfigurationError) -> ConfigurationReader {
-        try ConfigurationReader(
+        sections.append(key)
+        return try ConfigurationReader(
             path: full(key), node: node(key), environment: environment, isOverridable: isOverridable)
     }
 
@@ -163,8 +166,10 @@ final class ConfigurationReader {
         }
         guard isOverridable, !path.isEmpty else { return }
         let prefix = variable("")
-        let variables = Set(known.map(variable))
+        let variables = Set(known.filter { !sections.contains($0) }.map(variable))
+        let nested = sections.map { variable($0) + "_" }
         for name in environment.keys.sorted() where name.hasPrefix(prefix) && !variables.contains(name) {
+            if nested.contains(where: name.hasPrefix) { continue }
             throw ConfigurationError("the environment's \(name) names no key of \(path)")
         }
     }

@@ -37,6 +37,8 @@ class Stream:
                 self._retry(int(value))
         if name is not None:
             self._event(name, data)
+            if id is not None:
+                self._cursor(id)
         elif data is not None:
             self._message(data, id)
         elif id is not None:

@@ -1,13 +1,19 @@
 import Broker
+import NIOCore
 import TestSupport
 import Testing
+
+@testable import Gateway
 
 /// The client's end of a WebSocket.
 struct Browser {
     /// A frame of the server: final and unmasked, or it is no frame.
     struct Frame: Equatable, Sendable {
         var opcode: UInt8
+        /// Inflated.
         var payload: [UInt8]
+        /// It came with RSV1 set.
+        var isCompressed = false
         var text: String { String(decoding: payload, as: UTF8.self) }
         var closeCode: UInt16? {
             opcode == 8 && payload.count >= 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil
@@ -39,7 +45,7 @@ struct Browser {
         let first = bytes.startIndex
         guard bytes.count >= 2 else { return nil }
         #expect(
-            bytes[first] & 0xF0 == 0x80 && bytes[first + 1] & 0x80 == 0, "a server's frames are final and not masked")
+            bytes[first] & 0xB0 == 0x80 && bytes[first + 1] & 0x80 == 0, "a server's frames are final and not masked")
         var length = Int(bytes[first + 1]), start = 2
         let extended = length == 126 ? 2 : length == 127 ? 8 : 0
         guard bytes.count >= 2 + extended else { return nil }
@@ -49,7 +55,15 @@ struct Browser {
         }
         guard bytes.count >= start + length else { return nil }
         let payload = Array(bytes[first + start..<first + start + length])
-        return (Frame(opcode: bytes[first] & 0x0F, payload: payload), start + length)
+        let opcode = bytes[first] & 0x0F
+        guard bytes[first] & 0x40 != 0 else { return (Frame(opcode: opcode, payload: payload), start + length) }
+        let message = MessageInflater(maximumMessageBytes: 1 << 20).message(
+            ByteBuffer(bytes: payload), isText: opcode == 1)
+        guard case .text(let text) = message else {
+            Issue.record("a compressed frame that cannot be read: \(message)")
+            return nil
+        }
+        return (Frame(opcode: opcode, payload: Array(text.readableBytesView), isCompressed: true), start + length)
     }
 
     /// The next text; pings on the way are answered.

@@ -62,6 +62,22 @@ struct WebSocketServerTests {
         }
     }
 
+    @Test func `Mirror answers the message itself, binary ones too`() async throws {
+        let routes = try [GatewayHouse.route("/mirror", ["mirror"], receive: .mirror)]
+        try await GatewayHouse.run(routes) { house in
+            let browser = try await house.connect("/mirror")
+            for text in ["no JSON", "", "ë€𝄞\u{0}", String(repeating: "x", count: 65_536)] {
+                try await browser.send(.text(text))
+                #expect(try await browser.text() == text)
+            }
+            for bytes in [[], [0xFF, 0x00], [UInt8](repeating: 0xFE, count: 300)] as [[UInt8]] {
+                try await browser.send(.binary(bytes))
+                #expect(try await browser.frame() == Browser.Frame(opcode: 2, payload: bytes))
+            }
+            #expect(house.metric("tocsin_client_messages_total") == 7)
+        }
+    }
+
     @Test func `What is to be ignored is ignored`() async throws {
         try await GatewayHouse.run { house in
             let browser = try await house.connect("/ws/a")

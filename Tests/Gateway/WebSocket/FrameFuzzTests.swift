@@ -12,6 +12,7 @@ struct FrameFuzzTests {
         var frame = FrameMaker(opcode: opcode, payload: (0..<count).map { characters[$0 % characters.count] })
         if opcode >= 8 { frame.payload = Array(frame.payload.prefix(opcode == 8 ? 0 : 125)) }
         if opcode == 8, Bool.random(using: &generator) { frame.payload = [0x03, 0xE8] }
+        if opcode == 1 || opcode == 2, Int.random(in: 0..<4, using: &generator) == 0 { frame.reserved = 4 }
         frame.isFinal = opcode >= 8 || Bool.random(using: &generator)
         frame.mask = (0..<4).map { _ in UInt8.random(in: 0...255, using: &generator) }
         return frame
@@ -38,9 +39,12 @@ struct FrameFuzzTests {
         for seed in block * 1000..<(block + 1) * 1000 {
             var generator = SeededGenerator(seed: seed)
             let bytes = Self.bytes(&generator)
-            let whole = Events(bytes, maximumMessageBytes: 1000, maximumFragments: 4)
+            let whole = Events(
+                bytes, maximumMessageBytes: 1000, maximumFragments: 4, allowsCompression: seed % 2 == 0)
             for piece in [1, Int.random(in: 2...20, using: &generator)] {
-                let events = Events(bytes, piece: piece, maximumMessageBytes: 1000, maximumFragments: 4)
+                let events = Events(
+                    bytes, piece: piece, maximumMessageBytes: 1000, maximumFragments: 4,
+                    allowsCompression: seed % 2 == 0)
                 #expect(events == whole, "seed \(seed), piece \(piece)")
             }
             for (index, event) in whole.all.enumerated() {
@@ -48,7 +52,7 @@ struct FrameFuzzTests {
                 case .violation:
                     violations += 1
                     #expect(index == whole.all.count - 1, "seed \(seed): something came after a violation")
-                case .text(let bytes), .binary(let bytes):
+                case .text(let bytes), .binary(let bytes), .compressed(let bytes, _):
                     messages += 1
                     #expect(bytes.readableBytes <= 1000, "seed \(seed)")
                 case .ping(let payload): #expect(payload.readableBytes <= 125, "seed \(seed)")

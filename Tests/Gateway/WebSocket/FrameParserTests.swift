@@ -9,8 +9,13 @@ struct Events: Equatable {
     var all: [FrameParser.Event] = []
 
     /// - Parameter piece: how many bytes are fed at once.
-    init(_ bytes: [UInt8], piece: Int = .max, maximumMessageBytes: Int = 65_536, maximumFragments: Int = 64) {
-        var parser = FrameParser(maximumMessageBytes: maximumMessageBytes, maximumFragments: maximumFragments)
+    init(
+        _ bytes: [UInt8], piece: Int = .max, maximumMessageBytes: Int = 65_536, maximumFragments: Int = 64,
+        allowsCompression: Bool = false
+    ) {
+        var parser = FrameParser(
+            maximumMessageBytes: maximumMessageBytes, maximumFragments: maximumFragments,
+            allowsCompression: allowsCompression)
         var rest = bytes[...]
         while !rest.isEmpty {
             parser.feed(ByteBuffer(bytes: rest.prefix(piece)))
@@ -27,6 +32,8 @@ struct Events: Equatable {
             switch event {
             case .text(let text): "text \(String(buffer: text))"
             case .binary(let bytes): "binary \(Array(bytes.readableBytesView))"
+            case .compressed(let bytes, let isText):
+                "compressed \(isText ? "text" : "binary") \(Array(bytes.readableBytesView))"
             case .ping(let payload): "ping \(String(buffer: payload))"
             case .pong: "pong"
             case .close(let code): "close \(code.map(String.init) ?? "without a code")"
