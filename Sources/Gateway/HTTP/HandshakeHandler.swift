@@ -176,6 +176,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     ) throws(Refusal) {
         var values = values
         values["user"] = identity?.user
+        for (name, claim) in identity?.claims ?? [:] { values["claims.\(name)"] = claim }
         var groups: [GroupName] = []
         do throws(NameError) {
             for template in route.groups {

@@ -73,8 +73,9 @@ struct GatewayCommand: AsyncParsableCommand {
             configuration.layer(gatewayID: gatewayID), on: group.any(), metrics: metrics, logger: logger
         ) { isReady in readiness.set(.redis, !isReady) }
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
+        let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
         let server = try await GatewayServer.start(
-            configuration.gatewayConfiguration(name: gatewayID), authenticators: configuration.authenticators(http),
+            configuration.gatewayConfiguration(name: gatewayID), authenticators: logins.authenticators,
             backplane: backplane, on: group, metrics: metrics, logger: logger)
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
@@ -91,6 +92,7 @@ struct GatewayCommand: AsyncParsableCommand {
         readiness.set(.draining, true)
         await server.drain()
         await backplane.stop()
+        await logins.stop()
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")
@@ -143,14 +145,5 @@ extension Configuration {
         settings.pongSeconds = gateway.pongSeconds
         settings.demoPage = gateway.demoPage
         return settings
-    }
-
-    func authenticators(_ client: HTTPClient) -> [String: any Authenticator] {
-        authentication.mapValues { entry in
-            switch entry {
-            case .header(let header, let trusted): HeaderAuthenticator(header: header, trusted: trusted)
-            case .callback(let callback): CallbackAuthenticator(callback, client: client)
-            }
-        }
     }
 }
