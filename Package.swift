@@ -124,9 +124,11 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Tests/Gateway",
-            exclude: ["make_origin_vectors.py"]
+            exclude: ["make_origin_vectors.py", "make_login_vectors.py"],
+            resources: [.embedInCode("Authentication/login_vectors.json")]
         ),
         .testTarget(
             name: "OperationsTests",
@@ -140,8 +142,9 @@ let package = Package(
         .testTarget(
             name: "TocsinTests",
             dependencies: [
-                "tocsin", "Broker", "Gateway",
+                "tocsin", "Broker", "Gateway", "RedisClient",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/tocsin"
