@@ -16,7 +16,9 @@ struct LoginConfigurationTests {
     }
 
     private func token(_ text: String, _ environment: [String: String] = [:]) throws -> TokenLogin {
-        guard case .jwt(let login) = try login("kind: jwt, \(text)", environment) else { throw CommandFailure("no jwt") }
+        guard case .jwt(let login) = try login("kind: jwt, \(text)", environment) else {
+            throw CommandFailure("no jwt")
+        }
         return login
     }
 
@@ -95,7 +97,8 @@ struct LoginConfigurationTests {
               my-site-2: { kind: callback, url: "http://file/2" }
             """
         let configuration = try Configuration(
-            yaml: yaml, environment: ["TOCSIN_AUTH_MY_SITE_URL": "http://one/", "TOCSIN_AUTH_MY_SITE_2_URL": "http://two/"])
+            yaml: yaml,
+            environment: ["TOCSIN_AUTH_MY_SITE_URL": "http://one/", "TOCSIN_AUTH_MY_SITE_2_URL": "http://two/"])
         guard case .callback(let one) = configuration.authentication["my-site"],
             case .callback(let two) = configuration.authentication["my-site-2"]
         else { throw CommandFailure("no callbacks") }
@@ -108,7 +111,10 @@ struct LoginConfigurationTests {
     }
 
     @Test(arguments: [
-        ("kind: jwt", "auth.a needs a key: one of hs256_secret, hs384_secret, hs512_secret, secret, public_key_file, jwks_url"),
+        (
+            "kind: jwt",
+            "auth.a needs a key: one of hs256_secret, hs384_secret, hs512_secret, secret, public_key_file, jwks_url"
+        ),
         ("kind: jwt, hs256_secret: short", "auth.a.hs256_secret (line 1) must be 32 bytes or longer"),
         ("kind: jwt, hs256_secret: []", "auth.a.hs256_secret (line 1) is an empty list"),
         ("kind: jwt, hs256_secret: {}", "auth.a.hs256_secret (line 1) must be a list"),
@@ -120,7 +126,10 @@ struct LoginConfigurationTests {
             "kind: jwt, hs256_secret: \"\(secret)\", hs256_secret_file: x",
             "auth.a.hs256_secret (line 1) is set, and hs256_secret_file too: one of them"
         ),
-        ("kind: jwt, hs256_secret: \"\(secret)\", algorithms: RS256", "auth.a.algorithms (line 1) is for secret, public_key_file"),
+        (
+            "kind: jwt, hs256_secret: \"\(secret)\", algorithms: RS256",
+            "auth.a.algorithms (line 1) is for secret, public_key_file"
+        ),
         (
             "kind: jwt, secret: \"\(secret)\", algorithms: [HS256, RS256]",
             "auth.a.algorithms (line 1) has RS256, which needs a public key, not secret"
@@ -129,33 +138,60 @@ struct LoginConfigurationTests {
             "kind: jwt, public_key_file: x, algorithms: HS256",
             "auth.a.algorithms (line 1) has HS256, which needs a secret, not public_key_file"
         ),
-        ("kind: jwt, secret: \"\(secret)\", algorithms: none", "auth.a.algorithms (line 1) has \"none\"; there are HS256, HS384"),
+        (
+            "kind: jwt, secret: \"\(secret)\", algorithms: none",
+            "auth.a.algorithms (line 1) has \"none\"; there are HS256, HS384"
+        ),
         ("kind: jwt, jwks_url: file:///etc/passwd", "auth.a.jwks_url (line 1) must be the https:// or http:// address"),
         ("kind: jwt, jwks_url: https://x, jwks_refresh: 1s", "auth.a.jwks_refresh (line 1) must be 10s to 1d"),
         ("kind: jwt, secret: \"\(secret)\", jwks_refresh: 1h", "auth.a.jwks_refresh (line 1) is for jwks_url"),
-        ("kind: jwt, secret: \"\(secret)\", leeway: 1500ms", "auth.a.leeway (line 1) must be 0 to 10m, in whole seconds"),
+        (
+            "kind: jwt, secret: \"\(secret)\", leeway: 1500ms",
+            "auth.a.leeway (line 1) must be 0 to 10m, in whole seconds"
+        ),
         ("kind: jwt, secret: \"\(secret)\", leeway: 11m", "auth.a.leeway (line 1)"),
         ("kind: jwt, secret: \"\(secret)\", user_key: \"\"", "auth.a.user_key (line 1) must be the name of a claim"),
-        ("kind: jwt, secret: \"\(secret)\", audiance: x", "unknown key \"auth.a.audiance\" (line 1); did you mean \"audience\"?"),
+        (
+            "kind: jwt, secret: \"\(secret)\", audiance: x",
+            "unknown key \"auth.a.audiance\" (line 1); did you mean \"audience\"?"
+        ),
         ("kind: django_session", "auth.a.engine must be signed_cookies or cache"),
-        ("kind: django_session, engine: db", "auth.a.engine (line 1) must be signed_cookies or cache; for others let the site"),
+        (
+            "kind: django_session, engine: db",
+            "auth.a.engine (line 1) must be signed_cookies or cache; for others let the site"
+        ),
         ("kind: django_session, engine: x", "auth.a.engine (line 1) must be signed_cookies or cache, not \"x\""),
         ("kind: django_session, engine: signed_cookies", "auth.a.secret_keys is missing: the site's SECRET_KEY"),
         ("kind: django_session, engine: signed_cookies, secret_keys: []", "auth.a.secret_keys (line 1) is missing"),
-        ("kind: django_session, engine: signed_cookies, secret_keys: [\"\"]", "auth.a.secret_keys (line 1) has an empty key"),
+        (
+            "kind: django_session, engine: signed_cookies, secret_keys: [\"\"]",
+            "auth.a.secret_keys (line 1) has an empty key"
+        ),
         (
             "kind: django_session, engine: signed_cookies, secret_keys: x, secret_keys_file: y",
             "auth.a.secret_keys (line 1) is set, and secret_keys_file too"
         ),
-        ("kind: django_session, engine: signed_cookies, secret_keys: x, cookie_age: 0", "auth.a.cookie_age (line 1) must be 1s"),
-        ("kind: django_session, engine: signed_cookies, secret_keys: x, cookie: \"\"", "auth.a.cookie (line 1) must not be empty"),
+        (
+            "kind: django_session, engine: signed_cookies, secret_keys: x, cookie_age: 0",
+            "auth.a.cookie_age (line 1) must be 1s"
+        ),
+        (
+            "kind: django_session, engine: signed_cookies, secret_keys: x, cookie: \"\"",
+            "auth.a.cookie (line 1) must not be empty"
+        ),
         (
             "kind: django_session, engine: signed_cookies, secret_keys: x, redis: y",
             "unknown key \"auth.a.redis\" (line 1)"
         ),
         ("kind: django_session, engine: cache", "auth.a.redis is missing: the LOCATION of the site's cache"),
-        ("kind: django_session, engine: cache, redis: \"http://x\"", "auth.a.redis (line 1) : the Redis address starts with"),
-        ("kind: django_session, engine: cache, redis: \"redis://x\", secret_keys: y", "unknown key \"auth.a.secret_keys\""),
+        (
+            "kind: django_session, engine: cache, redis: \"http://x\"",
+            "auth.a.redis (line 1) : the Redis address starts with"
+        ),
+        (
+            "kind: django_session, engine: cache, redis: \"redis://x\", secret_keys: y",
+            "unknown key \"auth.a.secret_keys\""
+        ),
     ])
     func `What is wrong names its key and the remedy`(text: String, beginning: String) {
         #expect(message(text).hasPrefix(beginning), "\(message(text))")
@@ -200,16 +236,21 @@ struct LoginConfigurationTests {
     @Test func `Every key of a session is read, and its defaults are Django's`() throws {
         let short = try session("engine: signed_cookies, secret_keys: [new, old]")
         #expect(short.cookie == "sessionid" && short.userKey == "_auth_user_id")
-        guard case .signedCookies(let secrets, nil, 1_209_600) = short.engine else { throw CommandFailure("another engine") }
+        guard case .signedCookies(let secrets, nil, 1_209_600) = short.engine else {
+            throw CommandFailure("another engine")
+        }
         #expect(secrets == ["new", "old"])
         let long = try session(
             "engine: cache, redis: \"redis://u:p@h:6380/5\", key_prefix: site, version: 2, cookie: c, user_key: userId")
         #expect(long.cookie == "c" && long.userKey == "userId")
         guard case .cache(let cache) = long.engine else { throw CommandFailure("another engine") }
-        #expect(cache.address == (try RedisAddress("redis://u:p@h:6380/5")) && cache.prefix == "site" && cache.version == 2)
+        #expect(
+            cache.address == (try RedisAddress("redis://u:p@h:6380/5")) && cache.prefix == "site" && cache.version == 2)
         try with("new\nold\n\n") { file in
             let filed = try session("engine: signed_cookies, secret_keys_file: \"\(file)\", cookie_age: 1h")
-            guard case .signedCookies(let none, let path, 3600) = filed.engine else { throw CommandFailure("another engine") }
+            guard case .signedCookies(let none, let path, 3600) = filed.engine else {
+                throw CommandFailure("another engine")
+            }
             #expect(try filed.secrets(none, file: path) == ["new", "old"])
         }
     }

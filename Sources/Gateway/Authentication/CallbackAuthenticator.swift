@@ -117,7 +117,8 @@ public actor CallbackAuthenticator: Authenticator {
         var end: Int64?
         if answer.raw("expires_at") != nil {
             guard let date = answer.date("expires_at") else {
-                return .failure(.unavailable("the \"expires_at\" of the site's answer is no number of seconds since 1970"))
+                return .failure(
+                    .unavailable("the \"expires_at\" of the site's answer is no number of seconds since 1970"))
             }
             end = Int64(date.rounded(.up))
         }

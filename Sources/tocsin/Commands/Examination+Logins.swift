@@ -21,9 +21,15 @@ extension Examination {
     private func token(_ check: String, _ login: TokenLogin) async -> Finding {
         do {
             if case .remote(let remote) = login.source {
-                let keys = try await RemoteKeySet.fetch(remote, HTTPClient.shared)
+                let client = HTTPClient(
+                    eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: GatewayCommand.httpSettings)
+                let answer: Result<[VerificationKey], any Error>
+                do { answer = .success(try await RemoteKeySet.fetch(remote, client)) } catch { answer = .failure(error) }
+                try? await client.shutdown()
+                let keys = try answer.get()
                 return Finding(
-                    check: check, verdict: .fine, detail: "\(keys.count) key\(keys.count == 1 ? "" : "s") at its address")
+                    check: check, verdict: .fine,
+                    detail: "\(keys.count) key\(keys.count == 1 ? "" : "s") at its address")
             }
             let algorithms = Set(try login.fixedKeys().flatMap(\.algorithms)).map(\.rawValue).sorted()
             return Finding(check: check, verdict: .fine, detail: algorithms.joined(separator: ", "))
@@ -41,7 +47,8 @@ extension Examination {
                 let count = try login.secrets(secrets, file: file).count
                 return Finding(check: check, verdict: .fine, detail: "\(count) secret key\(count == 1 ? "" : "s")")
             case .cache(let cache):
-                let settings = try configuration.redisConfiguration(clientName: "tocsin-command", address: cache.address)
+                let settings = try configuration.redisConfiguration(
+                    clientName: "tocsin-command", address: cache.address)
                 let client = try await RedisClient.start(
                     settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
                 let error: (any Error)?

@@ -103,7 +103,8 @@ struct GatewayCommand: AsyncParsableCommand {
         return HostAndPort(host: host, port: port).description
     }
 
-    private static var httpSettings: HTTPClient.Configuration {
+    /// For whoever is asked about logins.
+    static var httpSettings: HTTPClient.Configuration {
         var settings = HTTPClient.Configuration()
         settings.redirectConfiguration = .disallow
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64

@@ -22,7 +22,9 @@ struct TokenCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("When it expires: 30s, 5m, 1h, 7d from now.", valueName: "time"))
     var expires = "1h"
 
-    @Option(name: .long, help: ArgumentHelp("The name in auth:, where there are several of the kind jwt.", valueName: "name"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The name in auth:, where there are several of the kind jwt.", valueName: "name"))
     var auth: String?
 
     @Option(name: .long, help: ArgumentHelp("The YAML file; without it, environment and defaults.", valueName: "file"))
@@ -46,14 +48,17 @@ struct TokenCommand: ParsableCommand {
         if let auth {
             guard let login = logins[auth] else {
                 throw CommandFailure(
-                    "--auth \(auth): auth: has no such entry of the kind jwt (it has: \(known.isEmpty ? "none" : known))")
+                    "--auth \(auth): auth: has no such entry of the kind jwt (it has: \(known.isEmpty ? "none" : known))"
+                )
             }
             return login
         }
         guard let only = logins.first else {
             throw CommandFailure("auth: has no entry of the kind jwt; give --config FILE")
         }
-        guard logins.count == 1 else { throw CommandFailure("auth: has several of the kind jwt: --auth, one of \(known)") }
+        guard logins.count == 1 else {
+            throw CommandFailure("auth: has several of the kind jwt: --auth, one of \(known)")
+        }
         return only.value
     }
 

@@ -41,7 +41,8 @@ struct SessionLogin {
         case "signed_cookies": engine = try Self.signedCookies(reader)
         case "cache": engine = .cache(try Self.cache(reader))
         case "db", "cached_db", "file":
-            throw reader.bad("engine", "must be signed_cookies or cache; for others let the site answer (kind: callback)")
+            throw reader.bad(
+                "engine", "must be signed_cookies or cache; for others let the site answer (kind: callback)")
         case let other:
             throw reader.bad("engine", "must be signed_cookies or cache\(other.map { ", not \"\($0)\"" } ?? "")")
         }
@@ -65,7 +66,9 @@ struct SessionLogin {
         guard secrets?.contains("") != true else { throw reader.bad("secret_keys", "has an empty key") }
         var age = 1_209_600
         if let given = try reader.duration("cookie_age") {
-            guard (1000...315_360_000_000).contains(given) else { throw reader.bad("cookie_age", "must be 1s to 3650d") }
+            guard (1000...315_360_000_000).contains(given) else {
+                throw reader.bad("cookie_age", "must be 1s to 3650d")
+            }
             age = given / 1000
         }
         return .signedCookies(secrets: secrets ?? [], file: file, age: age)

@@ -23,7 +23,9 @@ extension TokenLogin {
             var remote = RemoteKeySet.Configuration(url: url)
             remote.algorithms = algorithms
             if let refresh {
-                guard (10_000...86_400_000).contains(refresh) else { throw reader.bad("jwks_refresh", "must be 10s to 1d") }
+                guard (10_000...86_400_000).contains(refresh) else {
+                    throw reader.bad("jwks_refresh", "must be 10s to 1d")
+                }
                 remote.refresh = .milliseconds(Int64(refresh))
             }
             found.append(("jwks_url", .remote(remote)))
@@ -43,7 +45,8 @@ extension TokenLogin {
         try readRules(reader)
     }
 
-    private static func algorithms(_ reader: ConfigurationReader) throws(ConfigurationError) -> Set<SignatureAlgorithm> {
+    private static func algorithms(_ reader: ConfigurationReader) throws(ConfigurationError) -> Set<SignatureAlgorithm>
+    {
         var algorithms: Set<SignatureAlgorithm> = []
         for name in try reader.texts("algorithms") ?? [] {
             guard let algorithm = SignatureAlgorithm(rawValue: name) else {
@@ -71,7 +74,8 @@ extension TokenLogin {
         ]
         if let own = own[name] {
             guard algorithms.isEmpty || algorithms == [own] else {
-                throw reader.bad("algorithms", "is for secret, public_key_file and jwks_url; \(name) is \(own.rawValue)")
+                throw reader.bad(
+                    "algorithms", "is for secret, public_key_file and jwks_url; \(name) is \(own.rawValue)")
             }
             return Secrets(key: name, algorithms: [own], values: values ?? [], file: file)
         }

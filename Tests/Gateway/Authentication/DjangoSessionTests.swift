@@ -19,7 +19,9 @@ struct DjangoSessionTests {
             cookie: "sessionid", userKey: userKey, now: { now })
     }
 
-    private func request(_ cookie: String) -> LoginRequest { LoginRequest([("Cookie", "csrftoken=x; sessionid=\(cookie)")]) }
+    private func request(_ cookie: String) -> LoginRequest {
+        LoginRequest([("Cookie", "csrftoken=x; sessionid=\(cookie)")])
+    }
 
     @Test(arguments: LoginVectors.all.sessions.accepted.indices)
     func `A session that Django signed says who it is`(index: Int) async throws {
@@ -140,11 +142,13 @@ struct StoredSessionTests {
             await outcome(Self.id) { _ in StoredSession(bytes: ByteBuffer(bytes: pickle), secondsLeft: 1) }
                 == .failure(
                     .unavailable(
-                        "the session is a Python pickle, which is never read: let the site write JSON (docs/configuration.md)")))
+                        "the session is a Python pickle, which is never read: let the site write JSON (docs/configuration.md)"
+                    )))
     }
 
     @Test(arguments: [
-        "short", "../../../etc/passwd", "ABCDEFGHIJ", "abcdefgh*", "abcdefgh:1", "éééééééé", String(repeating: "a", count: 65),
+        "short", "../../../etc/passwd", "ABCDEFGHIJ", "abcdefgh*", "abcdefgh:1", "éééééééé",
+        String(repeating: "a", count: 65),
     ])
     func `What is no session's id is never looked for`(id: String) async {
         #expect(

@@ -48,7 +48,8 @@ struct InflateTests {
     @Test func `Random bytes crash nothing`() {
         var chance = SeededGenerator(seed: 8)
         for _ in 0..<20_000 {
-            let tail = (0..<Int.random(in: 0...80, using: &chance)).map { _ in UInt8.random(in: 0...255, using: &chance) }
+            let tail = (0..<Int.random(in: 0...80, using: &chance)).map { _ in UInt8.random(in: 0...255, using: &chance)
+            }
             _ = try? Inflate.zlib([0x78, 0x9c] + tail, maximum: 1 << 16)
             _ = try? Inflate.zlib(tail, maximum: 1 << 16)
         }

@@ -29,7 +29,8 @@ struct LoginServerTests {
 
     @Test func `Whatever is wrong, the client is told the same`() async throws {
         try await run(["{user}.inbox"]) { house async throws in
-            for token in vectors.refused.prefix(20).map(\.token) {
+            let tokens = vectors.refused.filter { $0.algorithm == "HS256" }.map(\.token)
+            for token in tokens where !token.contains("\n") && !token.hasSuffix(" ") {
                 let answer = try await house.answer(
                     GatewayHouse.handshake("/me", ["Authorization: Bearer \(token.isEmpty ? "x" : token)"]))
                 #expect(answer.status == 403)

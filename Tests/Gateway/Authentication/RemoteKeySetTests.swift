@@ -108,7 +108,8 @@ struct RemoteKeySetTests {
         }
     }
 
-    @Test func `Keys that are old are asked for behind the back of a login, those twice as old before it`() async throws {
+    @Test func `Keys that are old are asked for behind the back of a login, those twice as old before it`() async throws
+    {
         try await run { issuer, site, set async throws in
             _ = try await set.candidates("rsa")
             issuer.pass(300)
@@ -127,7 +128,8 @@ struct RemoteKeySetTests {
 
     @Test(arguments: [
         (HTTPResponseStatus.internalServerError, ""), (.notFound, LoginVectors.all.key_set), (.ok, "{}"),
-        (.ok, #"{"keys":[]}"#), (.found, ""), (.ok, String(repeating: " ", count: 300 << 10) + LoginVectors.all.key_set),
+        (.ok, #"{"keys":[]}"#), (.found, ""),
+        (.ok, String(repeating: " ", count: 300 << 10) + LoginVectors.all.key_set),
     ])
     func `What is no set leaves the last good keys in place`(status: HTTPResponseStatus, body: String) async throws {
         try await run { issuer, site, set async throws in

@@ -23,7 +23,8 @@ struct TokenLocationTests {
         ("/", [("Sec-WebSocket-Protocol", "chat, bearer.a.b.c , other")]),
         ("/", [("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", "bearer.a.b.c")]),
         ("/?token=a.b.c", []), ("/x?a=1&token=a.b.c&b", []), ("/?token=a%2eb%2Ec", []),
-        ("/", [("Cookie", "jwt=a.b.c")]), ("/", [("Cookie", "x=1; jwt=a.b.c; y=2")]), ("/", [("Cookie", "jwt=\"a.b.c\"")]),
+        ("/", [("Cookie", "jwt=a.b.c")]), ("/", [("Cookie", "x=1; jwt=a.b.c; y=2")]),
+        ("/", [("Cookie", "jwt=\"a.b.c\"")]),
         ("/", [("Authorization", "Basic eDp5"), ("Cookie", "jwt=a.b.c")]),
         ("/?tokens=x&xtoken=y", [("Cookie", "jwt=a.b.c")]),
     ])
@@ -40,7 +41,10 @@ struct TokenLocationTests {
     }
 
     @Test(arguments: [
-        ("/", [("Authorization", "Bearer 1"), ("Authorization", "Bearer 2")], "there are several Authorization headers"),
+        (
+            "/", [("Authorization", "Bearer 1"), ("Authorization", "Bearer 2")],
+            "there are several Authorization headers"
+        ),
         ("/", [("Sec-WebSocket-Protocol", "bearer.1, bearer.2")], "there are several bearer subprotocols"),
         ("/?token=1&token=2", [], "there are several tokens in the query"),
         ("/", [], "there is no token"), ("/?tokens=1", [("Cookie", "JWT=1")], "there is no token"),
@@ -58,7 +62,9 @@ struct TokenLocationTests {
     }
 
     @Test func `The other subprotocols are those that may be answered`() {
-        let request = LoginRequest([("Sec-WebSocket-Protocol", "chat, Bearer.secret,v2"), ("Sec-WebSocket-Protocol", "x")])
+        let request = LoginRequest([
+            ("Sec-WebSocket-Protocol", "chat, Bearer.secret,v2"), ("Sec-WebSocket-Protocol", "x"),
+        ])
         #expect(TokenLocation.subprotocols(request.headers, areTokens: false) == ["chat", "v2", "x"])
     }
 }

@@ -15,7 +15,8 @@ struct TokenRuleTests {
         var configuration = JWTAuthenticator.Configuration()
         change(&configuration)
         let login = JWTAuthenticator(
-            configuration, keys: .fixed([VerificationKey(secret: Self.secret, algorithms: [.hs256])]), now: { Self.now })
+            configuration, keys: .fixed([VerificationKey(secret: Self.secret, algorithms: [.hs256])]), now: { Self.now }
+        )
         let token = TokenSigner(secret: Self.secret, algorithm: .hs256)!.token(ByteBuffer(string: claims))
         return await login.outcome(LoginRequest(bearer: token))
     }

@@ -17,7 +17,8 @@ struct TokenVectorTests {
         #expect(identity.user == "42")
         #expect(identity.groups.map(\.text) == ["news", "staff.1"])
         #expect(identity.info.map { String(buffer: $0) }?.contains("Zo") == true)
-        #expect(identity.claims["team"] == "red" && identity.claims["level"] == "3" && identity.claims["admin"] == "true")
+        #expect(
+            identity.claims["team"] == "red" && identity.claims["level"] == "3" && identity.claims["admin"] == "true")
         #expect(identity.claims["tags"] == nil && identity.claims["info"] == nil)
         let end = try #require(identity.expiresAt)
         #expect(Double(end) >= vectors.now + 30)
@@ -41,7 +42,9 @@ struct TokenVectorTests {
     @Test func `No reason repeats a piece of the token`() async throws {
         for vector in vectors.refused {
             let login = vectors.login(try vectors.key(vector.key, vector.algorithm))
-            guard case .failure(.refused(let why)) = await login.outcome(LoginRequest(bearer: vector.token)) else { continue }
+            guard case .failure(.refused(let why)) = await login.outcome(LoginRequest(bearer: vector.token)) else {
+                continue
+            }
             for piece in vector.token.split(separator: ".") where piece.count > 3 { #expect(!why.contains(piece)) }
             #expect(!why.contains(vectors.secret))
         }
@@ -114,7 +117,9 @@ struct TokenFuzzTests {
     @Test func `Random claims under a right signature crash nothing`() async throws {
         let key = VerificationKey(secret: Array(vectors.secret.utf8), algorithms: [.hs256])
         let signer = try #require(TokenSigner(secret: Array(vectors.secret.utf8), algorithm: .hs256))
-        let login = vectors.login(key) { $0.issuers = []; $0.audiences = [] }
+        let login = vectors.login(key) {
+            $0.issuers = []; $0.audiences = []
+        }
         let values = [
             "null", "true", "1", "-0", "1e400", "-1e5", "\"x\"", "\"\\ud800\"", "\"\"", "[]", "{}", "[[[]]]", "NaN",
             "[\"a\",\"b\"]", "{\"a\":{\"b\":1}}", "9223372036854775807", "99999999999999999999", "0.1", "\"é\"",

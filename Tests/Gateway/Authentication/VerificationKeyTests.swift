@@ -11,12 +11,17 @@ struct VerificationKeyTests {
     @Test(arguments: [
         ("rsa", SignatureAlgorithm.rs256), ("p256", .es256), ("p384", .es384), ("p521", .es512), ("ed25519", .edDSA),
     ])
-    func `A public key is for one algorithm, unless others are allowed`(name: String, usual: SignatureAlgorithm) throws {
+    func `A public key is for one algorithm, unless others are allowed`(name: String, usual: SignatureAlgorithm) throws
+    {
         let pem = try #require(vectors.keys[name])
         #expect(try VerificationKey(pem: pem, algorithms: []).algorithms == [usual])
         #expect(try VerificationKey(pem: "# a comment\n\n" + pem + "\n", algorithms: []).algorithms == [usual])
+        #expect(try VerificationKey(pem: pem.replacing("\n", with: "\r\n"), algorithms: []).algorithms == [usual])
         #expect(try VerificationKey(pem: pem, algorithms: Set(SignatureAlgorithm.allCases)).algorithms.contains(usual))
-        #expect(try VerificationKey(pem: pem, algorithms: Set(SignatureAlgorithm.allCases)).algorithms.isDisjoint(with: [.hs256]))
+        #expect(
+            try VerificationKey(pem: pem, algorithms: Set(SignatureAlgorithm.allCases)).algorithms.isDisjoint(with: [
+                .hs256
+            ]))
         #expect(throws: KeyError("holds a key that none of the algorithms is for")) {
             try VerificationKey(pem: pem, algorithms: [.hs256])
         }
@@ -30,6 +35,7 @@ struct VerificationKeyTests {
         let pem = vectors.keys
         let bodies = [
             ("", "must hold one public key in PEM form (-----BEGIN PUBLIC KEY-----)"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA", "must hold one public key in PEM form (-----BEGIN PUBLIC KEY-----)"),
             ("secret", "must hold one public key in PEM form (-----BEGIN PUBLIC KEY-----)"),
             (pem["rsa"]! + pem["p256"]!, "must hold one public key in PEM form (-----BEGIN PUBLIC KEY-----)"),
             (
@@ -45,8 +51,9 @@ struct VerificationKeyTests {
         for (text, why) in bodies {
             #expect(throws: KeyError(why)) { try VerificationKey(pem: text, algorithms: []) }
         }
-        let unsupported = "holds no public key that is supported: RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519"
-        for text in [pem["k256"]!, "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----\nAAAA"] {
+        let unsupported =
+            "holds no public key that is supported: RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519"
+        for text in [pem["k256"]!, "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----"] {
             #expect(throws: KeyError(unsupported)) { try VerificationKey(pem: text, algorithms: []) }
         }
     }
@@ -70,9 +77,11 @@ struct VerificationKeyTests {
 }
 
 struct Base64URLTests {
-    @Test(arguments: [
-        ([], ""), ([0x66], "Zg"), ([0x66, 0x6f], "Zm8"), ([0x66, 0x6f, 0x6f], "Zm9v"), ([0xfb, 0xff], "-_8"), ([0], "AA"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([], ""), ([0x66], "Zg"), ([0x66, 0x6f], "Zm8"), ([0x66, 0x6f, 0x6f], "Zm9v"), ([0xfb, 0xff], "-_8"),
+            ([0], "AA"),
+        ] as [([UInt8], String)])
     func `Bytes have one text`(bytes: [UInt8], text: String) {
         #expect(Base64URL.encode(bytes) == text)
         #expect(Base64URL.decode(text.utf8) == bytes)

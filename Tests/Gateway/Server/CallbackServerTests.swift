@@ -53,9 +53,12 @@ struct CallbackServerTests {
         }
     }
 
-    @Test(arguments: [("1795351382", 1_795_351_382), ("1795351382.25", 1_795_351_383), ("null", nil)] as [(String, Int64?)])
+    @Test(
+        arguments: [("1795351382", 1_795_351_382), ("1795351382.25", 1_795_351_383), ("null", nil)]
+            as [(String, Int64?)])
     func `The site says when the login ends`(value: String, end: Int64?) async throws {
-        try await TinySite.run({ _, _ in .answer(.ok, #"{"user":"42","expires_at":\#(value)}"#) }) { _, url async throws in
+        try await TinySite.run({ _, _ in .answer(.ok, #"{"user":"42","expires_at":\#(value)}"#) }) {
+            _, url async throws in
             let client = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
             let outcome = await CallbackAuthenticator(.init(url: url), client: client).outcome(LoginRequest())
             try await client.shutdown()

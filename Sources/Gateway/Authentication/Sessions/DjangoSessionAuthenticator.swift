@@ -78,7 +78,8 @@ public struct DjangoSessionAuthenticator: Authenticator {
         // Django makes 32 characters and takes 8 or more; what is no id never becomes part of a key.
         guard (8...64).contains(id.utf8.count),
             id.utf8.allSatisfy({
-                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
             })
         else { throw .refused("the session cookie is no session's id") }
         let session: StoredSession?

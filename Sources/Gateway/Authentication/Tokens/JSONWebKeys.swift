@@ -48,7 +48,9 @@ enum JSONWebKeys {
         var algorithms = allowed
         if let name = key.alg {
             // The key's own word binds (RFC 7517 section 4.4).
-            guard let own = SignatureAlgorithm(rawValue: name), allowed.isEmpty || allowed.contains(own) else { return nil }
+            guard let own = SignatureAlgorithm(rawValue: name), allowed.isEmpty || allowed.contains(own) else {
+                return nil
+            }
             algorithms = [own]
         }
         let result = VerificationKey(material, id: key.kid, algorithms: algorithms)
@@ -61,7 +63,8 @@ enum JSONWebKeys {
         switch key.kty {
         case "RSA":
             // 8192 bits: what is larger only costs time.
-            guard let n = bytes(key.n), let e = bytes(key.e), (256...1024).contains(n.count), (1...8).contains(e.count) else {
+            guard let n = bytes(key.n), let e = bytes(key.e), (256...1024).contains(n.count), (1...8).contains(e.count)
+            else {
                 return nil
             }
             return (try? _RSA.Signing.PublicKey(n: n, e: e)).map { .rsa($0) }

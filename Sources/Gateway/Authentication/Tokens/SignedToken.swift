@@ -26,7 +26,8 @@ struct SignedToken {
         let bytes = Array(text.utf8)
         let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3 else {
-            throw .refused("the token has \(parts.count) part\(parts.count == 1 ? "" : "s"), not the three of a signed one")
+            throw .refused(
+                "the token has \(parts.count) part\(parts.count == 1 ? "" : "s"), not the three of a signed one")
         }
         guard let header = Base64URL.decode(parts[0]), Base64URL.decode(parts[1]) != nil,
             let signature = Base64URL.decode(parts[2])
