@@ -97,6 +97,7 @@ struct TokenRuleTests {
             let token = try #require(TokenSigner(secret: Self.secret, algorithm: algorithm))
                 .token(ByteBuffer(string: #"{"sub":"42"}"#))
             #expect(try await login.identify(LoginRequest(bearer: token)).user == "42")
+            #expect(try await login.identify(token: token).user == "42")
         }
         #expect(TokenSigner(secret: Self.secret, algorithm: .rs256) == nil)
     }

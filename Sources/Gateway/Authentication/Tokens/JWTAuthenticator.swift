@@ -45,7 +45,14 @@ public struct JWTAuthenticator: Authenticator {
     }
 
     public func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity {
-        let token = try SignedToken(configuration.location.token(request))
+        try await identify(token: configuration.location.token(request))
+    }
+
+    /// The same for a token that came by another way than the handshake's: a command of the client's protocol.
+    ///
+    /// - Throws: `LoginFailure`.
+    public func identify(token text: String) async throws(LoginFailure) -> Identity {
+        let token = try SignedToken(text)
         try await checkSignature(token)
         let claims = try token.claims()
         let end = try checkTime(claims)
