@@ -24,7 +24,11 @@ extension Examination {
                 let client = HTTPClient(
                     eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: GatewayCommand.httpSettings)
                 let answer: Result<[VerificationKey], any Error>
-                do { answer = .success(try await RemoteKeySet.fetch(remote, client)) } catch { answer = .failure(error) }
+                do {
+                    answer = .success(try await RemoteKeySet.fetch(remote, client))
+                } catch {
+                    answer = .failure(error)
+                }
                 try? await client.shutdown()
                 let keys = try answer.get()
                 return Finding(
