@@ -19,7 +19,7 @@ from harness.http_client import request
 from harness.waiting import wait_until
 from jwt.algorithms import get_default_algorithms
 
-SECRET = "interop-marked-secret-of-more-than-32-bytes"
+SECRET = "interop-marked-secret-of-sixty-four-bytes-and-some-more-so-that-HS512-is-content"
 DEBUG = {"level": "debug", "format": "json"}
 RSA, EC, ED = (
     rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate(),
