@@ -50,6 +50,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -125,9 +126,11 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Tests/Gateway",
-            exclude: ["make_origin_vectors.py", "make_deflate_vectors.py"]
+            exclude: ["make_origin_vectors.py", "make_deflate_vectors.py", "make_login_vectors.py"],
+            resources: [.embedInCode("Authentication/login_vectors.json")]
         ),
         .testTarget(
             name: "OperationsTests",
@@ -141,8 +144,9 @@ let package = Package(
         .testTarget(
             name: "TocsinTests",
             dependencies: [
-                "tocsin", "Broker", "Gateway",
+                "tocsin", "Broker", "Gateway", "RedisClient",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/tocsin"

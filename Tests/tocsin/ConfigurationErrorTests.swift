@@ -66,8 +66,10 @@ struct ConfigurationErrorTests {
         ("auth: [a]", "auth (line 1) must be a mapping of names"),
         ("auth: { a: b }", "auth.a (line 1) must be a mapping"),
         ("auth:\n  a: {}", "auth.a.kind"),
-        ("auth: { a: { kind: magic } }", "auth.a.kind (line 1) must be callback or header, not \"magic\""),
-        ("auth: { a: { kind: jwt } }", "auth.a.kind (line 1) \"jwt\" is not supported in this version"),
+        (
+            "auth: { a: { kind: magic } }",
+            "auth.a.kind (line 1) must be callback, jwt, django_session or header, not \"magic\""
+        ),
         ("auth: { a: { kind: callback } }", "auth.a.url"),
         ("auth: { a: { kind: callback, url: ftp://x } }", "auth.a.url (line 1)"),
         ("auth: { a: { kind: callback, url: http://x, timeout: 11s } }", "auth.a.timeout (line 1)"),

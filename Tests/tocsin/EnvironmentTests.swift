@@ -92,7 +92,7 @@ struct EnvironmentTests {
         }
     }
 
-    @Test func `Logins, routes and groups have no variables`() throws {
+    @Test func `Routes and groups have no variables`() throws {
         let yaml = "routes: [{ path: /a, groups: [a] }]"
         #expect(try read(yaml, ["TOCSIN_ROUTES[0]_PATH": "/b"]).routes.first?.path.text == "/a")
     }

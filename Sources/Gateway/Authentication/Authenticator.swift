@@ -9,11 +9,21 @@ public struct Identity: Sendable, Equatable {
     public var groups: [GroupName]
     /// What others may see of the user (presence): a JSON object's text.
     public var info: ByteBuffer?
+    /// What else the login said, for `{claims.NAME}` in the route's groups: texts, numbers as they were written, `true` and
+    /// `false`. Lists and objects are left out.
+    public var claims: [String: String]
+    /// When the login ends, in seconds since 1970 (UTC). nil: it does not end by itself.
+    public var expiresAt: Int64?
 
-    public init(user: String, groups: [GroupName] = [], info: ByteBuffer? = nil) {
+    public init(
+        user: String, groups: [GroupName] = [], info: ByteBuffer? = nil, claims: [String: String] = [:],
+        expiresAt: Int64? = nil
+    ) {
         self.user = user
         self.groups = groups
         self.info = info
+        self.claims = claims
+        self.expiresAt = expiresAt
     }
 }
 
@@ -27,9 +37,9 @@ public struct LoginRequest: Sendable {
 
 /// A login's outcome that is no identity.
 public enum LoginFailure: Error, Sendable, Equatable {
-    /// Answered with 403. The text is for the log.
+    /// Answered with 403. The text is for the log: it repeats nothing that the client sent.
     case refused(String)
-    /// Nobody could be asked: answered with 503 and Retry-After. The text is for the log.
+    /// Nobody could be asked, or the answer is of no use: answered with 503 and Retry-After. The text is for the log.
     case unavailable(String)
 }
 

@@ -1,7 +1,6 @@
 public import AsyncHTTPClient
 import Crypto
 import Broker
-import Foundation
 import NIOCore
 import NIOHTTP1
 
@@ -89,31 +88,15 @@ public actor CallbackAuthenticator: Authenticator {
         question.headers.add(name: "X-Original-URI", value: request.uri)
         question.headers.add(name: "Accept", value: "application/json")
         do {
-            let deadline = ContinuousClock.now + .nanoseconds(configuration.timeout.nanoseconds)
-            let answer = try await client.execute(question, timeout: configuration.timeout)
-            let body = try await Self.collect(answer.body, until: deadline)
-            switch answer.status {
+            let (status, body) = try await client.answer(
+                to: question, timeout: configuration.timeout, maximum: Self.maximumAnswer)
+            switch status {
             case .ok: return parse(body)
-            case .unauthorized, .forbidden: return .failure(.refused("the site answered \(answer.status.code)"))
-            default: return .failure(.unavailable("the site answered \(answer.status.code)"))
+            case .unauthorized, .forbidden: return .failure(.refused("the site answered \(status.code)"))
+            default: return .failure(.unavailable("the site answered \(status.code)"))
             }
         } catch {
             return .failure(.unavailable("the site did not answer: \(error)"))
-        }
-    }
-
-    /// The client's own time-out ends with the head of the answer; the body has what is left of it.
-    private static func collect(
-        _ body: HTTPClientResponse.Body, until deadline: ContinuousClock.Instant
-    ) async throws -> ByteBuffer {
-        try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
-            group.addTask { try await body.collect(upTo: maximumAnswer) }
-            group.addTask {
-                try await Task.sleep(until: deadline)
-                throw HTTPClientError.deadlineExceeded
-            }
-            defer { group.cancelAll() }
-            return try await group.next()!
         }
     }
 
@@ -122,23 +105,24 @@ public actor CallbackAuthenticator: Authenticator {
             return .failure(.unavailable("the site's answer is no JSON object"))
         }
         // A number is taken as the text that the site wrote.
-        let user = answer.string(configuration.userKey) ?? answer.number(configuration.userKey) ?? ""
-        guard !user.isEmpty else {
+        guard let user = answer.user(configuration.userKey) else {
             return .failure(.unavailable("the site's answer has no \"\(configuration.userKey)\""))
         }
-        var groups: [GroupName] = []
-        if let list = answer.raw("groups") {
-            let data = Data(list.readableBytesView)
-            guard let names = try? JSONDecoder().decode([String]?.self, from: data) ?? [] else {
-                return .failure(.unavailable("the \"groups\" of the site's answer are no list of names"))
-            }
-            groups = names.compactMap { try? GroupName($0) }
-            guard groups.count == names.count else {
-                return .failure(.unavailable("the site's answer names a group that is no group's name"))
-            }
+        let groups: [GroupName]
+        do throws(ClaimError) {
+            groups = try answer.groups("groups")
+        } catch {
+            return .failure(.unavailable("the site's answer: \(error)"))
         }
-        // One line, whatever the site's spelling: it is passed on inside of other JSON.
-        let info = answer.raw("info").flatMap { try? JSONText.object($0, removing: []).text }
-        return .success(Identity(user: user, groups: groups, info: info))
+        var end: Int64?
+        if answer.raw("expires_at") != nil {
+            guard let date = answer.date("expires_at") else {
+                return .failure(
+                    .unavailable("the \"expires_at\" of the site's answer is no number of seconds since 1970"))
+            }
+            end = Int64(date.rounded(.up))
+        }
+        let info = answer.oneLineObject("info")
+        return .success(Identity(user: user, groups: groups, info: info, expiresAt: end))
     }
 }

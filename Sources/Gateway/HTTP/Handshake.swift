@@ -183,6 +183,7 @@ final class Handshake: StreamSocketOwner {
     ) throws(Refusal) {
         var values = values
         values["user"] = identity?.user
+        for (name, claim) in identity?.claims ?? [:] { values["claims.\(name)"] = claim }
         var groups: [GroupName] = []
         do throws(NameError) {
             for template in route.groups {

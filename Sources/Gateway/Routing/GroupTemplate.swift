@@ -1,6 +1,6 @@
 public import Broker
 
-/// A group's name with `{user}` and path parameters in it: `{user}isInsufficient`.
+/// A group's name with `{user}`, path parameters and the login's claims in it: `{user}isInsufficient`, `team.{claims.team}`.
 public struct GroupTemplate: Sendable, Equatable {
     private enum Part: Sendable, Equatable { case literal(String), variable(String) }
     private let parts: [Part]
@@ -30,6 +30,7 @@ public struct GroupTemplate: Sendable, Equatable {
         }
     }
 
+    /// The values that it needs: `user`, `claims.NAME`, names of path parameters.
     public var variables: Set<String> {
         Set(parts.compactMap { if case .variable(let name) = $0 { name } else { nil } })
     }
@@ -49,13 +50,14 @@ public struct GroupTemplate: Sendable, Equatable {
         return GroupPattern(text)
     }
 
-    /// - Throws: `NameError` when the values do not make a group's name.
+    /// - Throws: `NameError` when the values do not make a group's name. An empty or missing value makes none: everybody who
+    ///   lacks a claim would meet in one group.
     public func resolve(_ values: [String: String]) throws(NameError) -> GroupName {
         var name = ""
         for part in parts {
             switch part {
             case .literal(let text): name += text
-            case .variable(let variable): name += values[variable] ?? ""
+            case .variable(let variable): name += try GroupName(values[variable] ?? "").text
             }
         }
         return try GroupName(name)

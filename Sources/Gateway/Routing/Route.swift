@@ -36,8 +36,10 @@ public struct Route: Sendable {
         let known = Set(path.parameters + (authentication.isEmpty ? [] : ["user"]))
         for group in groups + mayJoin {
             for variable in group.variables.sorted() where !known.contains(variable) {
+                let isClaim = variable.hasPrefix("claims.") && variable != "claims."
+                if isClaim, !authentication.isEmpty { continue }
                 throw TemplateError(
-                    variable == "user"
+                    variable == "user" || isClaim
                         ? "the group \"\(group.text)\" of \(path.text) needs a login: set auth:"
                         : "the group \"\(group.text)\" of \(path.text) uses {\(variable)}, which the path does not have"
                 )

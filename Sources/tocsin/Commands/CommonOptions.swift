@@ -19,20 +19,7 @@ struct CommonOptions: ParsableArguments {
     ///
     /// - Throws: `ConfigurationError`.
     func load() throws -> Configuration {
-        var yaml = ""
-        if let config {
-            do {
-                yaml = try String(contentsOfFile: config, encoding: .utf8)
-            } catch {
-                throw ConfigurationError("cannot read --config \(config): \(error.localizedDescription)")
-            }
-        }
-        var configuration: Configuration
-        do {
-            configuration = try Configuration(yaml: yaml, environment: ProcessInfo.processInfo.environment)
-        } catch {
-            throw ConfigurationError(config.map { "\($0): \(error)" } ?? "\(error)")
-        }
+        var configuration = try Configuration(file: config)
         if let redis {
             do { _ = try RedisAddress(redis) } catch { throw ConfigurationError("--redis: \(error)") }
             configuration.redis.hosts = [redis]
@@ -42,9 +29,31 @@ struct CommonOptions: ParsableArguments {
 }
 
 extension Configuration {
+    /// Reads the file that `--config` names, if any, and the environment.
+    ///
+    /// - Throws: `ConfigurationError`.
+    init(file: String?) throws {
+        var yaml = ""
+        if let file {
+            do {
+                yaml = try String(contentsOfFile: file, encoding: .utf8)
+            } catch {
+                throw ConfigurationError("cannot read --config \(file): \(error.localizedDescription)")
+            }
+        }
+        do {
+            self = try Configuration(yaml: yaml, environment: ProcessInfo.processInfo.environment)
+        } catch {
+            throw ConfigurationError(file.map { "\($0): \(error)" } ?? "\(error)")
+        }
+    }
+
     /// - Throws: `ConfigurationError` when a file that it names cannot be read.
-    func redisConfiguration(clientName: String) throws -> RedisConfiguration {
-        var settings = RedisConfiguration(address: try RedisAddress(redis.hosts[0]), clientName: clientName)
+    ///
+    /// - Parameter address: another Redis than the broker's, reached by the same rules.
+    func redisConfiguration(clientName: String, address: RedisAddress? = nil) throws -> RedisConfiguration {
+        var settings = RedisConfiguration(
+            address: try address ?? RedisAddress(redis.hosts[0]), clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
         if let file = redis.caFile {
             do {

@@ -1,5 +1,6 @@
 import ChannelLayer
 import Foundation
+import Logging
 import RedisClient
 
 /// What `tocsin doctor` looks at, one finding each.
@@ -23,6 +24,7 @@ struct Examination {
 
     let client: RedisClient
     let configuration: Configuration
+    static let silent = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
 
     func run() async throws -> [Finding] {
         let address = try RedisAddress(configuration.redis.hosts[0])
@@ -38,6 +40,7 @@ struct Examination {
         findings.append(try await gateways())
         findings.append(fileLimit())
         findings.append(routes())
+        findings += await logins()
         return findings
     }
 

@@ -80,8 +80,9 @@ struct GatewayCommand: AsyncParsableCommand {
             logger: logger
         ) { isReady in readiness.set(.redis, !isReady) }
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
+        let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
         let server = try await GatewayServer.start(
-            configuration.gatewayConfiguration(name: gatewayID), authenticators: configuration.authenticators(http),
+            configuration.gatewayConfiguration(name: gatewayID), authenticators: logins.authenticators,
             backplane: backplane, loops: loops, metrics: metrics, logger: logger)
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
@@ -99,6 +100,7 @@ struct GatewayCommand: AsyncParsableCommand {
         await server.drain()
         await backplane.stop()
         for loop in loops { loop.stop() }
+        await logins.stop()
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")
@@ -109,7 +111,8 @@ struct GatewayCommand: AsyncParsableCommand {
         return HostAndPort(host: host, port: port).description
     }
 
-    private static var httpSettings: HTTPClient.Configuration {
+    /// For whoever is asked about logins.
+    static var httpSettings: HTTPClient.Configuration {
         var settings = HTTPClient.Configuration()
         settings.redirectConfiguration = .disallow
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
@@ -153,14 +156,5 @@ extension Configuration {
         settings.compression = gateway.compression
         settings.demoPage = gateway.demoPage
         return settings
-    }
-
-    func authenticators(_ client: HTTPClient) -> [String: any Authenticator] {
-        authentication.mapValues { entry in
-            switch entry {
-            case .header(let header, let trusted): HeaderAuthenticator(header: header, trusted: trusted)
-            case .callback(let callback): CallbackAuthenticator(callback, client: client)
-            }
-        }
     }
 }

@@ -19,7 +19,9 @@ extension Configuration {
         redis = try Self.redis(reader.section("redis"), environment)
         gateway = try Self.gateway(reader.section("gateway"))
         log = try LogSettings(reader.section("log"))
-        for (name, entry) in try reader.named("auth") { authentication[name] = try Self.authentication(entry) }
+        let logins = try reader.named("auth")
+        for (name, entry) in logins { authentication[name] = try Self.authentication(entry) }
+        try ConfigurationReader.checkEnvironment(of: "auth", entries: logins.map(\.reader), environment)
         for entry in try reader.sections("routes") { routes.append(try Self.route(entry, authentication)) }
         for entry in try reader.sections("groups") { groups.append(try Self.policy(entry)) }
         try reader.finish()
@@ -104,44 +106,6 @@ extension Configuration {
     static func gatewayID(_ text: String, _ error: ConfigurationError) throws(ConfigurationError) -> String {
         guard text.utf8.count <= 40, (try? GroupName(text)) != nil else { throw error }
         return text
-    }
-
-    private static func authentication(_ reader: ConfigurationReader) throws(ConfigurationError) -> Authentication {
-        let kind = try reader.text("kind")
-        let result: Authentication
-        switch kind {
-        case "header":
-            guard let header = try reader.text("header"), !header.isEmpty else {
-                throw reader.bad("header", "is missing: the name of the header that names the user")
-            }
-            guard let networks = try reader.texts("trusted"), !networks.isEmpty else {
-                throw reader.bad("trusted", "is missing: the networks whose header is believed, like [\"10.0.0.0/8\"]")
-            }
-            do throws(TemplateError) {
-                result = .header(header: header, trusted: try TrustedNetworks(networks))
-            } catch {
-                throw reader.bad("trusted", ": \(error)")
-            }
-        case "callback":
-            guard let url = try reader.text("url"), url.hasPrefix("http://") || url.hasPrefix("https://") else {
-                throw reader.bad("url", "must be the http:// or https:// address that says who somebody is")
-            }
-            var callback = CallbackAuthenticator.Configuration(url: url)
-            if let forward = try reader.texts("forward") { callback.forward = forward.map { $0.lowercased() } }
-            if let timeout = try reader.duration("timeout") {
-                guard (1...10_000).contains(timeout) else { throw reader.bad("timeout", "must be 1ms to 10s") }
-                callback.timeout = .milliseconds(Int64(timeout))
-            }
-            if let key = try reader.text("user_key") { callback.userKey = key }
-            if let cache = try reader.duration("cache") { callback.cache = .milliseconds(Int64(cache)) }
-            result = .callback(callback)
-        case "jwt", "django_session":
-            throw reader.bad("kind", "\"\(kind!)\" is not supported in this version; there are callback and header")
-        default:
-            throw reader.bad("kind", "must be callback or header\(kind.map { ", not \"\($0)\"" } ?? "")")
-        }
-        try reader.finish()
-        return result
     }
 
     private static func route(

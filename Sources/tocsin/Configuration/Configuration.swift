@@ -39,6 +39,8 @@ struct Configuration {
     enum Authentication {
         case header(header: String, trusted: TrustedNetworks)
         case callback(CallbackAuthenticator.Configuration)
+        case jwt(TokenLogin)
+        case djangoSession(SessionLogin)
     }
 
     var redis = Redis()

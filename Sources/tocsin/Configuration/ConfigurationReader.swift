@@ -3,23 +3,27 @@ import Yams
 
 /// Reads one mapping of the YAML file, strictly: what nobody asked for is an unknown key, and stops the start.
 ///
-/// A scalar of a fixed path can be overridden by the environment: `gateway.bind` by `TOCSIN_GATEWAY_BIND`.
+/// A scalar can be overridden by the environment: `gateway.bind` by `TOCSIN_GATEWAY_BIND`, `auth.site.url` by
+/// `TOCSIN_AUTH_SITE_URL`.
 final class ConfigurationReader {
-    private let path: String
+    let path: String
     private let mapping: Node.Mapping?
     private let environment: [String: String]
-    /// Entries of lists and of maps with free keys have no path of their own to be overridden by.
+    /// Entries of lists have no path of their own to be overridden by.
     private let isOverridable: Bool
+    /// The entry of a mapping with free keys: whose variables are whose can only be told with all entries in view.
+    private let isNamed: Bool
     private var known: [String] = []
     /// The keys whose values are mappings with readers of their own.
     private var sections: [String] = []
 
     init(
-        path: String, node: Node?, environment: [String: String], isOverridable: Bool = true
+        path: String, node: Node?, environment: [String: String], isOverridable: Bool = true, isNamed: Bool = false
     ) throws(ConfigurationError) {
         self.path = path
         self.environment = environment
         self.isOverridable = isOverridable
+        self.isNamed = isNamed
         switch node {
         case .none, .scalar(Node.Scalar("", .implicit))?: mapping = nil
         case .mapping(let mapping)?: self.mapping = mapping
@@ -51,7 +55,8 @@ final class ConfigurationReader {
     }
 
     private func variable(_ key: String) -> String {
-        "TOCSIN_" + full(key).uppercased().replacing(".", with: "_")
+        // What is no letter and no digit cannot be part of a shell's variable.
+        "TOCSIN_" + String(full(key).uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 
     /// The value as text, from the environment or the file.
@@ -83,6 +88,13 @@ final class ConfigurationReader {
     /// Milliseconds: `500ms`, `3s`, `5m`, `1h`, `7d`; a bare number is seconds.
     func duration(_ key: String) throws(ConfigurationError) -> Int? {
         guard let text = try text(key) else { return nil }
+        guard let milliseconds = Self.milliseconds(text) else {
+            throw bad(key, "must be a time like 500ms, 3s, 5m, 1h or 7d, not \"\(text)\"")
+        }
+        return milliseconds
+    }
+
+    static func milliseconds(_ text: String) -> Int? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let factor: Int? =
             switch text[digits.endIndex...] {
@@ -93,9 +105,7 @@ final class ConfigurationReader {
             case "d": 86_400_000
             default: nil
             }
-        guard let factor, let number = Int(digits), number <= Int.max / factor else {
-            throw bad(key, "must be a time like 500ms, 3s, 5m, 1h or 7d, not \"\(text)\"")
-        }
+        guard let factor, let number = Int(digits), number <= Int.max / factor else { return nil }
         return number * factor
     }
 
@@ -114,6 +124,15 @@ final class ConfigurationReader {
             texts.append(scalar.string)
         }
         return texts
+    }
+
+    /// Secrets: a list or one text. From the environment the whole value is one, since a comma may be part of it.
+    func secrets(_ key: String) throws(ConfigurationError) -> [String]? {
+        if isOverridable, let value = environment[variable(key)] {
+            _ = node(key)
+            return [value]
+        }
+        return try texts(key)
     }
 
     func section(_ key: String) throws(ConfigurationError) -> ConfigurationReader {
@@ -146,7 +165,7 @@ final class ConfigurationReader {
                 (
                     name,
                     try ConfigurationReader(
-                        path: "\(full(key)).\(name)", node: value, environment: environment, isOverridable: false)
+                        path: "\(full(key)).\(name)", node: value, environment: environment, isNamed: true)
                 ))
         }
         return readers
@@ -164,10 +183,17 @@ final class ConfigurationReader {
                     "unknown key \"\(full(name))\" (line \(key.mark?.line ?? value.mark?.line ?? 0))\(hint ?? choices)")
             }
         }
-        guard isOverridable, !path.isEmpty else { return }
-        let prefix = variable("")
-        let variables = Set(known.filter { !sections.contains($0) }.map(variable))
-        let nested = sections.map { variable($0) + "_" }
+        guard isOverridable, !path.isEmpty, !isNamed else { return }
+        try Self.checkEnvironment(of: path, entries: [self], environment)
+    }
+
+    /// A variable that begins like this path, and is none of what the entries know, was meant to set something.
+    static func checkEnvironment(
+        of path: String, entries: [ConfigurationReader], _ environment: [String: String]
+    ) throws(ConfigurationError) {
+        let prefix = "TOCSIN_\(path.uppercased())_"
+        let variables = Set(entries.flatMap { entry in entry.known.filter { !entry.sections.contains($0) }.map(entry.variable) })
+        let nested = entries.flatMap { entry in entry.sections.map { entry.variable($0) + "_" } }
         for name in environment.keys.sorted() where name.hasPrefix(prefix) && !variables.contains(name) {
             if nested.contains(where: name.hasPrefix) { continue }
             throw ConfigurationError("the environment's \(name) names no key of \(path)")

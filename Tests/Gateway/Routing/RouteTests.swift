@@ -26,6 +26,14 @@ struct GroupTemplateTests {
         #expect(throws: NameError.self) { try resolve("{room}", ["room": value]) }
     }
 
+    @Test func `A value that is missing makes no name, nor does one that is empty`() throws {
+        for values in [[:], ["claims.team": ""]] {
+            #expect(throws: NameError.self) { try resolve("team.{claims.team}", values) }
+        }
+        #expect(try resolve("team.{claims.team}", ["claims.team": "red"]) == "team.red")
+        #expect(try GroupTemplate("{claims.https://site.example/t}").variables == ["claims.https://site.example/t"])
+    }
+
     @Test func `The length counts as a whole`() throws {
         #expect(try resolve("{a}isInsufficient", ["a": String(repeating: "x", count: 85)]).count == 99)
         #expect(throws: NameError.self) { try resolve("{a}isInsufficient", ["a": String(repeating: "x", count: 86)]) }
@@ -47,11 +55,13 @@ struct RouteTests {
     @Test func `A group may use what the path has, and the user where there is a login`() throws {
         #expect(throws: Never.self) { try route("/ws/{room}", ["{room}", "news"]) }
         #expect(throws: Never.self) { try route("/ws/{room}", ["{room}.{user}"], auth: ["site"]) }
+        #expect(throws: Never.self) { try route("/ws", ["team.{claims.team}"], auth: ["site"]) }
     }
 
     @Test(arguments: [
         (["{room}"], "the group \"{room}\" of /ws uses {room}, which the path does not have"),
         (["{}"], "the group \"{}\" of /ws uses {}, which the path does not have"),
+        (["team.{claims.team}"], "the group \"team.{claims.team}\" of /ws needs a login: set auth:"),
         (["news", "{user}isInsufficient"], "the group \"{user}isInsufficient\" of /ws needs a login: set auth:"),
     ])
     func `A group that uses what is not there is refused by name`(groups: [String], message: String) {

@@ -1,5 +1,7 @@
+import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -51,6 +53,19 @@ struct CallbackServerTests {
         }
     }
 
+    @Test(
+        arguments: [("1795351382", 1_795_351_382), ("1795351382.25", 1_795_351_383), ("null", nil)]
+            as [(String, Int64?)])
+    func `The site says when the login ends`(value: String, end: Int64?) async throws {
+        try await TinySite.run({ _, _ in .answer(.ok, #"{"user":"42","expires_at":\#(value)}"#) }) {
+            _, url async throws in
+            let client = HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton)
+            let outcome = await CallbackAuthenticator(.init(url: url), client: client).outcome(LoginRequest())
+            try await client.shutdown()
+            #expect(try outcome.get().expiresAt == end)
+        }
+    }
+
     @Test(arguments: [(HTTPResponseStatus.unauthorized, 403), (.forbidden, 403)])
     func `401 and 403 refuse, whatever they say`(status: HTTPResponseStatus, answer: Int) async throws {
         try await run({ _, _ in .answer(status, #"{"user":"42"}"#) }) { house, _ async throws in
@@ -78,6 +93,7 @@ struct CallbackServerTests {
         #"{"user":{"id":42}}"#,
         #"{"user":true}"#, #"{"user":false}"#, #"{"USER":"42"}"#, #"{"user":"42","groups":["a b"]}"#,
         #"{"user":"42","groups":"news"}"#,
+        #"{"user":"42","expires_at":"tomorrow"}"#, #"{"user":"42","expires_at":1790000000000}"#,
         #"{"user":"42","groups":[1]}"#, #"{"user":"42"}{}"#, #"{"user":"42\#u{0}"}"#,
     ])
     func `200 with something else than a user is 503`(body: String) async throws {

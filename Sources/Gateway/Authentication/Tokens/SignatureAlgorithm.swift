@@ -1,0 +1,28 @@
+/// How a token is signed (RFC 7518 section 3.1, RFC 8037 section 3.1). `none` is no way.
+public enum SignatureAlgorithm: String, Sendable, CaseIterable {
+    case hs256 = "HS256"
+    case hs384 = "HS384"
+    case hs512 = "HS512"
+    case rs256 = "RS256"
+    case rs384 = "RS384"
+    case rs512 = "RS512"
+    case ps256 = "PS256"
+    case ps384 = "PS384"
+    case ps512 = "PS512"
+    case es256 = "ES256"
+    case es384 = "ES384"
+    case es512 = "ES512"
+    case edDSA = "EdDSA"
+
+    /// What a key must be for it.
+    public enum Family: Sendable { case hmac, rsa, ec, edwards }
+
+    public var family: Family {
+        switch self {
+        case .hs256, .hs384, .hs512: .hmac
+        case .rs256, .rs384, .rs512, .ps256, .ps384, .ps512: .rsa
+        case .es256, .es384, .es512: .ec
+        case .edDSA: .edwards
+        }
+    }
+}

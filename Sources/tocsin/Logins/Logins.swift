@@ -1,0 +1,57 @@
+import AsyncHTTPClient
+import Gateway
+import Logging
+import NIOCore
+import RedisClient
+
+/// Everything that `auth:` names, ready to be asked, and what has to be stopped for it in the end.
+struct Logins {
+    let authenticators: [String: any Authenticator]
+    private let clients: [RedisClient]
+
+    /// Connections are made in the background: a gateway starts while the Redis of somebody's sessions is away.
+    ///
+    /// - Throws: `ConfigurationError` when a file that a login names cannot be used.
+    static func start(
+        _ configuration: Configuration, http: HTTPClient, on eventLoop: any EventLoop, logger: Logger
+    ) async throws -> Logins {
+        var authenticators: [String: any Authenticator] = [:]
+        var clients: [RedisClient] = []
+        for (name, entry) in configuration.authentication {
+            var logger = logger
+            logger[metadataKey: "auth"] = "\(name)"
+            switch entry {
+            case .header(let header, let trusted):
+                authenticators[name] = HeaderAuthenticator(header: header, trusted: trusted)
+            case .callback(let callback): authenticators[name] = CallbackAuthenticator(callback, client: http)
+            case .jwt(let login):
+                let keys: JWTAuthenticator.Keys =
+                    if case .remote(let remote) = login.source {
+                        .remote(RemoteKeySet(remote, client: http, logger: logger))
+                    } else {
+                        .fixed(try login.fixedKeys())
+                    }
+                authenticators[name] = JWTAuthenticator(login.rules, keys: keys)
+            case .djangoSession(let login):
+                let engine: DjangoSessionAuthenticator.Engine
+                switch login.engine {
+                case .signedCookies(let secrets, let file, let age):
+                    engine = .signedCookies(secrets: try login.secrets(secrets, file: file), age: age)
+                case .cache(let cache):
+                    let settings = try configuration.redisConfiguration(
+                        clientName: "tocsin-sessions", address: cache.address)
+                    let client = try await RedisClient.start(settings, on: eventLoop, logger: logger)
+                    clients.append(client)
+                    engine = .store(RedisSessionStore(client: client, prefix: cache.prefix, version: cache.version))
+                }
+                authenticators[name] = DjangoSessionAuthenticator(
+                    engine, cookie: login.cookie, userKey: login.userKey)
+            }
+        }
+        return Logins(authenticators: authenticators, clients: clients)
+    }
+
+    func stop() async {
+        for client in clients { await client.close() }
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+import Gateway
+
+/// An entry of `auth:` of the kind jwt, as it was written. Files are read when somebody needs the keys: a command that needs
+/// none may be run by somebody who may not read them.
+struct TokenLogin {
+    /// Secrets that sign with one algorithm, or several.
+    struct Secrets {
+        /// The key of the configuration, for messages.
+        var key: String
+        var algorithms: Set<SignatureAlgorithm>
+        var values: [String]
+        var file: String?
+    }
+
+    enum Source {
+        case secrets(Secrets)
+        case publicKey(file: String)
+        case remote(RemoteKeySet.Configuration)
+    }
+
+    var path: String
+    var rules = JWTAuthenticator.Configuration()
+    var algorithms: Set<SignatureAlgorithm> = []
+    var source: Source
+
+    /// The keys that do not have to be asked for.
+    ///
+    /// - Throws: `ConfigurationError` when a file cannot be read, or holds something else.
+    func fixedKeys() throws(ConfigurationError) -> [VerificationKey] {
+        switch source {
+        case .secrets(let secrets):
+            return try self.secrets(secrets).map { VerificationKey(secret: $0, algorithms: secrets.algorithms) }
+        case .publicKey(let file):
+            let text = try Self.text(of: file, for: "\(path).public_key_file")
+            do {
+                return [try VerificationKey(pem: text, algorithms: algorithms)]
+            } catch {
+                throw ConfigurationError("\(path).public_key_file: \(file) \(error)")
+            }
+        case .remote: return []
+        }
+    }
+
+    /// - Throws: `ConfigurationError`, which never repeats a secret.
+    func secrets(_ secrets: Secrets) throws(ConfigurationError) -> [[UInt8]] {
+        guard let file = secrets.file else { return secrets.values.map { Array($0.utf8) } }
+        let key = "\(path).\(secrets.key)_file"
+        var text = try Self.text(of: file, for: key)
+        // Editors and `echo` end a file with a line break that is no part of the secret.
+        while text.last?.isNewline == true { text.removeLast() }
+        guard text.utf8.count >= VerificationKey.minimumSecret else {
+            throw ConfigurationError("\(key): \(file) \(Self.secretRule)")
+        }
+        return [Array(text.utf8)]
+    }
+
+    static let secretRule =
+        "must be \(VerificationKey.minimumSecret) bytes or longer: shorter secrets can be guessed from a token "
+        + "(openssl rand -base64 32 makes one)"
+
+    static func text(of file: String, for key: String) throws(ConfigurationError) -> String {
+        do {
+            return try String(contentsOfFile: file, encoding: .utf8)
+        } catch {
+            throw ConfigurationError("\(key): cannot read \(file): \(error.localizedDescription)")
+        }
+    }
+}

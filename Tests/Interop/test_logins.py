@@ -1,0 +1,387 @@
+"""Logins without asking the site: tokens that PyJWT signs, key sets that turn over, sessions that Django itself makes."""
+
+import base64
+import hmac
+import http.server
+import json
+import os
+import threading
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from harness.django_site import DjangoSite
+from harness.free_port import free_port
+from harness.gateway import Gateway, config, tocsin
+from harness.http_client import request
+from harness.waiting import wait_until
+from jwt.algorithms import get_default_algorithms
+
+SECRET = "interop-marked-secret-of-sixty-four-bytes-and-some-more-so-that-HS512-is-content"
+DEBUG = {"level": "debug", "format": "json"}
+RSA, EC, ED = (
+    rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate(),
+)  # fmt: skip
+
+
+def pem(key) -> bytes:
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def claims(**more):
+    return {"sub": "42", "exp": int(time.time()) + 600, **more}
+
+
+def token(key=SECRET, algorithm="HS256", headers=None, **more):
+    return jwt.encode(claims(**more), key, algorithm=algorithm, headers=headers)
+
+
+def bearer(text):
+    return {"headers": {"Authorization": f"Bearer {text}"}}
+
+
+class Issuer:
+    """Publishes a set of keys, as an identity provider does; what it says can be changed while it runs."""
+
+    def __init__(self):
+        self.port, self.asked, self.status, self.body = free_port(), 0, 200, b"{}"
+        issuer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                issuer.asked += 1
+                self.send_response(issuer.status)
+                self.send_header("Content-Length", str(len(issuer.body)))
+                self.end_headers()
+                self.wfile.write(issuer.body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def publish(self, **keys):
+        """kid=(private key, algorithm)"""
+        entries = [
+            {**json.loads(get_default_algorithms()[algorithm].to_jwk(key.public_key())), "kid": kid, "alg": algorithm,
+             "use": "sig", "key_ops": ["verify"]}
+            for kid, (key, algorithm) in keys.items()
+        ]  # fmt: skip
+        self.status, self.body = 200, json.dumps({"keys": entries}).encode()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def issuer():
+    issuer = Issuer()
+    yield issuer
+    issuer.close()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Files with the public keys, and with a secret."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name, key in (("rsa", RSA), ("ec", EC), ("ed", ED)):
+        (folder / name).write_bytes(pem(key))
+    (folder / "secret").write_text(SECRET + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gateway(redis_server, keys):
+    settings = config(
+        auth={
+            "hs": {"kind": "jwt", "hs256_secret": SECRET, "cookie": "jwt", "user_key": "sub"},
+            "file": {"kind": "jwt", "hs256_secret_file": str(keys / "secret")},
+            "strict": {"kind": "jwt", "hs256_secret": SECRET, "issuer": "https://site.example", "audience": "gateway",
+                       "leeway": 0},
+            "rsa": {"kind": "jwt", "public_key_file": str(keys / "rsa"), "algorithms": ["RS256", "PS512"]},
+            "ec": {"kind": "jwt", "public_key_file": str(keys / "ec")},
+            "ed": {"kind": "jwt", "public_key_file": str(keys / "ed")},
+        },
+        routes=[
+            *({"path": f"/{name}", "auth": name, "groups": ["{user}.inbox"]}
+              for name in ("hs", "file", "strict", "rsa", "ec", "ed")),
+            {"path": "/any", "auth": ["ec", "hs"], "groups": ["{user}.inbox"]},
+            {"path": "/team", "auth": "hs", "groups": ["team.{claims.team}"]},
+            {"path": "/centrifuge", "auth": "hs", "protocol": "centrifuge", "may_join": ["team.{claims.team}.*"]},
+        ],
+        log=DEBUG,
+    )  # fmt: skip
+    with Gateway(redis_server.url, "logins", settings) as gateway:
+        yield gateway
+
+
+def roster(redis_server, user):
+    """The groups that the user's connections are in."""
+    entries = json.loads(tocsin("who", "--user", user, "--json", "--redis", redis_server.url).stdout)
+    return sorted({entry["group"] for entry in entries})
+
+
+# jwt ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path, key, algorithm",
+    [("/hs", SECRET, "HS256"), ("/file", SECRET, "HS256"), ("/rsa", RSA, "RS256"), ("/rsa", RSA, "PS512"),
+     ("/ec", EC, "ES384"), ("/ed", ED, "EdDSA"), ("/any", EC, "ES384"), ("/any", SECRET, "HS256")],
+)  # fmt: skip
+def test_what_pyjwt_signs_opens_the_route(path, key, algorithm, gateway, clients, redis_server):
+    user = f"u{path[1:]}{algorithm}"
+    text = token(key, algorithm, sub=user, groups=["all", f"g.{algorithm}"])
+    (socket,) = clients.open(gateway.url(path), **bearer(text))
+    assert roster(redis_server, user) == sorted(["all", f"g.{algorithm}", f"{user}.inbox"])
+    tocsin("send", f"{user}.inbox", '{"n":1}', "--redis", redis_server.url)
+    assert json.loads(socket.wait(1)[0]) == {"n": 1}
+
+
+def test_a_token_may_come_in_the_address_in_a_cookie_or_as_a_subprotocol(gateway, clients):
+    text = token()
+    assert clients.status(gateway.url(f"/hs?token={text}")) == 101
+    assert clients.status(gateway.url("/hs"), cookie=f"a=b; jwt={text}") == 101
+    assert clients.status(gateway.url("/hs"), headers={"Sec-WebSocket-Protocol": f"bearer.{text}"}) == 101
+    assert clients.status(gateway.url("/file"), cookie=f"jwt={text}") == 403, "that login names no cookie"
+
+
+def by_hand(header, key):
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    signed = f"{part(json.dumps(header).encode())}.{part(json.dumps(claims()).encode())}"
+    return f"{signed}.{part(hmac.digest(key, signed.encode(), 'sha256'))}"
+
+
+@pytest.mark.parametrize(
+    "path, forged, why",
+    [
+        ("/hs", lambda: jwt.encode(claims(), None, algorithm="none"), "alg\\\" is none"),
+        ("/hs", lambda: token(SECRET + "!"), "signature is wrong"),
+        ("/hs", lambda: token(algorithm="HS512"), "says HS512"),
+        ("/rsa", lambda: by_hand({"alg": "HS256"}, pem(RSA)), "says HS256"),
+        ("/rsa", lambda: token(RSA, "RS512"), "says RS512"),
+        ("/hs", lambda: by_hand({"alg": "HS256", "kid": "../../../dev/null"}, b""), "signature is wrong"),
+        ("/hs", lambda: token(exp=int(time.time()) - 60), "has expired"),
+        ("/hs", lambda: token(nbf=int(time.time()) + 60), "not valid yet"),
+        ("/hs", lambda: token(aud="somebody else"), "audience: names none"),
+        ("/strict", lambda: token(iss="https://site.example", aud="other"), "for another audience"),
+        ("/strict", lambda: token(iss="https://evil.example", aud="gateway"), "of another issuer"),
+        ("/hs", lambda: token(headers={"crit": ["x"], "x": 1}), "extensions"),
+        ("/hs", lambda: token(pad="x" * 9000), "more than 8192 bytes"),
+        ("/hs", lambda: "garbage", "1 part"),
+    ],
+)
+def test_what_is_not_right_is_refused_alike_and_the_log_says_why(path, forged, why, gateway):
+    text = forged()
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": "http://site.example"}  # fmt: skip
+    before = len(gateway.log)
+    answer = request(gateway.port, "GET", path, headers={**upgrade, "Authorization": f"Bearer {text}"})
+    nobody = request(gateway.port, "GET", path, headers=upgrade)
+    assert (answer.status, answer.body) == (403, nobody.body)
+    wait_until(lambda: why in gateway.log[before:], what=f"{why!r} in the log")
+    assert all(part not in gateway.log for part in text.split(".") if len(part) > 10)
+
+
+def test_a_megabyte_of_token_is_refused_and_others_are_served(gateway, clients):
+    try:
+        assert request(gateway.port, "GET", "/hs?token=" + "a" * (1 << 20)).status == 431
+    except (ConnectionError, BrokenPipeError):
+        pass  # cut off while it was still talking
+    assert clients.status(gateway.url("/hs"), **bearer(token())) == 101
+
+
+def test_claims_name_groups(gateway, clients, redis_server):
+    clients.open(gateway.url("/team"), **bearer(token(sub="claimant", team="red")))
+    assert roster(redis_server, "claimant") == ["team.red"]
+    for team in None, "", "a b", ["red"], {"red": 1}:
+        assert clients.status(gateway.url("/team"), **bearer(token(team=team))) == 400
+
+
+def test_claims_decide_what_a_centrifuge_client_may_join(gateway, clients):
+    (socket,) = clients.open(gateway.url("/centrifuge"), **bearer(token(team="blue")))
+    socket.send('{"id":1,"connect":{}}')
+    socket.send('{"id":2,"subscribe":{"channel":"team.blue.1"}}\n{"id":3,"subscribe":{"channel":"team.red.1"}}')
+    clients.wait_for(lambda: sum(text.count('"id":') for text in socket.messages) >= 3)
+    replies = {reply["id"]: reply for text in socket.messages for reply in map(json.loads, text.splitlines()) if "id" in reply}
+    assert "subscribe" in replies[2] and replies[3]["error"]["code"] == 103
+
+
+def test_no_secret_and_no_token_is_ever_in_the_log(gateway, clients):
+    text = token()
+    clients.status(gateway.url(f"/hs?token={text}x"))
+    clients.status(gateway.url(f"/hs?token={text}"))
+    assert SECRET not in gateway.log and text.split(".")[2] not in gateway.log
+
+
+# jwks_url -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remote(redis_server, issuer):
+    settings = config(
+        auth={"remote": {"kind": "jwt", "jwks_url": f"http://127.0.0.1:{issuer.port}/keys", "jwks_refresh": "10s"}},
+        routes=[{"path": "/", "auth": "remote", "groups": ["{user}.inbox"]}],
+        log=DEBUG,
+    )
+    with Gateway(redis_server.url, "remote", settings) as gateway:
+        yield gateway
+
+
+@pytest.mark.slow
+def test_keys_turn_over_and_made_up_names_cost_nothing(remote, issuer, clients):
+    def status(key, algorithm, kid):
+        return clients.status(remote.url("/"), **bearer(token(key, algorithm, {"kid": kid} if kid else None)))
+
+    issuer.status = 500
+    assert status(RSA, "RS256", "one") == 503, "there were never any keys"
+    issuer.publish(one=(RSA, "RS256"))
+    wait_until(lambda: status(RSA, "RS256", "one") == 101, timeout=20, every=0.5)
+    assert status(RSA, "RS256", None) == 101
+    assert status(EC, "ES384", "two") == 403
+
+    asked = issuer.asked
+    for number in range(100):
+        assert status(EC, "ES384", f"made-up-{number}") == 403
+    assert issuer.asked - asked <= 2
+
+    issuer.publish(one=(RSA, "RS256"), two=(EC, "ES384"))
+    wait_until(lambda: status(EC, "ES384", "two") == 101, timeout=20, every=0.5)
+
+    issuer.status = 503
+    time.sleep(11)
+    for _ in range(3):
+        assert status(EC, "ES384", "two") == 101, "the last good keys stay"
+    issuer.publish(two=(EC, "ES384"))
+    wait_until(lambda: status(RSA, "RS256", "one") == 403, timeout=40, every=0.5, what="the withdrawn key")
+    assert status(EC, "ES384", "two") == 101
+
+
+# django_session -------------------------------------------------------------------------------------------------------
+
+
+class Site(DjangoSite):
+    """The example site with another engine for its sessions."""
+
+    def __init__(self, *arguments, engine, caches=None, **options):
+        super().__init__(*arguments, **options)
+        (self.directory / "other_settings.py").write_text(
+            "from mysite.settings import *\n"
+            f"SESSION_ENGINE = 'django.contrib.sessions.backends.{engine}'\n"
+            + (f"CACHES = {caches!r}\n" if caches else "")
+        )
+
+    def environment(self):
+        environment = super().environment()
+        path = f"{self.directory}{os.pathsep}{environment['PYTHONPATH']}"
+        return {**environment, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "other_settings"}
+
+    def secret_key(self):
+        return self.python("from django.conf import settings; print(settings.SECRET_KEY)").strip()
+
+
+def session_gateway(redis_server, name, **keys):
+    settings = config(
+        auth={"django": {"kind": "django_session", "user_key": "userId", **keys}},
+        routes=[{"path": "/users/isinsufficient", "auth": "django", "groups": ["{user}isInsufficient"]}],
+        log=DEBUG,
+    )
+    return Gateway(redis_server.url, name, settings)
+
+
+def session_cookie(header):
+    return next(pair for pair in header.split("; ") if pair.startswith("sessionid="))
+
+
+def test_a_session_that_django_signed_opens_the_route(redis_server, site_database, clients):
+    with Site(redis_server.url, engine="signed_cookies", database=site_database) as site:
+        cookie, secret = site.login("42"), site.secret_key()
+        gateway = session_gateway(redis_server, "signed", engine="signed_cookies", secret_keys=["newer", secret])
+        with gateway:
+            (socket,) = clients.open(gateway.url("/users/isinsufficient"), cookie=cookie)
+            site.set_balance("42", 3.5)
+            assert json.loads(socket.wait(1)[0])["balance"] == 3.5
+            assert clients.status(gateway.url("/users/isinsufficient")) == 403
+            session = session_cookie(cookie)
+            for forged in session[:-1] + ("A" if session[-1] != "A" else "E"), session.replace("=", "=."), "sessionid=x":
+                assert clients.status(gateway.url("/users/isinsufficient"), cookie=forged) == 403
+            assert secret not in gateway.log and session.split("=")[1] not in gateway.log
+
+
+def test_a_session_in_djangos_cache_opens_the_route_until_the_logout(redis_server, site_database, clients):
+    location = redis_server.url_of(5)
+    caches = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location,
+                          "KEY_PREFIX": "site", "OPTIONS": {"serializer": "django.core.signing.JSONSerializer"}}}  # fmt: skip
+    with Site(redis_server.url, engine="cache", caches=caches, database=site_database) as site:
+        gateway = session_gateway(redis_server, "cached", engine="cache", redis=location, key_prefix="site")
+        with gateway:
+            cookie = site.login("43")
+            (socket,) = clients.open(gateway.url("/users/isinsufficient"), cookie=cookie)
+            site.set_balance("43", 1.5)
+            assert json.loads(socket.wait(1)[0])["balance"] == 1.5
+            site.logout("43")
+            assert clients.status(gateway.url("/users/isinsufficient"), cookie=cookie) == 403
+
+
+def test_a_pickled_session_is_never_read_and_the_log_says_what_to_do(redis_server, site_database, clients):
+    location = redis_server.url_of(6)
+    caches = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
+    with Site(redis_server.url, engine="cache", caches=caches, database=site_database) as site:
+        gateway = session_gateway(redis_server, "pickled", engine="cache", redis=location)
+        with gateway:
+            assert clients.status(gateway.url("/users/isinsufficient"), cookie=site.login("44")) == 503
+            assert "pickle, which is never read" in gateway.log
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def test_tocsin_token_prints_a_token_that_its_configuration_accepts(gateway, clients, redis_server, tmp_path):
+    file = gateway.directory / "tocsin.yaml"
+    text = tocsin("token", "--user", "typed", "--groups", "a,b", "--auth", "strict", "--config", file).stdout.strip()
+    decoded = jwt.decode(text, SECRET, algorithms=["HS256"], audience="gateway", issuer="https://site.example")
+    assert decoded["sub"] == "typed" and decoded["groups"] == ["a", "b"]
+    assert 3590 <= decoded["exp"] - time.time() <= 3601
+    clients.open(gateway.url(f"/strict?token={text}"))
+    assert roster(redis_server, "typed") == ["a", "b", "typed.inbox"]
+    short = tocsin("token", "--user", "typed", "--expires", "5m", "--auth", "hs", "--config", file).stdout.strip()
+    assert jwt.decode(short, SECRET, algorithms=["HS256"])["exp"] - time.time() <= 301
+
+    def refused(*arguments):
+        done = tocsin("token", *arguments, check=False)
+        assert done.returncode != 0 and done.stdout == "" and SECRET not in done.stderr
+        return done.stderr
+
+    assert "several of the kind jwt: --auth, one of ec, ed, file, hs, rsa, strict" in refused("--user", "x", "--config", file)
+    assert "no such entry" in refused("--user", "x", "--auth", "nope", "--config", file)
+    assert "public key" in refused("--user", "x", "--auth", "rsa", "--config", file)
+    assert "--expires" in refused("--user", "x", "--auth", "hs", "--expires", "soon", "--config", file)
+    assert "group" in refused("--user", "x", "--auth", "hs", "--groups", "a b", "--config", file)
+    assert "no entry of the kind jwt" in refused("--user", "x")
+
+
+def test_doctor_looks_at_the_logins(gateway, redis_server, issuer, tmp_path):
+    issuer.publish(one=(RSA, "RS256"), two=(EC, "ES384"))
+    file = tmp_path / "tocsin.yaml"
+    file.write_text(json.dumps({"auth": {
+        "hs": {"kind": "jwt", "hs512_secret": SECRET},
+        "lost": {"kind": "jwt", "public_key_file": "/nowhere/key.pem"},
+        "remote": {"kind": "jwt", "jwks_url": f"http://127.0.0.1:{issuer.port}/"},
+        "away": {"kind": "jwt", "jwks_url": f"http://127.0.0.1:{free_port()}/"},
+        "django": {"kind": "django_session", "engine": "signed_cookies", "secret_keys": [SECRET]},
+        "cache": {"kind": "django_session", "engine": "cache", "redis": redis_server.url_of(1)},
+    }}))  # fmt: skip
+    done = tocsin("doctor", "--config", file, "--redis", redis_server.url, "--json", check=False)
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    verdicts = {name: found[f"login {name}"]["verdict"] for name in ("hs", "lost", "remote", "away", "django", "cache")}
+    assert verdicts == {"hs": "fine", "lost": "wrong", "remote": "fine", "away": "warning", "django": "fine", "cache": "fine"}
+    assert done.returncode == 1 and found["login hs"]["detail"] == "HS512" and SECRET not in done.stdout
+    assert found["login remote"]["detail"].startswith("2 keys")
