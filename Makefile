@@ -4,7 +4,7 @@
 SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
-.PHONY: help run build test check format swift-test function-test interop-test browser-test fault-test faults leaks deps test-deps clean
+.PHONY: help run build test check format swift-test function-test interop-test browser-test fault-test faults leaks bench deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
@@ -12,6 +12,7 @@ help:
 	@echo "make check         formatting, imports, the function library's syntax"
 	@echo "make swift-test | function-test | interop-test | browser-test | fault-test | leaks      parts of make test"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
+	@echo "make bench         measures Tocsin beside its peers (make bench QUICK=1: only tries it; .venv/bin/python -m Benchmarks --help)"
 	@echo "make format        formats the Swift sources"
 	@echo "make build | clean"
 
@@ -60,6 +61,16 @@ fault-test: test-deps
 
 faults: test-deps
 	$(PYTEST) Tests/Faults
+
+# All shapes, all peers, three rounds; or SHAPES=fan-out,idle SERVERS=tocsin,floor ROUNDS=1, or QUICK=1. A peer that cannot
+# be installed is left out, and the report says so.
+bench: build
+	scripts/python-environment
+	-scripts/install-packages bench
+	-scripts/python-environment Benchmarks/requirements/channels.txt .build/bench/channels
+	-scripts/python-environment Benchmarks/requirements/socketify.txt .build/bench/socketify
+	.venv/bin/python -m Benchmarks $(if $(SHAPES),--shapes $(SHAPES)) $(if $(SERVERS),--servers $(SERVERS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(RAW),--raw $(RAW))
 
 test-deps:
 	scripts/install-packages run test

@@ -1,0 +1,66 @@
+"""What all shapes have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..house import Scale
+from ..servers import SERVERS, Server
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number that a shape yields. headline: the one that servers are compared by."""
+
+    key: str
+    title: str
+    better: str = "lower"
+    digits: int = 1
+    headline: bool = False
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to."""
+
+    figures: dict[str, float | None]
+    command: str
+    raw: dict
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a shape's table. tocsin: the line that the goal is for; peer: one to compare it with."""
+
+    name: str
+    title: str
+    run: Callable[[], Run]
+    tocsin: bool = False
+    peer: bool = False
+
+
+@dataclass
+class Shape:
+    """A load and what is measured under it."""
+
+    name: str
+    title: str
+    scale: Scale = field(default_factory=Scale)
+    note: str = ""
+    figures: tuple[Figure, ...] = ()
+    estimate: float = 12.0  # seconds a run takes, roughly
+
+    def rows(self, servers: list[type[Server]]) -> list[Row]:
+        raise NotImplementedError
+
+    @property
+    def headline(self) -> Figure:
+        return next(figure for figure in self.figures if figure.headline)
+
+
+def row_of(server: type[Server], run, title="") -> Row:
+    compared = server.name not in ("tocsin", "floor")
+    return Row(server.name, title or server.title, run, tocsin=server.name == "tocsin", peer=compared)
+
+
+FLOOR = SERVERS["floor"]
