@@ -46,7 +46,7 @@ function-test: test-deps
 	$(PYTEST) Tests/Functions
 
 interop-test: test-deps
-	$(PYTEST) Tests/Interop
+	$(PYTEST) Tests/Interop Tests/Bench
 
 # Headless Chromium.
 browser-test: test-deps

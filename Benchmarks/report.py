@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from .house import Scale
+from .servers import SERVERS
 from .shapes import all_shapes
 
 INTRODUCTION = """\
@@ -22,6 +23,9 @@ each server as one process at its best configuration, on a Redis of its own with
   nothing else. No gateway of one write per delivery can cost less.
 - Each number is the median of the rounds. Servers take turns within a round.
 """
+
+
+AGAINST = {"transaction": "MULTI…EXEC", "one": "1 gateway"}  # what a table's last column is called, where not "floor"
 
 
 def read(path: Path) -> tuple[dict, list[dict]]:
@@ -57,13 +61,14 @@ def section(shape, runs) -> str:
     titles = {run["row"]: run["title"] for run in runs}
     headline = shape.headline
     figures = [figure for figure in shape.figures if any(m.get(figure.key) is not None for m in medians.values())]
-    heads = ["", *(figure.title for figure in figures), *(["× floor"] if "floor" in medians else [])]
+    against = AGAINST.get(shape.against, shape.against)
+    heads = ["", *(figure.title for figure in figures), *([f"× {against}"] if shape.against in medians else [])]
     lines = [f"## {shape.title}\n"] + ([shape.note + "\n"] if shape.note else [])
     lines += ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name in names:
         cells = [number(medians[name].get(figure.key), figure.digits) for figure in figures]
-        if "floor" in medians:
-            cells.append(number(quotient(medians, name, "floor", headline.key), 2))
+        if shape.against in medians:
+            cells.append(number(quotient(medians, name, shape.against, headline.key), 2))
         lines.append(f"| {titles[name]} | " + " | ".join(cells) + " |")
     lines += ["", verdict(shape, medians, titles)]
     failures = [f"- {run['title']}, round {run['round']}: {run['error']}" for run in runs if "error" in run]
@@ -113,7 +118,7 @@ def best_peer(shape, medians) -> str | None:
     """Of those that lost nothing: a server that drops its load is not the best at it."""
     key = shape.headline.key
     peers = [name for name, m in medians.items() if key in m and not m.get("lost")]
-    peers = [name for name in peers if not name.startswith(("tocsin", "floor"))]
+    peers = [name for name in peers if name in SERVERS and name not in ("tocsin", "floor")]
     if not peers:
         return None
     return (min if shape.headline.better == "lower" else max)(peers, key=lambda name: medians[name][key])

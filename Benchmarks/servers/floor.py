@@ -14,8 +14,12 @@ class Floor(Server):
     def missing(cls):
         return None if shutil.which("gcc") else "there is no gcc"
 
+    @staticmethod
+    def binary() -> str:
+        return tool("floor")
+
     def program(self):
-        return [tool("floor"), "--port", str(self.port), "--redis", f"127.0.0.1:{self.redis.port}"]
+        return [self.binary(), "--port", str(self.port), "--redis", f"127.0.0.1:{self.redis.port}"]
 
     def client(self, channel, protocol):
         return ["--path", f"/ws/{channel}"]

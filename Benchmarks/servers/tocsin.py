@@ -25,6 +25,10 @@ class Tocsin(Server):
     def missing(cls):
         return None if Path(binary()).exists() else "it is not built: make build"
 
+    @staticmethod
+    def binary() -> str:
+        return binary()
+
     @classmethod
     def version(cls):
         return tocsin("--version").stdout.strip()

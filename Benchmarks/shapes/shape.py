@@ -49,6 +49,7 @@ class Shape:
     note: str = ""
     figures: tuple[Figure, ...] = ()
     estimate: float = 12.0  # seconds a run takes, roughly
+    against: str = "floor"  # the row that the others are divided by
 
     def rows(self, servers: list[type[Server]]) -> list[Row]:
         raise NotImplementedError
