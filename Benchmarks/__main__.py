@@ -49,7 +49,7 @@ Everything in three rounds takes about {clock(3 * everything)} and should have t
     return arguments
 
 
-def measure(arguments) -> tuple[dict, list[dict]]:
+def measure(arguments) -> Session:
     machine.raise_file_limit(1000 if arguments.quick else machine.FILES_NEEDED)
     names = arguments.servers or (["tocsin", "floor"] if arguments.quick else list(SERVERS))
     missing = {name: why for name in names if (why := SERVERS[name].missing())}
@@ -68,7 +68,7 @@ def measure(arguments) -> tuple[dict, list[dict]]:
         session.run()
     except KeyboardInterrupt:
         print("\nstopped; what was measured until here is reported", file=sys.stderr)
-    return about, session.results
+    return session
 
 
 def main() -> int:
@@ -76,11 +76,15 @@ def main() -> int:
     # A kill ends the bench as Ctrl-C does: with everything that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        about, results = report.read(arguments.source) if arguments.source else measure(arguments)
+        if arguments.source:
+            about, results, complete = *report.read(arguments.source), False
+        else:
+            session = measure(arguments)
+            about, results, complete = session.about, session.results, session.complete
     except machine.TooFewFiles as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    everything = not (arguments.quick or arguments.shapes or arguments.servers or arguments.source)
+    everything = complete and not (arguments.quick or arguments.shapes or arguments.servers)
     path = arguments.report or (REPOSITORY / "docs" / "performance.md" if everything else arguments.raw.with_suffix(".md"))
     path.write_text(report.report(about, results))
     print(f"{path}\n{arguments.source or arguments.raw}")

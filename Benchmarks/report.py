@@ -22,6 +22,8 @@ each server as one process at its best configuration, on a Redis of its own with
 - **× floor** compares with `Benchmarks/floor.c`, which makes a frame once and sends it once per socket, and does
   nothing else. No gateway of one write per delivery can cost less.
 - Each number is the median of the rounds. Servers take turns within a round.
+- Django Channels gets 2 % of a group's message rate, 10 % of the private one, and at most 1,000 clients: one process
+  carries no more.
 """
 
 

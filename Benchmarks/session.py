@@ -21,6 +21,10 @@ class Session:
     about: dict  # machine, versions, what was left out: the first line
     results: list[dict] = field(default_factory=list)
 
+    @property
+    def complete(self) -> bool:
+        return len(self.results) == len(self.planned)
+
     def run(self):
         self.raw.parent.mkdir(parents=True, exist_ok=True)
         with open(self.raw, "w") as file:
