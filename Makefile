@@ -70,7 +70,7 @@ bench: build
 	-scripts/python-environment Benchmarks/requirements/channels.txt .build/bench/channels
 	-scripts/python-environment Benchmarks/requirements/socketify.txt .build/bench/socketify
 	.venv/bin/python -m Benchmarks $(if $(SHAPES),--shapes $(SHAPES)) $(if $(SERVERS),--servers $(SERVERS)) \
-		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(RAW),--raw $(RAW))
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(RAW),--raw $(RAW)) $(if $(NOTE),--note "$(NOTE)")
 
 test-deps:
 	scripts/install-packages run test

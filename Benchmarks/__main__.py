@@ -23,21 +23,24 @@ def options() -> argparse.Namespace:
 Measures Tocsin, its peers and the floor: fan-out, private messages, connections, ceilings, latency.
 With make: make bench SHAPES=fan-out,connections SERVERS=tocsin,floor ROUNDS=1 (or QUICK=1).
 
-Everything in three rounds takes about {clock(3 * everything)} and should have the machine for itself: two cores or more,
-10,400 open files, 4 GB of memory. As root, servers and load run at nice -10. Ctrl-C ends all that it started.""",
+Everything in three rounds takes about {clock(3 * everything)} and should have the machine for itself: two cores or
+more, 10,400 open files, 4 GB of memory. As root, servers and load run at nice -10. Ctrl-C ends all that it started.""",
         epilog="shapes:\n"
         + "\n".join(f"  {shape.name:26}{shape.title}" for shape in all_shapes(Scale()))
         + "\n\nservers:\n"
         + "\n".join(f"  {server.name:26}{server.title}" for server in SERVERS.values()),
     )
     names = {"metavar": "NAME,…", "type": lambda text: [name for name in text.split(",") if name], "default": []}
+    file = {"metavar": "FILE", "type": Path}
     parser.add_argument("--shapes", help="only these; a name stands for all that begin with it", **names)
     parser.add_argument("--servers", help="only these", **names)
     parser.add_argument("--rounds", type=int, metavar="N", help="3; with --quick 1")
-    parser.add_argument("--quick", action="store_true", help="tiny loads, tocsin and floor only: tries the bench in a minute")
-    parser.add_argument("--raw", type=Path, metavar="FILE", default=RAW, help="each run's result as a JSON line (%(default)s)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="docs/performance.md for everything, else beside --raw")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: report what --raw wrote")
+    parser.add_argument("--quick", action="store_true", help="tiny loads, tocsin and floor: tries the bench in a minute")
+    parser.add_argument("--raw", help="each run's result as a JSON line (%(default)s)", default=RAW, **file)
+    parser.add_argument("--report", help="docs/performance.md for everything, else beside --raw", **file)
+    parser.add_argument("--note", metavar="TEXT", default="", help="a remark for the report's head")
+    again = "measure nothing: report what --raw wrote; several are put together"
+    parser.add_argument("--from", help=again, dest="sources", action="append", default=[], **file)
     arguments = parser.parse_args()
     unknown = [name for name in arguments.servers if name not in SERVERS]
     if unknown:
@@ -76,8 +79,8 @@ def main() -> int:
     # A kill ends the bench as Ctrl-C does: with everything that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if arguments.source:
-            about, results, complete = *report.read(arguments.source), False
+        if arguments.sources:
+            about, results, complete = *report.read(arguments.sources), False
         else:
             session = measure(arguments)
             about, results, complete = session.about, session.results, session.complete
@@ -85,9 +88,10 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     everything = complete and not (arguments.quick or arguments.shapes or arguments.servers)
-    path = arguments.report or (REPOSITORY / "docs" / "performance.md" if everything else arguments.raw.with_suffix(".md"))
-    path.write_text(report.report(about, results))
-    print(f"{path}\n{arguments.source or arguments.raw}")
+    usual = REPOSITORY / "docs" / "performance.md" if everything else arguments.raw.with_suffix(".md")
+    path = arguments.report or usual
+    path.write_text(report.report(about, results, arguments.note))
+    print(path, *(arguments.sources or [arguments.raw]), sep="\n")
     return 1 if any("error" in result for result in results) else 0
 
 

@@ -14,11 +14,13 @@ class TooFewFiles(Exception):
 
 
 def raise_file_limit(needed):
-    """Lets this process and those it starts open as many files as the machine allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Lets this process and those that it starts open so many files and some more, if the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise TooFewFiles(f"at most {hard} files may be open, {needed} are needed: ulimit -Hn {needed}, as root")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # No more than that: some servers make a table as long as the limit.
+    plenty = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, plenty), hard))
 
 
 def before_others() -> list[str]:

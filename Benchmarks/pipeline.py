@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.redis_server import RedisServer
 
-IN_FLIGHT = 2  # batches: the next one waits in Redis' socket while it answers the one before
+IN_FLIGHT = 4  # batches: the next ones wait in Redis' socket while it answers the one before
 END = b"the-batch-ends-here"
 
 

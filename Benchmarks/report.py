@@ -30,17 +30,28 @@ each server as one process at its best configuration, on a Redis of its own with
 AGAINST = {"transaction": "MULTI…EXEC", "one": "1 gateway"}  # what a table's last column is called, where not "floor"
 
 
-def read(path: Path) -> tuple[dict, list[dict]]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return lines[0]["about"], lines[1:]
+def read(paths: list[Path]) -> tuple[dict, list[dict]]:
+    """What several benches wrote, of the same machine, as one."""
+    about, results = None, []
+    for path in paths:
+        first, *rest = (json.loads(line) for line in path.read_text().splitlines())
+        results += rest
+        if about is None:
+            about = first["about"]
+        else:
+            about["versions"] |= first["about"]["versions"]
+            about["missing"] |= first["about"]["missing"]
+    return about, results
 
 
-def report(about: dict, results: list[dict]) -> str:
+def report(about: dict, results: list[dict], note: str = "") -> str:
     rounds = max((result["round"] for result in results), default=0)
     date = time.strftime("%Y-%m-%d", time.gmtime(max((result["time"] for result in results), default=time.time())))
     parts = [INTRODUCTION.format(date=date, rounds="one round" if rounds == 1 else f"{rounds} rounds")]
     if about["quick"]:
         parts.append("**A trial of the bench (`--quick`): the loads are too small for the figures to mean anything.**\n")
+    if note:
+        parts.append(f"{note}\n")
     parts.append(machine(about))
     for shape in all_shapes(Scale(about["quick"])):
         runs = [result for result in results if result["shape"] == shape.name]
@@ -100,7 +111,7 @@ def verdict(shape, medians, titles) -> str:
     for figure in shape.figures:
         if figure.goal is None:
             continue
-        sentence = f"Goal for {figure.title}: {'at most' if figure.better == 'lower' else 'at least'} {figure.goal:,g}"
+        sentence = f"Goal for {figure.title}: {'at most' if figure.better == 'lower' else 'at least'} {figure.goal:,.12g}"
         value = ours.get(figure.key)
         if value is not None:
             met = value <= figure.goal if figure.better == "lower" else value >= figure.goal
@@ -127,7 +138,8 @@ def best_peer(shape, medians) -> str | None:
 
 
 def commands_of(runs) -> list[str]:
-    return [f"# {run['title']}\n{run['command']}" for run in {run["row"]: run for run in runs if "command" in run}.values()]
+    latest = {run["row"]: run for run in runs if "command" in run}
+    return [f"# {run['title']}\n{run['command']}" for run in latest.values()]
 
 
 def number(value, digits) -> str:

@@ -18,7 +18,8 @@ class LoadFailed(Exception):
 def wsload(arguments, timeout) -> dict:
     """Runs wsload and returns what it counted. That messages were lost is a result, not a failure."""
     command = [*before_others(), tool("wsload"), "--json", "-q", "--max-time", f"{timeout:.0f}", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     try:
         output, errors = process.communicate(timeout=timeout + 30)
     except subprocess.TimeoutExpired:
@@ -29,7 +30,8 @@ def wsload(arguments, timeout) -> dict:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if process.returncode not in (0, 1) or not output:
-        raise LoadFailed(errors.strip().splitlines()[-1] if errors.strip() else f"wsload ended with {process.returncode}")
+        told = errors.strip().splitlines()
+        raise LoadFailed(told[-1] if told else f"wsload ended with {process.returncode}")
     # What cannot be divided is no JSON in C's spelling: a rate per second when there was nothing to count.
     counted = json.loads(re.sub(r":-?(?:nan|inf)\b", ":null", output))
     connect = counted["connect"]

@@ -1,4 +1,4 @@
-"""Django Channels under one uvicorn process, with each of its two Redis layers: a tenth of a gateway's load and less."""
+"""Django Channels under one uvicorn process, with each of its two Redis layers, at a load that it can carry."""
 
 import os
 import subprocess

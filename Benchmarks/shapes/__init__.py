@@ -32,7 +32,9 @@ def all_shapes(scale: Scale) -> list[Shape]:
         FanOut("sse", "Fan-out as server-sent events, 1,000 clients, 64 B", scale, **STREAMED),
         FanOut("sse-10000", "Fan-out as server-sent events, 10,000 clients, 64 B", scale, **STREAMED, **TEN),
         Ceiling("ceiling", "Ceiling: deliveries a second to 1,000 clients, 64 B, p99 at most 250 ms", scale, goal=1e6),
-        Connections("connections", "Connections, 10,000 in one group", scale, goal_memory=6, goal_connect=15, goal_idle=1),
+        Connections(
+            "connections", "Connections, 10,000 in one group", scale, goal_memory=6, goal_connect=15, goal_idle=1
+        ),
         Churn("churn", "Close and open again, 300 a second, 1,000 clients", scale, goal=100),
         Private("private", "A group per user, 10,000 users, 2,000 messages a second", scale, goal=25),
         Private("private-history", "The same by group_send, history 100", scale, history=True, reference=True),
@@ -47,7 +49,8 @@ def chosen(names: list[str], scale: Scale) -> list[Shape]:
     shapes, found = all_shapes(scale), []
     for name in names or [""]:
         name = ALIASES.get(name, name)
-        some = [shape for shape in shapes if shape.name == name] or [shape for shape in shapes if shape.name.startswith(name)]
+        some = [shape for shape in shapes if shape.name == name]
+        some = some or [shape for shape in shapes if shape.name.startswith(name)]
         if not some:
             raise ValueError(f"no shape is called {name!r}; there are {', '.join(shape.name for shape in shapes)}")
         found += [shape for shape in some if shape not in found]

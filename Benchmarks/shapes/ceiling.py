@@ -30,7 +30,8 @@ class Ceiling(Load):
         return ["--ramp", f"{start:g},{factor:g},{seconds:g},{P99_MS}", *publisher()]
 
     def measured(self, raw):
-        sustained = [step for name, step in raw.items() if name.startswith("ramp") and name != "ramp" and self.holds(step)]
+        steps = [step for name, step in raw.items() if name.startswith("ramp") and name != "ramp"]
+        sustained = [step for step in steps if self.holds(step)]
         last = sustained[-1] if sustained else {}
         return {
             "deliveries": raw["ramp"]["best_deliveries_per_s"],

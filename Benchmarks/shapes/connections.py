@@ -25,6 +25,7 @@ class Connections(Load):
             Figure("redis_ms", "Redis ms per 1,000 connects"),
             Figure("idle", "idle CPU %", digits=2, goal=self.goal_idle),
         )
+        self.against = ""  # nothing is kept per connection there: every quotient is huge
         self.estimate = self.scale.seconds(self.idle) + 3 + self.scale.clients(self.clients) / 2000
 
     def phases(self, server, publisher):

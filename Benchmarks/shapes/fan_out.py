@@ -23,6 +23,9 @@ class FanOut(Load):
         )
         self.estimate = self.scale.seconds(self.duration) + 3 + self.scale.clients(self.clients) / 3000
 
+    def fits(self, server):
+        return super().fits(server) and self.clients <= (server.most_clients or self.clients)
+
     def phases(self, server, publisher):
         rate, duration = self.rate * server.pace, self.scale.seconds(self.duration)
         return ["--rate", f"{rate:g}", "--messages", str(max(2, round(rate * duration))), *publisher()]

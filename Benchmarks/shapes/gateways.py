@@ -1,6 +1,7 @@
 """Two gateways in place of one, under the same load."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from ..house import house
 from ..servers import Tocsin
@@ -34,8 +35,8 @@ class Gateways(Load):
         if Tocsin not in servers:
             return []
         return [
-            Row("one", "1 gateway", lambda: self.run_with(1)),
-            Row("tocsin", "2 gateways", lambda: self.run_with(2), tocsin=True),
+            Row("one", "1 gateway", partial(self.run_with, 1)),
+            Row("tocsin", "2 gateways", partial(self.run_with, 2)),
         ]
 
     def run_with(self, count) -> Run:
@@ -45,7 +46,7 @@ class Gateways(Load):
                 "--rate", f"{self.rate:g}", "--messages", str(round(self.rate * self.scale.seconds(self.duration))),
                 *gateways[0].publisher(ROOM, self.size, history=True),
                 "--server-pid", ",".join(str(gateway.pid) for gateway in gateways), "--pid", f"redis={redis.pid}",
-                *(option for number, gateway in enumerate(gateways) for option in ("--pid", f"g{number}={gateway.pid}")),
+                *(word for number, gateway in enumerate(gateways) for word in ("--pid", f"g{number}={gateway.pid}")),
                 ",".join(gateway.address for gateway in gateways),
             ]  # fmt: skip
             raw = wsload(arguments, 4 * self.estimate + 60)

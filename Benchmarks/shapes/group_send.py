@@ -1,6 +1,7 @@
 """What one Redis accepts: group_send with history, beside the least that logs a message and tells of it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from harness.names import group_key, live_channel
 
@@ -45,9 +46,9 @@ class GroupSend(Shape):
         if not any(server.name == "tocsin" for server in servers):
             return []
         return [
-            Row("tocsin", "Tocsin: FCALL group_send, history 100", lambda: self.run("FCALL group_send", group_send), tocsin=True),
-            Row("transaction", "MULTI, XADD, PUBLISH, EXEC", lambda: self.run("MULTI XADD PUBLISH EXEC", transaction)),
-            Row("publish", "PUBLISH alone", lambda: self.run("PUBLISH", publish)),
+            Row("tocsin", "Tocsin: FCALL group_send, history 100", partial(self.run, "FCALL group_send", group_send)),
+            Row("transaction", "MULTI, XADD, PUBLISH, EXEC", partial(self.run, "MULTI XADD PUBLISH EXEC", transaction)),
+            Row("publish", "PUBLISH alone", partial(self.run, "PUBLISH", publish)),
         ]
 
     def run(self, what, encoded) -> Run:

@@ -12,7 +12,7 @@ from ..house import house
 from ..servers.server import PLAIN
 from ..wsload import shown, wsload
 from .load import ROOM, Load
-from .shape import Figure, Run, row_of
+from .shape import Figure, Row, Run
 
 COUNTED = ("tocsin", "floor")
 
@@ -32,7 +32,7 @@ def countable(server_class) -> bool:
     """Whether perf counts here, or callgrind can run the server: Debian's valgrind cannot run every Swift program."""
     if perf_counts():
         return True
-    if not shutil.which("valgrind"):
+    if server_class.missing() or not shutil.which("valgrind") or not shutil.which("strip"):
         return False
     with tempfile.TemporaryDirectory() as folder:
         program = stripped(server_class.binary(), folder)
@@ -66,7 +66,8 @@ class Instructions(Load):
         self.estimate = 26 if not self.scale.quick else 20
 
     def rows(self, servers):
-        return [row_of(s, lambda s=s: self.run_both(s)) for s in servers if s.name in COUNTED and countable(s)]
+        counted = [server for server in servers if server.name in COUNTED and countable(server)]
+        return [Row(server.name, server.title, functools.partial(self.run_both, server)) for server in counted]
 
     def run_both(self, server_class) -> Run:
         count = by_perf if perf_counts() else by_callgrind

@@ -1,12 +1,13 @@
 """A shape that is one run of wsload against one server."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from ..house import house
 from ..servers import Server
 from ..servers.server import PLAIN
 from ..wsload import shown, wsload
-from .shape import Row, Run, Shape, row_of
+from .shape import Row, Run, Shape
 
 ROOM, USER = "news", "user.{u:5}"  # the channel of all clients, or one for each of them
 
@@ -29,10 +30,13 @@ class Load(Shape):
         rows = []
         for server in servers:
             if self.fits(server):
-                rows.append(row_of(server, lambda server=server: self.run(server, self.protocol, self.history)))
+                fewer = self.clients_for(server) < self.scale.clients(self.clients)
+                title = f"{server.title} ({self.clients_for(server):,} clients)" if fewer else server.title
+                run = partial(self.run, server, self.protocol, self.history)
+                rows.append(Row(server.name, title, run))
             elif self.reference and server.name == "floor":
                 title = f"{server.title}, WebSocket and PUBLISH"
-                rows.append(row_of(server, lambda server=server: self.run(server, PLAIN, False), title))
+                rows.append(Row(server.name, title, partial(self.run, server, PLAIN, False)))
         return rows
 
     def clients_for(self, server: type[Server]) -> int:

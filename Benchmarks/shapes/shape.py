@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..house import Scale
-from ..servers import SERVERS, Server
+from ..servers import Server
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a shape's table. tocsin: the line that the goal is for; peer: one to compare it with."""
+    """One line of a shape's table. The one that is called tocsin is what the goals are for."""
 
     name: str
     title: str
     run: Callable[[], Run]
-    tocsin: bool = False
-    peer: bool = False
 
 
 @dataclass
@@ -57,11 +55,3 @@ class Shape:
     @property
     def headline(self) -> Figure:
         return next(figure for figure in self.figures if figure.headline)
-
-
-def row_of(server: type[Server], run, title="") -> Row:
-    compared = server.name not in ("tocsin", "floor")
-    return Row(server.name, title or server.title, run, tocsin=server.name == "tocsin", peer=compared)
-
-
-FLOOR = SERVERS["floor"]

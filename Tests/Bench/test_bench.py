@@ -90,7 +90,8 @@ def test_a_report_can_be_made_again_from_the_raw_results(trial):
 
 
 def test_ctrl_c_leaves_nothing_behind_and_reports_what_was_measured(tmp_path):
-    process = bench("--shapes", "fan-out-1000", "--servers", "tocsin,floor", "--raw", tmp_path / "raw.jsonl", start_new_session=True)
+    raw = tmp_path / "raw.jsonl"
+    process = bench("--shapes", "fan-out-1000", "--servers", "tocsin,floor", "--raw", raw, start_new_session=True)
     deadline = time.monotonic() + 30
     while len(descendants(process.pid)) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
