@@ -23,8 +23,10 @@ class Scale:
     def seconds(self, number) -> float:
         return min(1.0, number) if self.quick else number
 
-    def messages(self, number) -> int:
-        return max(1000, number // 50) if self.quick else number
+    @property
+    def settling(self) -> list[str]:
+        """wsload's wait between the connects and what comes then."""
+        return ["--settle", "0.2"] if self.quick else []
 
 
 def private_redis() -> RedisServer:

@@ -20,7 +20,7 @@ each server as one process at its best configuration, on a Redis of its own with
 - **CPU ÷ wsload's** is that, divided by what the same deliveries cost the generator in the same run. It cancels the
   machine's speed, so compare this one between machines.
 - **× floor** compares with `Benchmarks/floor.c`, which makes a frame once and sends it once per socket, and does
-  nothing else. No gateway of one write per delivery can cost less.
+  nothing else. A gateway of one write per delivery should not cost less: a quotient below 1 there is noise.
 - Each number is the median of the rounds. Servers take turns within a round.
 - Django Channels gets 2 % of a group's message rate, 10 % of the private one, and at most 1,000 clients: one process
   carries no more.
@@ -70,6 +70,8 @@ def machine(about) -> str:
 
 def section(shape, runs) -> str:
     names = list(dict.fromkeys(run["row"] for run in runs))
+    if set(names) <= set(SERVERS):
+        names.sort(key=list(SERVERS).index)  # results of several benches may come in any order
     medians = {name: median([run for run in runs if run["row"] == name]) for name in names}
     titles = {run["row"]: run["title"] for run in runs}
     headline = shape.headline
@@ -116,6 +118,9 @@ def verdict(shape, medians, titles) -> str:
         if value is not None:
             met = value <= figure.goal if figure.better == "lower" else value >= figure.goal
             sentence += f"; Tocsin {number(value, figure.digits)}, {'met' if met else '**not met**'}"
+        floor = medians.get("floor", {}).get(figure.key)
+        if floor is not None:  # a goal that not even the floor meets says that this machine is slower than the goal's
+            sentence += f" (floor {number(floor, figure.digits)})"
         sentences.append(sentence + ".")
     best = best_peer(shape, medians)
     if best and shape.headline.key in ours:

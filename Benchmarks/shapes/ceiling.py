@@ -6,6 +6,8 @@ from .load import Load
 from .shape import Figure
 
 P99_MS = 250
+# For a server that takes longer than that for one message to 1,000 clients.
+FEW, FEW_START = 200, 5
 
 
 @dataclass
@@ -24,8 +26,11 @@ class Ceiling(Load):
         )
         self.estimate = 6 if self.scale.quick else 38
 
+    def clients_for(self, server):
+        return min(super().clients_for(server), FEW if server.pace < 1 else self.clients)
+
     def phases(self, server, publisher):
-        start = 500 if self.scale.quick else self.start * server.pace
+        start = 500 if self.scale.quick else FEW_START if server.pace < 1 else self.start
         factor, seconds = (3, 0.5) if self.scale.quick else (1.3, 2)
         return ["--ramp", f"{start:g},{factor:g},{seconds:g},{P99_MS}", *publisher()]
 

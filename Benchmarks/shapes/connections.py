@@ -29,7 +29,7 @@ class Connections(Load):
         self.estimate = self.scale.seconds(self.idle) + 3 + self.scale.clients(self.clients) / 2000
 
     def phases(self, server, publisher):
-        return ["--settle", "2", "--idle", f"{self.scale.seconds(self.idle):g}"]
+        return [*(self.scale.settling or ["--settle", "2"]), "--idle", f"{self.scale.seconds(self.idle):g}"]
 
     def measured(self, raw):
         connect, idle = raw["connect"], raw["idle"]

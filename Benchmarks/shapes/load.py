@@ -59,7 +59,7 @@ class Load(Shape):
         users = clients if self.private else 1
         return [
             "-n", str(clients), *(["--users", str(users)] if self.private else []),
-            *server.client(channel, protocol), "--size", str(self.size),
+            *server.client(channel, protocol), "--size", str(self.size), *self.scale.settling,
             *self.phases(server, lambda: server.publisher(channel, self.size, users, history)),
             "--server-pid", ",".join(map(str, server.pids)), "--pid", f"redis={redis.pid}",
             server.address,
