@@ -5,7 +5,7 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 .PHONY: help run build test check format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance fuzz faults leaks deps test-deps clean
+        conformance fuzz faults leaks bench deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
@@ -16,6 +16,7 @@ help:
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
 	@echo "make fuzz          frames, handshakes and compressed messages under libFuzzer, a minute each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
+	@echo "make bench         measures Tocsin beside its peers (make bench QUICK=1: only tries it; .venv/bin/python -m Benchmarks --help)"
 	@echo "make format        formats the Swift sources"
 	@echo "make build | clean"
 
@@ -49,7 +50,7 @@ function-test: test-deps
 	$(PYTEST) Tests/Functions
 
 interop-test: test-deps
-	$(PYTEST) Tests/Interop
+	$(PYTEST) Tests/Interop Tests/Bench
 
 # Headless Chromium.
 browser-test: test-deps
@@ -77,6 +78,16 @@ fault-test: test-deps
 
 faults: test-deps
 	$(PYTEST) Tests/Faults
+
+# All shapes, all peers, three rounds; or SHAPES=fan-out,idle SERVERS=tocsin,floor ROUNDS=1, or QUICK=1. A peer that cannot
+# be installed is left out, and the report says so.
+bench: build
+	scripts/python-environment
+	-scripts/install-packages bench
+	-scripts/python-environment Benchmarks/requirements/channels.txt .build/bench/channels
+	-scripts/python-environment Benchmarks/requirements/socketify.txt .build/bench/socketify
+	.venv/bin/python -m Benchmarks $(if $(SHAPES),--shapes $(SHAPES)) $(if $(SERVERS),--servers $(SERVERS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(RAW),--raw $(RAW)) $(if $(NOTE),--note "$(NOTE)")
 
 test-deps:
 	scripts/install-packages run test

@@ -17,6 +17,7 @@ class Process:
     name = "process"
     start_timeout = 20.0
     stop_timeout = 20.0
+    own_session = False  # True: Ctrl-C in the terminal does not reach it
     all: "weakref.WeakSet[Process]" = weakref.WeakSet()  # so that a failed test can show what each of them printed
 
     def __init__(self):
@@ -59,6 +60,7 @@ class Process:
                 stderr=log,
                 env=self.environment(),
                 cwd=self.directory,
+                start_new_session=self.own_session,
             )
         if wait:
             self.wait_ready()

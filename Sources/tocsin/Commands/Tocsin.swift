@@ -22,7 +22,7 @@ struct Tocsin: AsyncParsableCommand {
         version: version,
         subcommands: [
             GatewayCommand.self, DevCommand.self, SendCommand.self, TailCommand.self, WhoCommand.self,
-            GatewaysCommand.self, HistoryCommand.self, DoctorCommand.self, TokenCommand.self,
+            GatewaysCommand.self, HistoryCommand.self, DoctorCommand.self, TokenCommand.self, BenchCommand.self,
         ]
     )
 }

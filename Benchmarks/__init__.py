@@ -1,0 +1,14 @@
+"""What Tocsin costs, beside its peers and beside the least that any gateway can cost. docs/decisions.md says why so.
+
+    make bench                                                  everything
+    make bench SHAPES=fan-out,connections SERVERS=tocsin,floor ROUNDS=1
+    .venv/bin/python -m Benchmarks --help
+"""
+
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / ".build" / "bench"  # compiled tools, the peers' Python environments, raw results
+
+sys.path.insert(0, str(REPOSITORY / "Tests"))  # for harness, which the tests share

@@ -1,0 +1,85 @@
+"""What a shape needs to know of a server under test."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+
+from harness.free_port import free_port
+from harness.process import Process
+from harness.redis_server import RedisServer
+
+from ..machine import before_others
+
+# What a client speaks. Plain: the server's own way over WebSocket.
+PLAIN, CENTRIFUGE, SSE = "plain", "centrifuge", "sse"
+
+
+class Server(Process):
+    """One server on loopback. A channel is one name for all of them; in it {u:5} stands for a user's number."""
+
+    name = "server"
+    title = ""
+    own_session = True  # an autogroup of its own for the scheduler; Ctrl-C reaches only the bench, which ends it
+    protocols = {PLAIN}
+    keeps_history = False
+    uses_redis = True
+    # What it can hold, where that is less than the shape's: its figures are then those of the smaller load.
+    most_clients: int | None = None
+    pace = 1.0  # of the message rate to a group of all
+    private_pace = 1.0  # of the message rate to groups of one
+
+    def __init__(self, redis: RedisServer):
+        super().__init__()
+        self.redis = redis
+        self.port = free_port()
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why it cannot be run here; None when it can."""
+        return None
+
+    @classmethod
+    def version(cls) -> str:
+        return ""
+
+    def program(self) -> list[str]:
+        """What command() runs; subclasses give it."""
+        raise NotImplementedError
+
+    def command(self):
+        return [*before_others(), *self.program()]
+
+    def ready(self):
+        with socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose CPU time and memory are the server's."""
+        return [self.pid]
+
+    def client(self, channel: str, protocol: str) -> list[str]:
+        """wsload's arguments for a client of the channel."""
+        raise NotImplementedError
+
+    def publisher(self, channel: str, size: int, users: int = 1, history: bool = False) -> list[str]:
+        """wsload's arguments for whoever publishes to the channel."""
+        raise NotImplementedError
+
+    def close(self):
+        # Its children too: a server that forks is a group of processes, and the group is of its own session.
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        super().close()
+
+
+def absent(program) -> str | None:
+    """The reason of missing() for a server that is one program."""
+    return None if shutil.which(program) else f"{program} is not installed"

@@ -1,0 +1,57 @@
+"""What all shapes have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..house import Scale
+from ..servers import Server
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number that a shape yields. headline: the one that servers are compared by."""
+
+    key: str
+    title: str
+    better: str = "lower"
+    digits: int = 1
+    headline: bool = False
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to."""
+
+    figures: dict[str, float | None]
+    command: str
+    raw: dict
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a shape's table. The one that is called tocsin is what the goals are for."""
+
+    name: str
+    title: str
+    run: Callable[[], Run]
+
+
+@dataclass
+class Shape:
+    """A load and what is measured under it."""
+
+    name: str
+    title: str
+    scale: Scale = field(default_factory=Scale)
+    note: str = ""
+    figures: tuple[Figure, ...] = ()
+    estimate: float = 12.0  # seconds a run takes, roughly
+    against: str = "floor"  # the row that the others are divided by
+
+    def rows(self, servers: list[type[Server]]) -> list[Row]:
+        raise NotImplementedError
+
+    @property
+    def headline(self) -> Figure:
+        return next(figure for figure in self.figures if figure.headline)

@@ -1,0 +1,14 @@
+"""The load generator and the floor, compiled from this folder."""
+
+import subprocess
+
+from . import FOLDER, REPOSITORY
+
+
+def tool(name) -> str:
+    """The path of a C program of this folder, compiled if its source is newer."""
+    source, binary = REPOSITORY / "Benchmarks" / f"{name}.c", FOLDER / name
+    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["gcc", "-O2", "-std=c11", "-Wall", "-Wextra", "-o", binary, source], check=True)
+    return str(binary)

@@ -1,0 +1,73 @@
+import Broker
+import ChannelLayer
+import Logging
+import NIOCore
+import RedisClient
+
+/// Publishes a bench's messages at a steady rate.
+struct BenchPublisher: Sendable {
+    let client: RedisClient
+    let keys: LayerKeys
+    let group: GroupName
+    let message: BenchMessage
+    /// By `group_send`, which logs; else by bare `PUBLISH`.
+    let isLogged: Bool
+
+    /// What Redis answered.
+    struct Outcome: Sendable {
+        var sent = 0
+        var refused = 0
+        var firstError: String?
+    }
+
+    /// The run's first message, number 0: loads the function library where Redis has none yet.
+    ///
+    /// - Returns: how many were listening.
+    func greet() async throws -> Int {
+        let first = message.encoded(number: 0, due: .now())
+        guard isLogged else {
+            guard case .integer(let listening) = try await client.send(publication(first)) else { return 0 }
+            return Int(listening)
+        }
+        return try await LayerInspector(client: client, keys: keys)
+            .send(first, to: group, ttl: nil, key: nil, logger: Logger(label: "tocsin")).gateways
+    }
+
+    /// Numbers 1 to `count`. A message carries the time when it was due: a bench that falls behind shows as latency.
+    func publish(_ count: Int, rate: Double, progress: @Sendable (Int) async throws -> Void) async throws -> Outcome {
+        let start = NIODeadline.now()
+        let gap = 1e9 / rate
+        var answers: [EventLoopFuture<RedisValue>] = []
+        answers.reserveCapacity(count)
+        var told = start
+        for number in 0..<count {
+            let due = start + .nanoseconds(Int64(Double(number) * gap))
+            let wait = (due - .now()).nanoseconds
+            if wait > 0 { try await Task.sleep(for: .nanoseconds(wait)) }
+            let command = publication(message.encoded(number: UInt64(number + 1), due: due))
+            answers.append(client.submit(command))
+            if due - told >= .seconds(2) {
+                told = due
+                try await progress(number)
+            }
+        }
+        let results = try await EventLoopFuture.whenAllComplete(answers, on: client.eventLoop).get()
+        return results.reduce(into: Outcome()) { outcome, result in
+            switch result {
+            case .success: outcome.sent += 1
+            case .failure(let error):
+                outcome.refused += 1
+                if outcome.firstError == nil { outcome.firstError = "\(error)" }
+            }
+        }
+    }
+
+    private func publication(_ payload: ByteBuffer) -> RedisCommand {
+        var command =
+            isLogged
+            ? RedisCommand.fcall("group_send", keys: [keys.group(group)])
+            : RedisCommand("PUBLISH", keys.liveChannel(group))
+        command.append(payload)
+        return command
+    }
+}

@@ -1,0 +1,53 @@
+import Foundation
+
+/// What a bench came to, for people and for programs.
+struct BenchReport {
+    var url: String
+    var group: String
+    var clients: Int
+    var connectSeconds: Double
+    /// From the first message until the last delivery.
+    var seconds: Double
+    var outcome: BenchPublisher.Outcome
+    var counts: BenchCounts
+
+    var expected: Int { outcome.sent * clients }
+    var lost: Int { max(0, expected - counts.delivered) }
+    var isComplete: Bool { lost == 0 && counts.duplicates == 0 && outcome.refused == 0 && counts.closed == 0 }
+
+    private var connectRate: Double { Double(clients) / max(connectSeconds, 1e-9) }
+    private var deliveryRate: Double { Double(counts.delivered) / max(seconds, 1e-9) }
+
+    var text: String {
+        let lost = expected > 0 ? String(format: "  %.3f %%", 100 * Double(lost) / Double(expected)) : ""
+        var lines = [
+            "clients      \(clients), connected at \(Int(connectRate))/s",
+            "sent         \(outcome.sent)" + (outcome.refused > 0 ? ", refused \(outcome.refused)" : ""),
+            "delivered    \(counts.delivered) of \(expected), \(Int(deliveryRate))/s",
+            "lost         \(self.lost)" + (self.lost > 0 ? lost : ""),
+            "duplicates   \(counts.duplicates)",
+            "latency      p50 \(milliseconds(0.5)) ms, p99 \(milliseconds(0.99)) ms, max \(milliseconds(1)) ms",
+        ]
+        if counts.closed > 0 { lines.append("closed       \(counts.closed) connections ended meanwhile") }
+        if let error = outcome.firstError { lines.append("refused      the first: \(error)") }
+        return lines.joined(separator: "\n")
+    }
+
+    var json: String {
+        let fields = [
+            #""url":\#(jsonString(url))"#, #""group":\#(jsonString(group))"#, #""clients":\#(clients)"#,
+            #""connect_seconds":\#(rounded(connectSeconds))"#, #""connects_per_second":\#(Int(connectRate))"#,
+            #""sent":\#(outcome.sent)"#, #""refused":\#(outcome.refused)"#, #""expected":\#(expected)"#,
+            #""delivered":\#(counts.delivered)"#, #""lost":\#(lost)"#, #""duplicates":\#(counts.duplicates)"#,
+            #""closed":\#(counts.closed)"#, #""deliveries_per_second":\#(Int(deliveryRate))"#,
+            #""latency_ms":{"p50":\#(milliseconds(0.5)),"p99":\#(milliseconds(0.99)),"max":\#(milliseconds(1))}"#,
+        ]
+        return "{" + fields.joined(separator: ",") + "}"
+    }
+
+    private func milliseconds(_ share: Double) -> String {
+        rounded(Double(share == 1 ? counts.latency.maximum : counts.latency.quantile(share)) / 1e6)
+    }
+
+    private func rounded(_ value: Double) -> String { String(format: "%.3f", value) }
+}
