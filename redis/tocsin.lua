@@ -22,7 +22,7 @@
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 2
+local VERSION = 3
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
@@ -72,9 +72,10 @@ local function fleet_member(group)
   return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
 end
 
+-- Seconds, and what makes new epochs differ.
 local function now()
   local t = redis.call('TIME')
-  return tonumber(t[1]) + tonumber(t[2]) / 1000000, t[1] .. t[2]
+  return t[1] + t[2] / 1000000, t
 end
 
 -- Policies --------------------------------------------------------------------------------------------------------
@@ -91,6 +92,22 @@ local function glob(pattern, text)
   end
   while string.sub(pattern, p, p) == '*' do p = p + 1 end
   return p > #pattern
+end
+
+-- What a group's key says, kept: the names that a send needs, and the policy while its text is the same.
+local places, place_count, MAX_PLACES = {}, 0, 4096
+
+-- nil when the key is no group's.
+local function place_of(key)
+  local place = key and places[key]
+  if place then return place end
+  local prefix, group = parse_group_key(key)
+  if not prefix then return nil end
+  if place_count >= MAX_PLACES then places, place_count = {}, 0 end
+  place = { prefix = prefix, name = group, key = key, pos = own(prefix, 'pos:' .. group), log = own(prefix, 'log:' .. group),
+    channel = prefix .. '__group__' .. group, policy = own(prefix, 'policy') }
+  places[key], place_count = place, place_count + 1
+  return place
 end
 
 local parsed = {}                   -- prefix → the policy text last parsed, and its rules
@@ -111,6 +128,15 @@ local function policy(prefix, group)
     end
   end
   return DEFAULT_SIZE, DEFAULT_TTL, false
+end
+
+-- The same for a place.
+local function policy_of(place)
+  local text = redis.call('GET', place.policy)
+  if place.text == nil or place.text ~= text then
+    place.text, place.size, place.ttl = text, policy(place.prefix, place.name)
+  end
+  return place.size, place.ttl
 end
 
 -- Messages --------------------------------------------------------------------------------------------------------
@@ -186,7 +212,8 @@ local function decode_json(text)
   local ok, value = pcall(strict.decode, text)
   if not ok then return nil end
   local plain = string.find(text, '^[ -~]*$')
-  if plain and not string.find(text, '.', 1, true) then return value end
+  -- Nothing that a bad number needs is anywhere, not even in a string.
+  if plain and not string.find(text, '%D%.') and not string.find(text, '%.%D') then return value end
   local bare = string.find(text, '\\', 1, true) and string.gsub(text, '\\.', '') or text
   local control = nil
   local outside = string.gsub(bare, '"([^"]*)"', plain and '""' or function(inside)
@@ -246,7 +273,7 @@ local function history_id()
 end
 
 local function new_epoch(key, clock, history)
-  return string.sub(redis.sha1hex(key .. clock .. history), 1, 8)
+  return string.sub(redis.sha1hex(key .. clock[1] .. clock[2] .. history), 1, 8)
 end
 
 -- The group's position as it stands: epoch, history, offset, lineage, and whether the key held another. The lineage
@@ -301,12 +328,14 @@ local function trim_by_age(log, oldest_ms)
 end
 
 -- Appends, counts and publishes one validated message. Returns the position and the number of subscribers.
-local function append(prefix, group, message, size, ttl, message_ttl)
+local function append(place, message, size, ttl, message_ttl)
   local seconds, clock = now()
-  local key, log = own(prefix, 'pos:' .. group), own(prefix, 'log:' .. group)
+  local key, log = place.pos, place.log
   local epoch, history, offset, lineage, changed = read_position(key, clock, history_id())
   if changed == 'new' then redis.call('DEL', log) end
   offset = offset + 1
+  -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
+  local keep = changed
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
   if size > 0 then
     local entry = { 'XADD', log, 'MAXLEN', '~', size, string.format('%d-0', offset),
@@ -321,7 +350,10 @@ local function append(prefix, group, message, size, ttl, message_ttl)
       entry[6] = '1-0'
       redis.call(unpack(entry))
     end
-    redis.call('EXPIRE', log, ttl)
+    if redis.call('TTL', log) ~= ttl then
+      redis.call('EXPIRE', log, ttl)
+      keep = true
+    end
     if offset % 16 == 0 then trim_by_age(log, (seconds - ttl) * 1000) end
   end
   if changed then
@@ -329,9 +361,9 @@ local function append(prefix, group, message, size, ttl, message_ttl)
   else
     redis.call('HSET', key, 'offset', string.format('%d', offset))
   end
-  keep_position(key, ttl)
+  if keep or size == 0 then keep_position(key, ttl) end
   local position = text_position(epoch, history, offset)
-  return position, redis.call('PUBLISH', prefix .. '__group__' .. group, stamp(message, position))
+  return position, redis.call('PUBLISH', place.channel, stamp(message, position))
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------
@@ -344,8 +376,8 @@ local function whole_number(text, least, most)
 end
 
 local function group_send(keys, args)
-  local prefix, group = parse_group_key(keys[1])
-  if not prefix or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  local place = place_of(keys[1])
+  if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
   local message_ttl, idempotency, size_option = nil, nil, nil
   for i = 2, #args, 2 do
@@ -357,7 +389,7 @@ local function group_send(keys, args)
       if not value or #value == 0 or #value > MAX_KEY then
         return redis.error_reply('ERR tocsin: KEY wants 1 to 200 bytes')
       end
-      idempotency = own(prefix, 'key:' .. group .. ':' .. value)
+      idempotency = own(place.prefix, 'key:' .. place.name .. ':' .. value)
     elseif option == 'SIZE' then
       size_option = whole_number(value, 0, 1000000)
       if not size_option then return redis.error_reply('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
@@ -374,8 +406,8 @@ local function group_send(keys, args)
       return { position, tonumber(gateways) }
     end
   end
-  local size, ttl = policy(prefix, group)
-  local position, gateways = append(prefix, group, args[1], size_option or size, ttl, message_ttl)
+  local size, ttl = policy_of(place)
+  local position, gateways = append(place, args[1], size_option or size, ttl, message_ttl)
   if not position then return gateways end
   if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
   return { position, gateways }
@@ -387,9 +419,9 @@ end
 local function parse_group_keys(keys, first)
   local groups = {}
   for i = first, #keys do
-    local prefix, group = parse_group_key(keys[i])
-    if not prefix then return nil end
-    groups[#groups + 1] = { prefix = prefix, name = group, key = keys[i] }
+    local group = place_of(keys[i])
+    if not group then return nil end
+    groups[#groups + 1] = group
   end
   return groups
 end
@@ -553,7 +585,7 @@ local function gateway_lease(_, args)
   local key, index, canary_key = own(prefix, 'gateway:' .. gateway), own(prefix, 'gateways'), prefix .. ':tocsin'
   local canary = redis.call('GET', canary_key)
   if not canary then
-    canary = string.sub(redis.sha1hex(canary_key .. clock .. gateway), 1, 16)
+    canary = string.sub(redis.sha1hex(canary_key .. clock[1] .. clock[2] .. gateway), 1, 16)
     redis.call('SET', canary_key, canary)
   end
   local renewed = redis.call('EXISTS', key)
@@ -655,8 +687,8 @@ local function relay_commit(keys, args)
     return #redis.call('XRANGE', keys[1], args[1], args[1]) == 0 and -1 or -2
   end
   for _, group in ipairs(groups) do
-    local size, ttl = policy(group.prefix, group.name)
-    local position, failed = append(group.prefix, group.name, args[2], size, ttl, nil)
+    local size, ttl = policy_of(group)
+    local position, failed = append(group, args[2], size, ttl, nil)
     if not position then return failed end
   end
   redis.call('XDEL', keys[1], args[1])
