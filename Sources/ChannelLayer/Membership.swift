@@ -17,6 +17,7 @@ final class Membership {
     private(set) var table: GroupTable
     private var queue = Queue()
     private var sendIsDue = false
+    private var sendLaterIsDue = false
     var onFunctionsMissing: (() -> Void)?
     /// A join is done: the group's position at that time.
     var onJoined: ((GroupName, Position) -> Void)?
@@ -76,7 +77,17 @@ final class Membership {
         case .others: break
         }
         queue.discard(Queue.Departure(group: group, connection: connection))
-        sendSoon()
+        sendLater()
+    }
+
+    /// Nobody waits for a departure, and they come in crowds: those of a moment share a call.
+    private func sendLater() {
+        guard !sendLaterIsDue else { return }
+        sendLaterIsDue = true
+        client.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(10)) {
+            self.sendLaterIsDue = false
+            self.sendSoon()
+        }
     }
 
     /// Writes all memberships again: after a reconnect, a flush, a sweep of a gateway that slept, and now and then.

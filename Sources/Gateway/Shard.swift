@@ -1,5 +1,6 @@
 import Broker
 import NIOCore
+import Synchronization
 
 /// One event loop's part of the gateway: its sessions by group, its clock, and the flush at the end of a fan-out.
 ///
@@ -99,10 +100,18 @@ final class Shard {
         eventLoop.assertInEventLoop()
         flushIsDue = true
         var count = 0
+        var run: PublicationRun?
         for delivery in deliveries {
+            if case .publication(let publication) = delivery {
+                if run?.append(publication, limit: state.configuration.maximumPendingBytes) == true { continue }
+                if run != nil { count += fanOut(&run!) }
+                run = PublicationRun(publication)
+                continue
+            }
+            if run != nil { count += fanOut(&run!) }
+            run = nil
             switch delivery {
-            case .publication(let publication):
-                if let members = groups[publication.group] { count += deliver(publication, to: members) }
+            case .publication: break
             case .presence(let group, let entry, let joined):
                 guard let members = groups[group] else { continue }
                 let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
@@ -113,32 +122,52 @@ final class Shard {
                 for session in members.live { session.lost(continuity, at: position, in: members) }
             }
         }
+        if run != nil { count += fanOut(&run!) }
         state.metrics.delivered.add(count)
         flush()
     }
 
-    private func deliver(_ publication: Publication, to members: GroupMembers) -> Int {
-        var encodings = Encodings(publication)
+    private func fanOut(_ run: inout PublicationRun) -> Int {
+        guard let members = groups[run.encodings[0].publication.group] else { return 0 }
         var count = 0
         // From the end: a session that falls behind leaves, and the last one, which has been served, takes its slot.
         var slot = members.live.count - 1
         while slot >= 0 {
-            let session = members.live[slot]
-            if session.deliver(&encodings, of: members) {
-                count += 1
-            } else if publication.isLogged, var position = publication.position {
-                position.offset -= 1
-                session.fellBehind(at: position, in: members)
-            } else if session.deliverUnlogged(&encodings, of: members) {
-                count += 1
+            // A session that is told of a loss may leave the group, and others with it.
+            if slot < members.live.count {
+                let session = members.live[slot]
+                count += session.deliver(&run, of: members) ? run.count : deliverSingly(&run, to: session, of: members)
             }
             slot -= 1
         }
-        if !publication.isLogged {
+        if !run.isLogged {
             // What cannot be read later is for those who lag, too.
-            for session in members.behind where session.deliverUnlogged(&encodings, of: members) { count += 1 }
+            for session in members.behind {
+                run.each { encodings in
+                    if session.deliverUnlogged(&encodings, of: members) { count += 1 }
+                    return true
+                }
+            }
         }
-        if let position = publication.position { members.last = position }
+        if let last = run.last { members.last = last }
+        return count
+    }
+
+    private func deliverSingly(_ run: inout PublicationRun, to session: Session, of members: GroupMembers) -> Int {
+        var count = 0
+        run.each { encodings in
+            guard session.isLive(in: members) else { return false }
+            if session.deliver(&encodings, of: members) {
+                count += 1
+            } else if encodings.publication.isLogged, var position = encodings.publication.position {
+                position.offset -= 1
+                session.fellBehind(at: position, in: members)
+                return false
+            } else if session.deliverUnlogged(&encodings, of: members) {
+                count += 1
+            }
+            return true
+        }
         return count
     }
 
@@ -162,16 +191,30 @@ final class Shard {
 
 @available(*, unavailable) extension Shard: Sendable {}
 
-/// The shard as the backplane sees it: one hop per loop for a batch.
-struct ShardOutlet: Outlet {
-    let shard: NIOLoopBound<Shard>
-    let eventLoop: any EventLoop
+/// The shard as the backplane sees it: one hop per loop for all that has come since the last one.
+final class ShardOutlet: Outlet {
+    private let shard: NIOLoopBound<Shard>
+    private let eventLoop: any EventLoop
+    private let waiting = Mutex<[Delivery]>([])
+
+    init(shard: NIOLoopBound<Shard>, eventLoop: any EventLoop) {
+        self.shard = shard
+        self.eventLoop = eventLoop
+    }
 
     func deliver(_ deliveries: [Delivery]) {
-        if eventLoop.inEventLoop {
-            shard.value.deliver(deliveries)
-        } else {
-            eventLoop.execute { shard.value.deliver(deliveries) }
+        if eventLoop.inEventLoop { return shard.value.deliver(deliveries) }
+        let isFirst = waiting.withLock { waiting in
+            defer { waiting += deliveries }
+            return waiting.isEmpty
+        }
+        guard isFirst else { return }
+        eventLoop.execute {
+            let all = self.waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            self.shard.value.deliver(all)
         }
     }
 }

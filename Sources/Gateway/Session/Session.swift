@@ -117,6 +117,27 @@ final class Session {
         return transport.isWritable
     }
 
+    func isLive(in members: GroupMembers) -> Bool {
+        guard let index = indexIfMember(of: members), case .live = memberships[index].place else { return false }
+        return true
+    }
+
+    /// A whole run of a group in which this session is live. False: it has to be looked at one by one.
+    func deliver(_ run: inout PublicationRun, of members: GroupMembers) -> Bool {
+        let index = index(in: members)
+        guard hasRoom, transport.deflateWindow == nil, form != .eventStream || groups.count == 1 else { return false }
+        if let first = run.first, let last = run.last {
+            if let shown = memberships[index].shown {
+                guard first.isComparable(to: shown), first.offset > shown.offset,
+                    run.isLogged || first.offset == shown.offset + 1
+                else { return false }
+            }
+            memberships[index].shown = last
+        }
+        transport.write(run.bytes(for: form))
+        return true
+    }
+
     /// One publication of a group in which this session is live. False: it could not be taken.
     func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
         guard hasRoom else { return false }

@@ -191,8 +191,9 @@ final class ConfigurationReader {
     static func checkEnvironment(
         of path: String, entries: [ConfigurationReader], _ environment: [String: String]
     ) throws(ConfigurationError) {
-        let prefix = "TOCSIN_\(path.uppercased())_"
-        let variables = Set(entries.flatMap { entry in entry.known.filter { !entry.sections.contains($0) }.map(entry.variable) })
+        let prefix = "TOCSIN_\(path.uppercased().replacing(".", with: "_"))_"
+        let variables = Set(
+            entries.flatMap { entry in entry.known.filter { !entry.sections.contains($0) }.map(entry.variable) })
         let nested = entries.flatMap { entry in entry.sections.map { entry.variable($0) + "_" } }
         for name in environment.keys.sorted() where name.hasPrefix(prefix) && !variables.contains(name) {
             if nested.contains(where: name.hasPrefix) { continue }
