@@ -11,6 +11,7 @@ The answer: connections, resets.
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -29,7 +30,8 @@ class Fault:
 
     def reset(self, writer):
         linger = struct.pack("ii", 1, 0)  # closing without lingering is a reset
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        with contextlib.suppress(OSError):  # the other side was faster: it is closed already
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         writer.transport.abort()
 
     def reset_all(self):
