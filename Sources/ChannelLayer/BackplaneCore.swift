@@ -25,6 +25,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     private var throttle = LogThrottle()
     private var polling: RepeatedTask?
+    private var pulse: RepeatedTask?
 
     /// Counts the times that the command link came up: what an earlier one began must not finish in a later one.
     private var generation = 0
@@ -35,6 +36,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var seconds = 0
     private static let quietSeconds = 10
     private var wasReady = false
+    /// When this process was last seen running.
+    private var lastAwake = NIODeadline.now()
+    private var isReading = false
+    /// Messages have a TTL of whole seconds.
+    private static let doze = TimeAmount.milliseconds(900)
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
@@ -80,6 +86,10 @@ final class BackplaneCore: RedisSubscriberDelegate {
         reader.onFunctionsMissing = { [unowned self] in functionsMissing() }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        pulse = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(200), delay: .milliseconds(200)) { _ in
+            bound.value.checkAwake()
+        }
         lease.start()
         probe.start()
         subscriber.delegate = self
@@ -107,6 +117,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         // Else what is owed would be tried, fail at once and be tried again, for ever.
         membership.pause()
         polling?.cancel()
+        pulse?.cancel()
         lease.stop()
         probe.stop()
         relay.pause()
@@ -237,7 +248,19 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     // MARK: Messages
 
+    /// After a sleep (a frozen process or machine) what has waited in the socket may have expired: the log knows, so it is
+    /// read first.
+    private func checkAwake() {
+        let now = NIODeadline.now()
+        if now - lastAwake > Self.doze, isLive { feed.doubtAll() }
+        lastAwake = now
+    }
+
     func subscriber(received payload: ByteBuffer, on channel: String) {
+        if !isReading {
+            isReading = true
+            checkAwake()
+        }
         guard let entry = membership.table[channel] else {
             if probe.received(on: channel) { return }
             if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
@@ -270,7 +293,10 @@ final class BackplaneCore: RedisSubscriberDelegate {
         feed.presence(group, entry, joined: joined)
     }
 
-    func subscriberReadComplete() { feed.flush() }
+    func subscriberReadComplete() {
+        isReading = false
+        feed.flush()
+    }
 
     /// Of an inbox' events only new messages count: our own popping rings too.
     private static func isWrite(_ event: ByteBuffer) -> Bool {
