@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from harness.gateway import Gateway
+from harness.waiting import wait_until
 
 from .bench.load import Load
 from .bench.memory import resident
@@ -29,18 +30,30 @@ def rounds(load, count):
     load.fleet.await_open()
 
 
+def at_rest(load):
+    """What each gateway holds, once three looks in a row agree: the last question for metrics has a connection, too."""
+    seen = []
+
+    def agrees():
+        seen.append([descriptors(gateway) for gateway in load.gateways])
+        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3]
+
+    wait_until(agrees, 10, "descriptors that stay as they are", every=0.3)
+    return [(count, resident(gateway.pid)) for count, gateway in zip(seen[-1], load.gateways, strict=True)]
+
+
 def test_f38_twenty_thousand_connections_leave_nothing_behind(scale):
     clients = 200
     with Load(replace(scale, clients=clients), haproxy_class=None, rate=100, groups=40) as load:
         rounds(load, 10)
         load.calm()
         load.await_connections(clients)
-        before = [(descriptors(gateway), resident(gateway.pid)) for gateway in load.gateways]
+        before = at_rest(load)
         rounds(load, scale.pick(20, 150))
         load.healed()
         load.calm()
         load.await_connections(clients)
-        after = [(descriptors(gateway), resident(gateway.pid)) for gateway in load.gateways]
+        after = at_rest(load)
         opened = sum(gateway.metric("tocsin_connections_opened_total") for gateway in load.gateways)
         load.judge("F38 connections come and go", opened=int(opened))
         # Clients are dealt out anew at each round, so each gateway has other numbers; all of them together have the same.
