@@ -31,6 +31,7 @@ def settings(**gateway):
         routes=[
             *config()["routes"],
             {**speaks, "path": "/connection/websocket", "may_join": ["room.*", "large.*"], "receive": "group_send"},
+            {**speaks, "path": "/writer", "may_publish": ["room.write*"], "may_see": ["room.seen*"]},
             {**speaks, "path": "/reader", "may_join": ["room.*"]},
             {**speaks, "path": "/server/{room}", "groups": ["{room}"], "may_join": ["room.*"]},
             {**speaks, "path": "/user", "auth": "lb", "groups": ["{user}.inbox"], "may_join": ["{user}.*"]},
@@ -141,6 +142,20 @@ def test_a_route_that_only_reads_denies_publishing(sdk, gateways):
     reader = sdk.connect(gateways[0].url("/reader"))
     assert reader.subscribe("room.read").subscribed
     assert refused(reader.publish, "room.read", {"a": 1}) == PERMISSION_DENIED
+
+
+def test_publishing_and_seeing_are_permissions_of_their_own(sdk, gateways, redis):
+    writer = sdk.connect(gateways[0].url("/writer"))
+    listener = sdk.connect(gateways[1].url("/reader")).subscribe("room.write")
+    listener.wait(0)
+    writer.publish("room.write", {"n": 1})
+    assert len(listener.wait(1)) == 1
+    assert refused(writer.publish, "room.other", {"n": 1}) == PERMISSION_DENIED
+    assert writer.subscribe("room.write").unsubscribed == [(PERMISSION_DENIED, "permission denied")]
+    assert refused(writer.history, "room.write", limit=1) == PERMISSION_DENIED
+    group_send(redis, "room.seen", 1)
+    assert len(writer.history("room.seen", limit=1).publications) == 1
+    assert writer.presence("room.seen").clients == {}
 
 
 BAD_NAMES = ["room.with space", "room.ü", "room.a:b", "room.a/b", "room.*", "room." + "x" * 95, "room.\n", "room.\0"]

@@ -104,18 +104,18 @@ final class CentrifugeClient {
 
     private func perform(_ request: CentrifugeCommand.Request, _ id: UInt32) throws(CentrifugeError) {
         switch request {
-        case .subscribe(let channel, let recovery): try subscribe(id, try allowed(channel), recovery)
+        case .subscribe(let channel, let recovery): try subscribe(id, try group(channel, access.allowsJoining), recovery)
         case .unsubscribe(let channel):
             session.remove(try name(channel))
             wire.say(CentrifugeReply.empty(id, "unsubscribe"))
-        case .publish(let channel, let data): try publish(id, try allowed(channel), data)
-        case .presence(let channel): presence(id, try allowed(channel)) { CentrifugeReply.presence(id, $0) }
+        case .publish(let channel, let data): try publish(id, try group(channel, access.allowsPublishing), data)
+        case .presence(let channel): presence(id, try group(channel, access.allowsSeeing)) { CentrifugeReply.presence(id, $0) }
         case .presenceStats(let channel):
-            presence(id, try allowed(channel)) { clients in
+            presence(id, try group(channel, access.allowsSeeing)) { clients in
                 CentrifugeReply.presenceStats(id, clients: clients.count, users: Set(clients.map(\.user)).count)
             }
         case .history(let channel, let limit, let since, let reverse):
-            history(id, try allowed(channel), limit, since, reverse)
+            history(id, try group(channel, access.allowsSeeing), limit, since, reverse)
         case .ping: wire.say(CentrifugeReply.empty(id, "ping"))
         case .rpc, .unknown: throw .methodNotFound
         case .refresh: throw .notAvailable
@@ -128,9 +128,9 @@ final class CentrifugeClient {
     }
 
     /// The same answer whether or not the group exists.
-    private func allowed(_ channel: String) throws(CentrifugeError) -> GroupName {
+    private func group(_ channel: String, _ allows: (GroupName) -> Bool) throws(CentrifugeError) -> GroupName {
         let group = try name(channel)
-        guard access.allows(group) else { throw .permissionDenied }
+        guard allows(group) else { throw .permissionDenied }
         return group
     }
 
@@ -219,7 +219,6 @@ final class CentrifugeClient {
     // MARK: Other commands
 
     private func publish(_ id: UInt32, _ group: GroupName, _ data: ByteBuffer?) throws(CentrifugeError) {
-        guard access.mayPublish else { throw .permissionDenied }
         guard let data, let message = ClientMessage.message(from: data) else { throw .badRequest }
         answer(id, shard.state.backplane.groupSend(message, to: group)) { _ in CentrifugeReply.empty(id, "publish") }
     }

@@ -198,7 +198,10 @@ final class Handshake: StreamSocketOwner {
             // It joins when it sends its first command, which says what it has seen already.
             let access = CentrifugeAccess(
                 serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
-                mayPublish: route.receive == .groupSend, user: identity?.user, info: identity?.info)
+                mayPublish: route.mayPublish.compactMap { $0.pattern(values) },
+                mayPublishWhereItMayJoin: route.receive == .groupSend,
+                maySee: route.maySee.map { $0.compactMap { $0.pattern(values) } }, user: identity?.user,
+                info: identity?.info)
             return become(
                 WebSocketClient(
                     id: id, socket: socket, shard: shard, route: route, access: access, window: deflate?.window),

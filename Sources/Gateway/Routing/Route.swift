@@ -27,14 +27,19 @@ public struct Route: Sendable {
     public var clientProtocol: ClientProtocol
     /// Patterns of the groups that a centrifuge client may subscribe to.
     public var mayJoin: [GroupTemplate]
+    /// Patterns of the groups that a centrifuge client may publish to; with `receive: group_send` also what it may join.
+    public var mayPublish: [GroupTemplate]
+    /// Patterns of the groups whose presence and history a centrifuge client may read. nil: what it may join.
+    public var maySee: [GroupTemplate]?
 
     /// - Throws: `TemplateError` when a group uses a value that the route does not have.
     public init(
         path: PathTemplate, groups: [GroupTemplate], authentication: [String] = [], receive: ReceivePolicy = .ignore,
-        clientProtocol: ClientProtocol = .plain, mayJoin: [GroupTemplate] = []
+        clientProtocol: ClientProtocol = .plain, mayJoin: [GroupTemplate] = [],
+        mayPublish: [GroupTemplate] = [], maySee: [GroupTemplate]? = nil
     ) throws(TemplateError) {
         let known = Set(path.parameters + (authentication.isEmpty ? [] : ["user"]))
-        for group in groups + mayJoin {
+        for group in groups + mayJoin + mayPublish + (maySee ?? []) {
             for variable in group.variables.sorted() where !known.contains(variable) {
                 let isClaim = variable.hasPrefix("claims.") && variable != "claims."
                 if isClaim, !authentication.isEmpty { continue }
@@ -51,6 +56,8 @@ public struct Route: Sendable {
         self.receive = receive
         self.clientProtocol = clientProtocol
         self.mayJoin = mayJoin
+        self.mayPublish = mayPublish
+        self.maySee = maySee
     }
 }
 

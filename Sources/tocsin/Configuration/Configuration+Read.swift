@@ -132,12 +132,17 @@ extension Configuration {
             throw reader.bad("protocol", "must be plain or centrifuge, not \"\(speaks)\"")
         }
         let groups = try reader.texts("groups") ?? []
-        let mayJoin = try reader.texts("may_join") ?? []
+        let mayJoin = try reader.texts("may_join") ?? [], mayPublish = try reader.texts("may_publish") ?? []
+        let maySee = try reader.texts("may_see")
         if clientProtocol == .plain {
             guard !groups.isEmpty else { throw reader.bad("groups", "is missing: the groups that a connection joins") }
             guard mayJoin.isEmpty else {
                 throw reader.bad("may_join", "is for protocol: centrifuge; a plain client joins groups:")
             }
+            guard mayPublish.isEmpty else {
+                throw reader.bad("may_publish", "is for protocol: centrifuge; a plain client has receive: group_send")
+            }
+            guard maySee == nil else { throw reader.bad("may_see", "is for protocol: centrifuge") }
         } else if receive == .echo || receive == .mirror {
             throw reader.bad("receive", "must be ignore or group_send with protocol: centrifuge")
         }
@@ -145,14 +150,19 @@ extension Configuration {
         do throws(TemplateError) {
             var templates: [GroupTemplate] = []
             for group in groups { templates.append(try GroupTemplate(group)) }
-            var patterns: [GroupTemplate] = []
-            for pattern in mayJoin { patterns.append(try GroupTemplate(pattern, isPattern: true)) }
             return try Route(
                 path: PathTemplate(path), groups: templates, authentication: names, receive: receive,
-                clientProtocol: clientProtocol, mayJoin: patterns)
+                clientProtocol: clientProtocol, mayJoin: try patterns(mayJoin), mayPublish: try patterns(mayPublish),
+                maySee: maySee == nil ? nil : try patterns(maySee!))
         } catch {
             throw reader.bad("path", ": \(error)")
         }
+    }
+
+    private static func patterns(_ texts: [String]) throws(TemplateError) -> [GroupTemplate] {
+        var patterns: [GroupTemplate] = []
+        for text in texts { patterns.append(try GroupTemplate(text, isPattern: true)) }
+        return patterns
     }
 
     private static func policy(_ reader: ConfigurationReader) throws(ConfigurationError) -> GroupPolicy {
