@@ -16,6 +16,7 @@ from harness.django_site import DjangoSite
 from harness.free_port import free_port
 from harness.gateway import Gateway, config, tocsin
 from harness.http_client import request
+from harness.sdk import Sdk
 from harness.waiting import wait_until
 from jwt.algorithms import get_default_algorithms
 
@@ -213,6 +214,48 @@ def test_claims_decide_what_a_centrifuge_client_may_join(gateway, clients):
     clients.wait_for(lambda: sum(text.count('"id":') for text in socket.messages) >= 3)
     replies = {reply["id"]: reply for text in socket.messages for reply in map(json.loads, text.splitlines()) if "id" in reply}
     assert "subscribe" in replies[2] and replies[3]["error"]["code"] == 103
+
+
+# A token in a command of the centrifuge protocol ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def sdk():
+    with Sdk() as sdk:
+        yield sdk
+
+
+def test_the_sdk_brings_its_token_with_connect(gateway, sdk):
+    client = sdk.connect(gateway.url("/centrifuge"), token=token(team="blue"))
+    assert client.subscribe("team.blue.1").wait_subscribed()
+    assert client.subscribe("team.red.1").unsubscribed == [(103, "permission denied")]
+
+
+@pytest.mark.parametrize("bad", [lambda: "garbage", lambda: token(SECRET + "!"), lambda: token(aud="x")])
+def test_a_connect_token_that_lets_nobody_in_ends_the_connection_for_good(bad, gateway, sdk):
+    client = sdk.connect(gateway.url("/centrifuge"), wait=False, token=bad())
+    sdk.wait_for(lambda: client.disconnected, what=lambda: "the end")
+    assert client.disconnected == [(3500, "invalid token")]
+
+
+def test_the_sdk_is_asked_for_a_fresh_token_when_its_own_has_expired(gateway, sdk):
+    async def fresh():
+        return token(team="blue")
+
+    client = sdk.connect(gateway.url("/centrifuge"), token=token(team="blue", exp=int(time.time()) - 60), get_token=fresh)
+    assert client.subscribe("team.blue.1").wait_subscribed()
+
+
+def test_refresh_takes_a_fresh_token_of_the_same_user_only(gateway, clients):
+    (socket,) = clients.open(gateway.url("/centrifuge"))
+    socket.send(json.dumps({"id": 1, "connect": {"token": token(team="blue")}}))
+    (reply,) = map(json.loads, socket.wait(1))
+    assert reply["connect"]["expires"] is True and reply["connect"]["ttl"] > 0
+    socket.send(json.dumps({"id": 2, "refresh": {"token": token(team="blue", exp=int(time.time()) + 3600)}}))
+    reply = json.loads(socket.wait(2)[1])
+    assert 3500 <= reply["refresh"]["ttl"] <= 3630
+    socket.send(json.dumps({"id": 3, "refresh": {"token": token(team="blue", sub="somebody else")}}))
+    assert socket.wait_closed() == 3500
 
 
 def test_no_secret_and_no_token_is_ever_in_the_log(gateway, clients):

@@ -10,7 +10,7 @@ public struct CentrifugeCommand: Sendable {
 
     public enum Request: Sendable {
         /// subs: server-side subscriptions that the client wants to recover.
-        case connect(subs: [String: Recovery])
+        case connect(token: String?, subs: [String: Recovery])
         case subscribe(channel: String, recovery: Recovery?)
         case unsubscribe(channel: String)
         case publish(channel: String, data: ByteBuffer?)
@@ -21,7 +21,8 @@ public struct CentrifugeCommand: Sendable {
         case ping
         /// A message without an answer.
         case send
-        case refresh
+        case refresh(token: String)
+        case subRefresh
         case rpc
         /// The empty object: the answer to the server's ping.
         case pong
@@ -51,7 +52,9 @@ public struct CentrifugeCommand: Sendable {
 
     private static func request(_ fields: JSONFields) -> Request {
         if fields.keys.isEmpty { return .pong }
-        if let connect = fields.object("connect") { return .connect(subs: subscriptions(connect)) }
+        if let connect = fields.object("connect") {
+            return .connect(token: connect.string("token"), subs: subscriptions(connect))
+        }
         if let subscribe = fields.object("subscribe") {
             return .subscribe(channel: channel(subscribe), recovery: recovery(subscribe))
         }
@@ -71,7 +74,8 @@ public struct CentrifugeCommand: Sendable {
         }
         if fields.raw("ping") != nil { return .ping }
         if fields.raw("send") != nil { return .send }
-        if fields.raw("refresh") != nil || fields.raw("sub_refresh") != nil { return .refresh }
+        if let refresh = fields.object("refresh") { return .refresh(token: refresh.string("token") ?? "") }
+        if fields.raw("sub_refresh") != nil { return .subRefresh }
         if fields.raw("rpc") != nil { return .rpc }
         return .unknown
     }

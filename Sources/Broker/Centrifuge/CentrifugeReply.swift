@@ -47,11 +47,12 @@ public enum CentrifugeReply {
     ///   - ping: seconds between the server's pings, which the client answers.
     ///   - subs: server-side subscriptions.
     public static func connect(
-        _ id: UInt32, client: String, version: String, ping: Int, node: String, subs: [(GroupName, Subscribed)]
+        _ id: UInt32, client: String, version: String, ttl: Int?, ping: Int, node: String,
+        subs: [(GroupName, Subscribed)]
     ) -> ByteBuffer {
         var text = ByteBuffer(
             string:
-                #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)","ping":\#(ping),"pong":true,"#
+                #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)",\#(expiry(ttl))"ping":\#(ping),"pong":true,"#
                 + #""node":"\#(node)","subs":{"#)
         for (index, (group, subscribed)) in subs.enumerated() {
             text.writeString((index == 0 ? "\"" : ",\"") + group.text + "\":")
@@ -60,6 +61,13 @@ public enum CentrifugeReply {
         text.writeString("}}}")
         return text
     }
+
+    public static func refresh(_ id: UInt32, client: String, version: String, ttl: Int?) -> ByteBuffer {
+        ByteBuffer(
+            string: #"{"id":\#(id),"refresh":{\#(expiry(ttl))"client":"\#(client)","version":"\#(version)"}}"#)
+    }
+
+    private static func expiry(_ ttl: Int?) -> String { ttl.map { #""expires":true,"ttl":\#($0),"# } ?? "" }
 
     public static func subscribe(_ id: UInt32, _ subscribed: Subscribed) -> ByteBuffer {
         var text = ByteBuffer(string: #"{"id":\#(id),"subscribe":"#)

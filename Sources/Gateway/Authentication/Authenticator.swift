@@ -39,6 +39,8 @@ public struct LoginRequest: Sendable {
 public enum LoginFailure: Error, Sendable, Equatable {
     /// Answered with 403. The text is for the log: it repeats nothing that the client sent.
     case refused(String)
+    /// As refused; but what the client brought was right once, and a fresh one may let it in.
+    case expired(String)
     /// Nobody could be asked, or the answer is of no use: answered with 503 and Retry-After. The text is for the log.
     case unavailable(String)
 }

@@ -17,6 +17,10 @@ struct CentrifugeAccess {
     /// What others may see of it: a JSON object's text.
     var info: ByteBuffer?
 
+    /// Nothing.
+    static let none = CentrifugeAccess(
+        serverGroups: [], mayJoin: [], mayPublish: [], mayPublishWhereItMayJoin: false, maySee: [])
+
     /// Groups of one connection at once.
     static let maximumGroups = 128
 

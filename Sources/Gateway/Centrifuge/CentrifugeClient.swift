@@ -18,7 +18,8 @@ final class CentrifugeClient {
     private let id: ConnectionID
     private let shard: Shard
     private let session: Session
-    private let access: CentrifugeAccess
+    private let entry: CentrifugeEntry
+    private var access: CentrifugeAccess
     private unowned let wire: any CentrifugeWire
     private var stage = Stage.waiting
     /// Groups whose subscription is under way.
@@ -31,6 +32,7 @@ final class CentrifugeClient {
     private var isReading = false
     private let subscriptions: CentrifugeSubscriptions
 
+    private static let version = "tocsin"
     /// The SDKs' ping interval, seconds.
     static let pingSeconds = 25
     static let pongSeconds = 8
@@ -38,12 +40,13 @@ final class CentrifugeClient {
     static let connectSeconds = 10
 
     init(
-        id: ConnectionID, shard: Shard, session: Session, access: CentrifugeAccess, wire: any CentrifugeWire
+        id: ConnectionID, shard: Shard, session: Session, entry: CentrifugeEntry, wire: any CentrifugeWire
     ) {
         self.id = id
         self.shard = shard
         self.session = session
-        self.access = access
+        self.entry = entry
+        access = entry.access ?? .none
         self.wire = wire
         subscriptions = CentrifugeSubscriptions(backplane: shard.state.backplane, eventLoop: shard.eventLoop)
     }
@@ -69,7 +72,7 @@ final class CentrifugeClient {
     private func handle(_ command: CentrifugeCommand) {
         switch (command.request, stage) {
         case (.pong, _), (.send, .connected): break
-        case (.connect(let subs), .waiting): connect(command.id, subs)
+        case (.connect(let token, let subs), .waiting): connect(command.id, token, subs)
         case (_, .waiting), (.connect, _): wire.disconnect(.badRequest)
         case (_, .connecting): hold(command)
         case (_, .ended): break
@@ -104,12 +107,14 @@ final class CentrifugeClient {
 
     private func perform(_ request: CentrifugeCommand.Request, _ id: UInt32) throws(CentrifugeError) {
         switch request {
-        case .subscribe(let channel, let recovery): try subscribe(id, try group(channel, access.allowsJoining), recovery)
+        case .subscribe(let channel, let recovery):
+            try subscribe(id, try group(channel, access.allowsJoining), recovery)
         case .unsubscribe(let channel):
             session.remove(try name(channel))
             wire.say(CentrifugeReply.empty(id, "unsubscribe"))
         case .publish(let channel, let data): try publish(id, try group(channel, access.allowsPublishing), data)
-        case .presence(let channel): presence(id, try group(channel, access.allowsSeeing)) { CentrifugeReply.presence(id, $0) }
+        case .presence(let channel):
+            presence(id, try group(channel, access.allowsSeeing)) { CentrifugeReply.presence(id, $0) }
         case .presenceStats(let channel):
             presence(id, try group(channel, access.allowsSeeing)) { clients in
                 CentrifugeReply.presenceStats(id, clients: clients.count, users: Set(clients.map(\.user)).count)
@@ -118,7 +123,8 @@ final class CentrifugeClient {
             history(id, try group(channel, access.allowsSeeing), limit, since, reverse)
         case .ping: wire.say(CentrifugeReply.empty(id, "ping"))
         case .rpc, .unknown: throw .methodNotFound
-        case .refresh: throw .notAvailable
+        case .refresh(let token): try refresh(id, token)
+        case .subRefresh: throw .notAvailable
         case .connect, .send, .pong: break
         }
     }
@@ -136,8 +142,54 @@ final class CentrifugeClient {
 
     // MARK: Connecting and subscribing
 
-    private func connect(_ command: UInt32, _ subs: [String: CentrifugeCommand.Recovery]) {
+    private func connect(_ command: UInt32, _ token: String?, _ subs: [String: CentrifugeCommand.Recovery]) {
         guard command > 0 else { return wire.disconnect(.badRequest) }
+        if entry.access != nil { return connect(command, subs, secondsLeft: nil) }
+        guard let login = entry.login, let token, !token.isEmpty else { return wire.disconnect(.invalidToken) }
+        stage = .connecting
+        identify(token, login) { result in
+            guard self.stage == .connecting else { return }
+            self.stage = .waiting
+            switch result {
+            case .success(let identity):
+                guard let access = self.entry.accessOf(identity) else { return self.wire.disconnect(.permissionDenied) }
+                self.access = access
+                self.connect(command, subs, secondsLeft: identity.secondsLeft)
+            case .failure(.expired): self.fail(command, .tokenExpired)
+            case .failure(.refused): self.wire.disconnect(.invalidToken)
+            case .failure(.unavailable): self.fail(command, .internal)
+            }
+        }
+    }
+
+    /// A fresh token of the same user.
+    private func refresh(_ command: UInt32, _ token: String) throws(CentrifugeError) {
+        guard let login = entry.login else { throw .notAvailable }
+        identify(token, login) { result in
+            guard self.stage == .connected else { return }
+            switch result {
+            case .success(let identity) where identity.user == self.access.user:
+                self.wire.say(
+                    CentrifugeReply.refresh(
+                        command, client: self.id.description, version: Self.version, ttl: identity.secondsLeft))
+            case .success, .failure(.refused): self.wire.disconnect(.invalidToken)
+            case .failure(.expired): self.fail(command, .tokenExpired)
+            case .failure(.unavailable): self.fail(command, .internal)
+            }
+        }
+    }
+
+    private func identify(
+        _ token: String, _ login: CentrifugeLogin, _ then: @escaping (Result<Identity, LoginFailure>) -> Void
+    ) {
+        let (eventLoop, bound) = (shard.eventLoop, NIOLoopBound(then, eventLoop: shard.eventLoop))
+        Task { [login, eventLoop, bound] in
+            let result = await login.identify(token: token)
+            eventLoop.execute { bound.value(result) }
+        }
+    }
+
+    private func connect(_ command: UInt32, _ subs: [String: CentrifugeCommand.Recovery], secondsLeft: Int?) {
         stage = .connecting
         let joins = access.serverGroups.map { join($0, subs[$0.text]) }
         EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
@@ -148,8 +200,8 @@ final class CentrifugeClient {
                 let subs = zip(self.access.serverGroups, all).map { ($0, $1) }
                 self.wire.say(
                     CentrifugeReply.connect(
-                        command, client: self.id.description, version: "tocsin", ping: Self.pingSeconds,
-                        node: self.shard.state.name, subs: subs))
+                        command, client: self.id.description, version: Self.version, ttl: secondsLeft,
+                        ping: Self.pingSeconds, node: self.shard.state.name, subs: subs))
                 for (group, subscribed) in subs { self.begin(group, subscribed) }
                 self.goOn()
             case .failure:

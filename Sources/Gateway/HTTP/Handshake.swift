@@ -165,7 +165,10 @@ final class Handshake: StreamSocketOwner {
         do throws(Refusal) {
             switch result {
             case .success(let identity): try join(route, values, identity: identity, wish)
-            case .failure(.refused(let why)):
+            case .failure(.refused(let why)), .failure(.expired(let why)):
+                if let login = Self.connectLogin(route, wish, state) {
+                    return becomeStranger(login, route, values, wish)
+                }
                 state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
                 throw Refusal(status: .forbidden, message: "not logged in", reason: "login")
             case .failure(.unavailable(let why)):
@@ -178,33 +181,72 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    private func join(
-        _ route: Route, _ values: [String: String], identity: Identity?, _ wish: ClientWish
-    ) throws(Refusal) {
+    /// A centrifuge client may bring its token with its first command instead.
+    private static func connectLogin(_ route: Route, _ wish: ClientWish, _ state: GatewayState) -> CentrifugeLogin? {
+        guard route.clientProtocol == .centrifuge, case .webSocket = wish else { return nil }
+        return CentrifugeLogin(route.authentication.compactMap { state.authenticators[$0] })
+    }
+
+    /// A client that nobody knows yet.
+    private func becomeStranger(
+        _ login: CentrifugeLogin, _ route: Route, _ values: [String: String], _ wish: ClientWish
+    ) {
+        guard case .webSocket(let key) = wish else { return }
+        let entry = CentrifugeEntry(access: nil, login: login) { identity in
+            guard let (values, groups) = try? Self.groups(of: route, values, identity) else { return nil }
+            return Self.access(route, values, groups, identity)
+        }
+        become(
+            WebSocketClient(id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
+            saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
+    }
+
+    /// The values of the route's templates, and the groups that they make.
+    ///
+    /// - Throws: `NameError`.
+    private static func groups(
+        of route: Route, _ values: [String: String], _ identity: Identity?
+    ) throws(NameError) -> (values: [String: String], groups: [GroupName]) {
         var values = values
         values["user"] = identity?.user
         for (name, claim) in identity?.claims ?? [:] { values["claims.\(name)"] = claim }
         var groups: [GroupName] = []
+        for template in route.groups {
+            let group = try template.resolve(values)
+            if !groups.contains(group) { groups.append(group) }
+        }
+        for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
+        return (values, groups)
+    }
+
+    private static func access(
+        _ route: Route, _ values: [String: String], _ groups: [GroupName], _ identity: Identity?
+    ) -> CentrifugeAccess {
+        CentrifugeAccess(
+            serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
+            mayPublish: route.mayPublish.compactMap { $0.pattern(values) },
+            mayPublishWhereItMayJoin: route.receive == .groupSend,
+            maySee: route.maySee.map { $0.compactMap { $0.pattern(values) } }, user: identity?.user,
+            info: identity?.info)
+    }
+
+    private func join(
+        _ route: Route, _ values: [String: String], identity: Identity?, _ wish: ClientWish
+    ) throws(Refusal) {
+        let resolved: (values: [String: String], groups: [GroupName])
         do throws(NameError) {
-            for template in route.groups {
-                let group = try template.resolve(values)
-                if !groups.contains(group) { groups.append(group) }
-            }
+            resolved = try Self.groups(of: route, values, identity)
         } catch {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
-        for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
+        let groups = resolved.groups
         if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
             // It joins when it sends its first command, which says what it has seen already.
-            let access = CentrifugeAccess(
-                serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
-                mayPublish: route.mayPublish.compactMap { $0.pattern(values) },
-                mayPublishWhereItMayJoin: route.receive == .groupSend,
-                maySee: route.maySee.map { $0.compactMap { $0.pattern(values) } }, user: identity?.user,
-                info: identity?.info)
+            let access = Self.access(route, resolved.values, groups, identity)
+            let entry = CentrifugeEntry(access: access, login: Self.connectLogin(route, wish, state)) { _ in access }
             return become(
                 WebSocketClient(
-                    id: id, socket: socket, shard: shard, route: route, access: access, window: deflate?.window),
+                    id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
         }
         joining = groups

@@ -39,7 +39,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     /// A client of the centrifuge protocol.
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, access: CentrifugeAccess,
+        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, entry: CentrifugeEntry,
         window: DeflateWindow?
     ) {
         deflateWindow = window
@@ -49,7 +49,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         starts = []
         parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
         session = Session(id: id, form: .centrifuge, groups: [], shard: shard, transport: self)
-        centrifuge = CentrifugeClient(id: id, shard: shard, session: session, access: access, wire: self)
+        centrifuge = CentrifugeClient(id: id, shard: shard, session: session, entry: entry, wire: self)
     }
 
     var isOpen: Bool { machine.isOpen }

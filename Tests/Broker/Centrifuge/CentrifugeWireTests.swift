@@ -73,7 +73,10 @@ import Testing
                 == #"{"id":5,"error":{"code":100,"message":"internal server error","temporary":true}}"#)
         for reply in [
             CentrifugeReply.connect(
-                1, client: "c", version: "v", ping: 25, node: "n", subs: [(group, subscribed), (group, subscribed)]),
+                1, client: "c", version: "v", ttl: 60, ping: 25, node: "n",
+                subs: [(group, subscribed), (group, subscribed)]),
+            CentrifugeReply.refresh(1, client: "c", version: "v", ttl: nil),
+            CentrifugeReply.refresh(1, client: "c", version: "v", ttl: 0),
             CentrifugeReply.history(2, [publication, publication], position: position),
             CentrifugeReply.presence(3, [.init(user: "\"4\n2", client: "c"), .init(user: "", client: "d")]),
             CentrifugeReply.presenceStats(4, clients: 2, users: 1), CentrifugeReply.empty(5, "unsubscribe"),

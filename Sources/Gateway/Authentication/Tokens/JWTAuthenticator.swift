@@ -98,7 +98,7 @@ public struct JWTAuthenticator: Authenticator {
         }
         guard claims.raw("exp") != nil else { return nil }
         guard let end = claims.date("exp") else { throw .refused("the token's \"exp\" is no time") }
-        guard now < end + leeway else { throw .refused("the token has expired") }
+        guard now < end + leeway else { throw .expired("the token has expired") }
         return Int64((end + leeway).rounded(.up))
     }
 
