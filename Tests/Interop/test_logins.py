@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from harness.django_site import DjangoSite
 from harness.free_port import free_port
-from harness.gateway import Gateway, config, tocsin
+from harness.gateway import ORIGIN, Gateway, config, tocsin
 from harness.http_client import request
 from harness.sdk import Sdk
 from harness.waiting import wait_until
 from jwt.algorithms import get_default_algorithms
+from websockets.sync.client import connect
 
 SECRET = "interop-marked-secret-of-sixty-four-bytes-and-some-more-so-that-HS512-is-content"
 DEBUG = {"level": "debug", "format": "json"}
@@ -151,6 +152,13 @@ def test_a_token_may_come_in_the_address_in_a_cookie_or_as_a_subprotocol(gateway
     assert clients.status(gateway.url("/hs"), cookie=f"a=b; jwt={text}") == 101
     assert clients.status(gateway.url("/hs"), headers={"Sec-WebSocket-Protocol": f"bearer.{text}"}) == 101
     assert clients.status(gateway.url("/file"), cookie=f"jwt={text}") == 403, "that login names no cookie"
+
+
+def test_of_the_subprotocols_beside_a_token_one_is_chosen(gateway):
+    """A browser gives the connection up otherwise."""
+    offer = f"chat, bearer.{token()}"
+    with connect(gateway.url("/hs"), subprotocols=offer.split(", "), origin=ORIGIN, proxy=None) as socket:
+        assert socket.subprotocol == "chat"
 
 
 def by_hand(header, key):

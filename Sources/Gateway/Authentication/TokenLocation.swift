@@ -60,4 +60,13 @@ public struct TokenLocation: Sendable {
             return isToken ? String(entry.dropFirst(protocolPrefix.count)) : entry
         }
     }
+
+    /// What is answered to a client that offered a token: browsers give a connection up when none of what they offered is
+    /// chosen. nil: nothing has to be.
+    static func chosenSubprotocol(_ headers: HTTPHeaders) -> String? {
+        guard !subprotocols(headers, areTokens: true).isEmpty else { return nil }
+        return subprotocols(headers, areTokens: false).first { name in
+            name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
+        }
+    }
 }

@@ -25,6 +25,8 @@ final class Handshake: StreamSocketOwner {
     private var isAdmitted = false
     /// nil: the WebSocket goes without compression.
     private var deflate: DeflateAgreement?
+    /// nil: none has to be chosen.
+    private var subprotocol: String?
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
@@ -120,6 +122,7 @@ final class Handshake: StreamSocketOwner {
         if case .webSocket = wish {
             deflate = try DeflateAgreement.negotiate(
                 head.values(of: "sec-websocket-extensions"), state.configuration.compression)
+            if head.has("sec-websocket-protocol") { subprotocol = TokenLocation.chosenSubprotocol(head.headers) }
         }
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
@@ -198,7 +201,7 @@ final class Handshake: StreamSocketOwner {
         }
         become(
             WebSocketClient(id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
-            saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
+            saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
     }
 
     /// The values of the route's templates, and the groups that they make.
@@ -247,7 +250,7 @@ final class Handshake: StreamSocketOwner {
             return become(
                 WebSocketClient(
                     id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
-                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
+                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         }
         joining = groups
         // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
@@ -297,7 +300,7 @@ final class Handshake: StreamSocketOwner {
                 WebSocketClient(
                     id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
                     window: deflate?.window),
-                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
+                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(

@@ -3,9 +3,14 @@ import NIOCore
 
 /// The answers after which a connection is no longer HTTP.
 enum SwitchingAnswer {
-    /// - Parameter deflate: what was agreed on; nil: no compression.
-    static func webSocket(key: String, deflate: DeflateAgreement? = nil) -> ByteBuffer {
-        let extensions = deflate.map { "Sec-WebSocket-Extensions: \($0.response)\r\n" } ?? ""
+    /// - Parameters:
+    ///   - deflate: what was agreed on; nil: no compression.
+    ///   - subprotocol: one of those that the client offered; nil: none.
+    static func webSocket(
+        key: String, deflate: DeflateAgreement? = nil, subprotocol: String? = nil
+    ) -> ByteBuffer {
+        var extensions = deflate.map { "Sec-WebSocket-Extensions: \($0.response)\r\n" } ?? ""
+        if let subprotocol { extensions += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
         return ByteBuffer(
             string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 + "Sec-WebSocket-Accept: \(accept(key))\r\n\(extensions)\r\n")
