@@ -52,7 +52,7 @@ final class Shard {
         guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
         state.metrics.connections.add(-1)
         state.metrics.closed.add()
-        state.leave()
+        state.admission.leave(transport.ticket)
     }
 
     var openCount: Int { open.count }

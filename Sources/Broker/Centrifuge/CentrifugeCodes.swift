@@ -14,6 +14,7 @@ public struct CentrifugeError: Error, Equatable, Sendable {
     public static let limitExceeded = CentrifugeError(code: 106, message: "limit exceeded")
     public static let badRequest = CentrifugeError(code: 107, message: "bad request")
     public static let notAvailable = CentrifugeError(code: 108, message: "not available")
+    public static let tooManyRequests = CentrifugeError(code: 111, message: "too many requests", isTemporary: true)
     public static let unrecoverablePosition = CentrifugeError(code: 112, message: "unrecoverable position")
 }
 
@@ -27,6 +28,7 @@ public struct CentrifugeDisconnect: Equatable, Sendable {
     public static let slow = CentrifugeDisconnect(code: 3008, reason: "slow")
     public static let insufficientState = CentrifugeDisconnect(code: 3010, reason: "insufficient state")
     public static let noPong = CentrifugeDisconnect(code: 3012, reason: "no pong")
+    public static let tooManyRequests = CentrifugeDisconnect(code: 3013, reason: "too many requests")
     public static let badRequest = CentrifugeDisconnect(code: 3501, reason: "bad request")
     public static let stale = CentrifugeDisconnect(code: 3502, reason: "stale")
     public static let tooManyErrors = CentrifugeDisconnect(code: 3509, reason: "too many errors")

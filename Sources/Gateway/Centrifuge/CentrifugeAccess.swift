@@ -13,9 +13,6 @@ struct CentrifugeAccess {
     /// What others may see of it: a JSON object's text.
     var info: ByteBuffer?
 
-    /// Groups of one connection at once.
-    static let maximumGroups = 128
-
     func allows(_ group: GroupName) -> Bool {
         serverGroups.contains(group) || mayJoin.contains { $0.matches(group) }
     }

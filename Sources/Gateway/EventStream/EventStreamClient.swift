@@ -19,12 +19,14 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     /// A comment went out a while ago.
     private var isProbing = false
     private(set) var isOpen = true
+    let ticket: Ticket
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, groups: [GroupName], starts: [Session.Start],
-        unreadable: [GroupName]
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, groups: [GroupName],
+        starts: [Session.Start], unreadable: [GroupName]
     ) {
+        self.ticket = ticket
         self.shard = shard
         self.socket = socket
         self.starts = starts

@@ -22,7 +22,8 @@ final class Handshake: StreamSocketOwner {
     private var parser = RequestHeadParser()
     /// What came behind the head, for the client that it becomes.
     private var rest = ByteBuffer()
-    private var isAdmitted = false
+    /// nil: it has no place.
+    private var ticket: Ticket?
     /// nil: the WebSocket goes without compression.
     private var deflate: DeflateAgreement?
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
@@ -31,6 +32,9 @@ final class Handshake: StreamSocketOwner {
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
+
+    /// Whose connection it counts as.
+    private var clientAddress: PeerAddress { socket.peer }
 
     /// Longer than any login may take.
     private static let loginSeconds = 15
@@ -100,8 +104,8 @@ final class Handshake: StreamSocketOwner {
             shard.tidy(members)
         }
         joining = []
-        if isAdmitted { state.leave() }
-        isAdmitted = false
+        if let ticket { state.admission.leave(ticket) }
+        ticket = nil
     }
 
     // MARK: Steps
@@ -124,8 +128,7 @@ final class Handshake: StreamSocketOwner {
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
         }
-        guard state.admit() else { throw Self.comeBack("the gateway is full", "full", 5) }
-        isAdmitted = true
+        ticket = try state.admission.enter(ClientNetwork(clientAddress))
         shard.schedule(self, in: Self.loginSeconds)
         if route.authentication.isEmpty {
             try join(route, values, identity: nil, wish)
@@ -164,7 +167,9 @@ final class Handshake: StreamSocketOwner {
         guard stage == .working else { return }
         do throws(Refusal) {
             switch result {
-            case .success(let identity): try join(route, values, identity: identity, wish)
+            case .success(let identity):
+                try state.admission.identify(&ticket!, as: identity.user)
+                try join(route, values, identity: identity, wish)
             case .failure(.refused(let why)):
                 state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
                 throw Refusal(status: .forbidden, message: "not logged in", reason: "login")
@@ -193,6 +198,13 @@ final class Handshake: StreamSocketOwner {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
         for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
+        guard groups.count <= state.configuration.maximumGroups else {
+            state.logger.warning(
+                "a login names more groups than gateway.max_groups", metadata: ["path": "\(route.path.text)"])
+            throw Refusal(
+                status: .forbidden, message: "the login names more groups than a connection may join",
+                reason: "groups")
+        }
         if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
             // It joins when it sends its first command, which says what it has seen already.
             let access = CentrifugeAccess(
@@ -200,7 +212,8 @@ final class Handshake: StreamSocketOwner {
                 mayPublish: route.receive == .groupSend, user: identity?.user, info: identity?.info)
             return become(
                 WebSocketClient(
-                    id: id, socket: socket, shard: shard, route: route, access: access, window: deflate?.window),
+                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, access: access,
+                    window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
         }
         joining = groups
@@ -249,14 +262,15 @@ final class Handshake: StreamSocketOwner {
             let starts = positions.map { Session.Start(position: $0, isResumption: false) }
             become(
                 WebSocketClient(
-                    id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
+                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
                     window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate))
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(
                 EventStreamClient(
-                    id: id, socket: socket, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
+                    id: id, ticket: ticket!, socket: socket, shard: shard, groups: groups, starts: starts,
+                    unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(origin: origin))
         }
     }
@@ -278,6 +292,8 @@ final class Handshake: StreamSocketOwner {
     private func become(_ client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
         joining = []
+        // The client's from here on.
+        ticket = nil
         shard.unschedule(self)
         socket.write(answer)
         socket.owner = client

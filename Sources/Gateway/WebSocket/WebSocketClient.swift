@@ -19,15 +19,18 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private var isUnflushed = false
     private var isReading = false
     private var isEnded = false
+    private var messages = TokenBucket()
+    let ticket: Ticket
     var wheelPlace: WheelPlace?
 
     /// - Parameters:
     ///   - starts: where the session begins in each group.
     ///   - window: what was agreed on for permessage-deflate; nil: no compression.
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
         starts: [Session.Start], window: DeflateWindow?
     ) {
+        self.ticket = ticket
         deflateWindow = window
         self.shard = shard
         self.socket = socket
@@ -39,9 +42,11 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     /// A client of the centrifuge protocol.
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, access: CentrifugeAccess,
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, route: Route,
+        access: CentrifugeAccess,
         window: DeflateWindow?
     ) {
+        self.ticket = ticket
         deflateWindow = window
         self.shard = shard
         self.socket = socket
@@ -90,6 +95,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     // MARK: What the client sends
 
     private func handle(_ event: FrameParser.Event) {
+        guard mayGoOn(event) else { return }
         switch event {
         case .text(let text):
             guard machine.frameArrived() == .handle else { return }
@@ -116,6 +122,28 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             shard.state.metrics.violations.add()
             perform(machine.violation(), code: code.rawValue, reason: reason)
         }
+    }
+
+    /// Pings and pongs count, too: they cost as much. What breaks the protocol, or ends it, is dealt with in any case.
+    private func mayGoOn(_ event: FrameParser.Event) -> Bool {
+        switch event {
+        case .text, .binary, .ping, .pong, .compressed: spend(1)
+        case .close, .violation: true
+        }
+    }
+
+    /// - Returns: false when it sends too fast: it has been told, and nothing that it sent after counts.
+    func spend(_ count: Int) -> Bool {
+        let rate = shard.state.messageRate
+        guard rate.isLimited, machine.isOpen, !messages.take(count, of: rate, at: .now()) else { return true }
+        shard.state.metrics.tooFast.add()
+        let disconnect = CentrifugeDisconnect.tooManyRequests
+        if centrifuge != nil {
+            perform(machine.violation(), code: disconnect.code, reason: disconnect.reason)
+        } else {
+            perform(machine.violation(), code: CloseCode.policy.rawValue, reason: "too many messages")
+        }
+        return false
     }
 
     private func receive(_ text: ByteBuffer) {

@@ -142,6 +142,12 @@ extension Configuration {
             routes: routes)
         settings.name = name
         settings.maximumConnections = gateway.maximumConnections
+        settings.maximumConnectionsPerAddress = gateway.maximumConnectionsPerAddress
+        settings.maximumConnectionsPerUser = gateway.maximumConnectionsPerUser
+        settings.maximumHandshakesPerSecond = gateway.maximumHandshakesPerSecond
+        settings.maximumMessagesPerSecond = gateway.maximumMessagesPerSecond
+        settings.maximumJoinsPerSecond = gateway.maximumJoinsPerSecond
+        settings.maximumGroups = gateway.maximumGroups
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumFragments = gateway.maximumFragments
         settings.maximumPendingBytes = gateway.maximumPendingBytes

@@ -22,6 +22,12 @@ struct Configuration {
         var id: String?
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
+        var maximumConnectionsPerAddress = 0
+        var maximumConnectionsPerUser = 0
+        var maximumHandshakesPerSecond = 0
+        var maximumMessagesPerSecond = 100
+        var maximumJoinsPerSecond = 20
+        var maximumGroups = 128
         var maximumMessageBytes = 65_536
         var maximumFragments = 64
         var maximumPendingBytes = 65_536
