@@ -215,7 +215,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         isLive = true
         if isPrepared { feed.doubtAll() }
         probe.resume()
-        for bell in bells.keys { _ = subscriber.subscribe(bell) }
+        for channel in bells.keys + [keys.controlChannel] { _ = subscriber.subscribe(channel) }
         readinessChanged()
     }
 
@@ -240,6 +240,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func subscriber(received payload: ByteBuffer, on channel: String) {
         guard let entry = membership.table[channel] else {
             if probe.received(on: channel) { return }
+            if channel == keys.controlChannel { return control(payload) }
             if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
             if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
             return
@@ -261,6 +262,14 @@ final class BackplaneCore: RedisSubscriberDelegate {
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
+    }
+
+    /// An operator's word to all gateways.
+    private func control(_ payload: ByteBuffer) {
+        guard let selection = ControlMessage.selection(payload) else {
+            return logger.warning("what was said on the control channel is not understood here")
+        }
+        feed.everywhere(.end(selection))
     }
 
     private func presence(_ payload: ByteBuffer, on channel: String) {

@@ -141,6 +141,21 @@ public struct LayerInspector: Sendable {
         return Receipt(position: position, gateways: gateways)
     }
 
+    /// Tells every gateway to end connections.
+    ///
+    /// - Returns: how many gateways heard it: those that are subscribed at this server of Redis.
+    /// - Throws: `RedisError`.
+    public func end(_ selection: ConnectionSelection) async throws -> Int {
+        var command = RedisCommand("PUBLISH", keys.controlChannel)
+        command.append(ControlMessage.end(selection))
+        return try await client.send(command).int ?? 0
+    }
+
+    /// A failure of one of the above in the backplane's words.
+    public static func told(_ error: any Error) -> BackplaneError {
+        error as? BackplaneError ?? RedisTrouble.told(error)
+    }
+
     /// The library's version in Redis; nil when it is not loaded. And the version that this program carries.
     public func libraryVersion() async throws -> (loaded: Int?, carried: Int) {
         do {

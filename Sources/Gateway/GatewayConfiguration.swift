@@ -18,7 +18,7 @@ public struct GatewayConfiguration: Sendable {
     /// Messages of one connection in a second, commands, pings and pongs included, and twice as many at once; more closes
     /// with 1008, centrifuge with 3013. 0: no limit. Default 100.
     public var maximumMessagesPerSecond = 100
-    /// Groups that one connection may subscribe to in a second, and `maximumGroups` at once; more is answered with error
+    /// Groups that one connection may subscribe to in a second, and twice `maximumGroups` at once; more is answered with error
     /// 111. 0: no limit. Default 20.
     public var maximumJoinsPerSecond = 20
     /// Groups of one connection at once. Default 128.

@@ -13,6 +13,8 @@ struct GatewayMetrics: Sendable {
     let slow: Counter
     let violations: Counter
     let tooFast: Counter
+    let revoked: Counter
+    let expired: Counter
     let joinsTooFast: Counter
     let joinsTooMany: Counter
     private let refusals: [String: Counter]
@@ -21,8 +23,7 @@ struct GatewayMetrics: Sendable {
     static let reasons = [
         "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
         "group_name", "groups", "headers", "timeout", "full", "address_full", "user_full", "rate", "descriptors",
-        "draining",
-        "redis",
+        "draining", "redis", "ended",
     ]
 
     init(_ metrics: Metrics) {
@@ -40,6 +41,8 @@ struct GatewayMetrics: Sendable {
         dead = metrics.counter("tocsin_connections_cut_total", #"reason="dead""#, help: cut)
         slow = metrics.counter("tocsin_connections_cut_total", #"reason="slow""#, help: cut)
         violations = metrics.counter("tocsin_connections_cut_total", #"reason="protocol""#, help: cut)
+        revoked = metrics.counter("tocsin_connections_cut_total", #"reason="revoked""#, help: cut)
+        expired = metrics.counter("tocsin_connections_cut_total", #"reason="expired""#, help: cut)
         tooFast = metrics.counter("tocsin_connections_cut_total", #"reason="rate""#, help: cut)
         let joins = "Subscriptions of clients that were refused, by reason."
         joinsTooFast = metrics.counter("tocsin_joins_refused_total", #"reason="rate""#, help: joins)

@@ -31,10 +31,16 @@ final class GatewayState: Sendable {
         // Two seconds' worth at once: a page that opens sends more than one that stands.
         messageRate = TokenRate(
             perSecond: configuration.maximumMessagesPerSecond, burst: 2 * configuration.maximumMessagesPerSecond)
-        // As many at once as it may have: an SDK subscribes to all of them when it comes back.
-        joinRate = TokenRate(perSecond: configuration.maximumJoinsPerSecond, burst: configuration.maximumGroups)
+        // Twice as many at once as it may have: an SDK subscribes to all of them when it comes back, and a page may change
+        // its mind about all.
+        joinRate = TokenRate(perSecond: configuration.maximumJoinsPerSecond, burst: 2 * configuration.maximumGroups)
         self.logger = logger
         router = Router(routes: configuration.routes)
+    }
+
+    /// What logins remember of the user is not believed any more.
+    func forget(_ user: String) {
+        for authenticator in authenticators.values { Task { await authenticator.forget(user) } }
     }
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }

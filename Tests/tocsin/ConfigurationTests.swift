@@ -69,12 +69,25 @@ struct ConfigurationTests {
         #expect(try read("redis: { hosts: redis://one }").redis.hosts == ["redis://one"])
     }
 
+    @Test func `The admin key may be in a file, and is asked for once`() throws {
+        let read = try read("gateway: { admin_key_file: /nowhere/key }")
+        #expect(read.gateway.adminKeyFile == "/nowhere/key")
+        let missing = #expect(throws: ConfigurationError.self) { try read.adminKey() }
+        #expect(missing?.description == "gateway.admin_key_file: cannot read /nowhere/key")
+        let both = #expect(throws: ConfigurationError.self) {
+            try self.read("gateway: { admin_key: 0123456789abcdef, admin_key_file: /k }")
+        }
+        #expect(both?.description.contains("admin_key_file") == true)
+        #expect(both?.description.contains("0123456789abcdef") == false)
+    }
+
     @Test func `Every key of gateway is read`() throws {
         let gateway = try read(
             """
             gateway:
               bind: "[::1]:8443"
               admin: ":9191"
+              admin_key: 0123456789abcdef
               id: gw.1-a_B
               allowed_hosts: ["example.com", ".example.org"]
               max_connections: 1_000
@@ -98,6 +111,7 @@ struct ConfigurationTests {
         ).gateway
         #expect(gateway.bind == HostAndPort(host: "::1", port: 8443))
         #expect(gateway.admin == HostAndPort(host: "0.0.0.0", port: 9191))
+        #expect(gateway.adminKey == "0123456789abcdef" && gateway.adminKeyFile == nil)
         #expect(gateway.id == "gw.1-a_B")
         #expect(gateway.allowedHosts == ["example.com", ".example.org"])
         #expect(gateway.maximumConnections == 1000)

@@ -25,11 +25,13 @@ public struct CentrifugeDisconnect: Equatable, Sendable {
     public let reason: String
 
     public static let shutdown = CentrifugeDisconnect(code: 3001, reason: "shutdown")
+    public static let expired = CentrifugeDisconnect(code: 3005, reason: "connection expired")
     public static let slow = CentrifugeDisconnect(code: 3008, reason: "slow")
     public static let insufficientState = CentrifugeDisconnect(code: 3010, reason: "insufficient state")
     public static let noPong = CentrifugeDisconnect(code: 3012, reason: "no pong")
     public static let tooManyRequests = CentrifugeDisconnect(code: 3013, reason: "too many requests")
     public static let badRequest = CentrifugeDisconnect(code: 3501, reason: "bad request")
     public static let stale = CentrifugeDisconnect(code: 3502, reason: "stale")
+    public static let forced = CentrifugeDisconnect(code: 3503, reason: "force disconnect")
     public static let tooManyErrors = CentrifugeDisconnect(code: 3509, reason: "too many errors")
 }

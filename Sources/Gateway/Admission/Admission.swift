@@ -1,3 +1,4 @@
+import Broker
 import NIOCore
 import NIOHTTP1
 import Synchronization
@@ -24,7 +25,9 @@ final class Admission: Sendable {
     /// Takes the places that can be taken before the login is known.
     ///
     /// - Throws: `Refusal`: 503 for what is the gateway's, 429 for what is the address' own doing.
-    func enter(_ network: ClientNetwork, at now: NIODeadline = .now()) throws(Refusal) -> Ticket {
+    func enter(_ connection: ConnectionID, from network: ClientNetwork, at now: NIODeadline = .now()) throws(Refusal)
+        -> Ticket
+    {
         if handshakeRate.isLimited {
             guard handshakes.withLock({ $0.take(of: handshakeRate, at: now) }) else {
                 // Not all at the same second: those who are refused together must not come back together.
@@ -41,7 +44,7 @@ final class Admission: Sendable {
             throw Self.refusal(
                 .tooManyRequests, "this address has too many connections; close one", "address_full", 30)
         }
-        return Ticket(network: network)
+        return Ticket(connection: connection, network: network)
     }
 
     /// Takes one of the user's places.

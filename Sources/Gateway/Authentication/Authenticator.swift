@@ -9,11 +9,14 @@ public struct Identity: Sendable, Equatable {
     public var groups: [GroupName]
     /// What others may see of the user (presence): a JSON object's text.
     public var info: ByteBuffer?
+    /// When the login ends, in seconds since 1970; nil: it does not say.
+    public var expiresAt: Double?
 
-    public init(user: String, groups: [GroupName] = [], info: ByteBuffer? = nil) {
+    public init(user: String, groups: [GroupName] = [], info: ByteBuffer? = nil, expiresAt: Double? = nil) {
         self.user = user
         self.groups = groups
         self.info = info
+        self.expiresAt = expiresAt
     }
 }
 
@@ -37,4 +40,11 @@ public enum LoginFailure: Error, Sendable, Equatable {
 public protocol Authenticator: Sendable {
     /// - Throws: `LoginFailure`.
     func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity
+    /// The user's connections were ended: answers that are kept for him are not to be used again.
+    func forget(_ user: String) async
+}
+
+extension Authenticator {
+    /// Whoever keeps nothing has nothing to forget.
+    public func forget(_ user: String) async {}
 }

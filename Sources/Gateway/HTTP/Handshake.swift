@@ -1,4 +1,5 @@
 import Broker
+import Foundation
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -29,6 +30,7 @@ final class Handshake: StreamSocketOwner {
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
+    private let began = NIODeadline.now()
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
@@ -121,6 +123,10 @@ final class Handshake: StreamSocketOwner {
         let route = state.configuration.routes[index]
         let wish = try ClientWish(head)
         try checkOrigin(head, wish)
+        if case .eventStream(EventCursor.end?, let origin) = wish {
+            state.metrics.refused("ended")
+            return respond(SwitchingAnswer.endOfStream(origin: origin))
+        }
         if case .webSocket = wish {
             deflate = try DeflateAgreement.negotiate(
                 head.values(of: "sec-websocket-extensions"), state.configuration.compression)
@@ -128,7 +134,7 @@ final class Handshake: StreamSocketOwner {
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
         }
-        ticket = try state.admission.enter(ClientNetwork(clientAddress))
+        ticket = try state.admission.enter(id, from: ClientNetwork(clientAddress))
         shard.schedule(self, in: Self.loginSeconds)
         if route.authentication.isEmpty {
             try join(route, values, identity: nil, wish)
@@ -169,6 +175,7 @@ final class Handshake: StreamSocketOwner {
             switch result {
             case .success(let identity):
                 try state.admission.identify(&ticket!, as: identity.user)
+                ticket!.expiry = try Self.expiry(of: identity)
                 try join(route, values, identity: identity, wish)
             case .failure(.refused(let why)):
                 state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
@@ -181,6 +188,15 @@ final class Handshake: StreamSocketOwner {
         } catch {
             refuse(error)
         }
+    }
+
+    /// On the clock that nobody sets.
+    private static func expiry(of identity: Identity) throws(Refusal) -> NIODeadline? {
+        guard let end = identity.expiresAt else { return nil }
+        let left = Double(end) - Date().timeIntervalSince1970
+        guard left > 0 else { throw Refusal(status: .forbidden, message: "the login has expired", reason: "login") }
+        // Further ahead than a year is never.
+        return left < 31_536_000 ? .now() + .milliseconds(Int64(left * 1000)) : nil
     }
 
     private func join(
@@ -205,6 +221,7 @@ final class Handshake: StreamSocketOwner {
                 status: .forbidden, message: "the login names more groups than a connection may join",
                 reason: "groups")
         }
+        guard !isRevoked else { throw Self.revoked }
         if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
             // It joins when it sends its first command, which says what it has seen already.
             let access = CentrifugeAccess(
@@ -237,10 +254,18 @@ final class Handshake: StreamSocketOwner {
     ) {
         guard stage == .working else { return }
         switch result {
-        case .success(let positions): succeed(wish, route, groups, at: positions)
+        case .success(let positions):
+            guard !isRevoked else { return refuse(Self.revoked) }
+            succeed(wish, route, groups, at: positions)
         case .failure(let error): refuse(Self.refusal(for: error))
         }
     }
+
+    /// The user's connections were ended after this handshake began: what the login said may be over.
+    private var isRevoked: Bool { ticket?.user.map { shard.wasRevoked($0, since: began) } ?? false }
+
+    private static let revoked = Refusal(
+        status: .forbidden, message: "this user's connections were ended just now", reason: "login")
 
     private static func refusal(for error: any Error) -> Refusal {
         if let error = error as? BackplaneError, error.code == .refused {
@@ -309,10 +334,12 @@ final class Handshake: StreamSocketOwner {
         respond(HTTPAnswer(refusal))
     }
 
-    private func respond(_ answer: HTTPAnswer) {
+    private func respond(_ answer: HTTPAnswer) { respond(answer.bytes) }
+
+    private func respond(_ answer: ByteBuffer) {
         stage = .over
         undo()
-        socket.write(answer.bytes)
+        socket.write(answer)
         socket.flush()
         socket.finish()
         shard.schedule(self, in: Self.farewellSeconds)

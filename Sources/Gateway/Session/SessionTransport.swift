@@ -33,8 +33,26 @@ protocol ConnectedClient: StreamSocketOwner, Ticking {
     var isOpen: Bool { get }
     /// Tells the client to come back, and when, and ends.
     func drain()
+    /// Tells the client why its connection ends, in words that keep it from coming back as it was.
+    func end(_ ending: Ending)
     /// Ends at once.
     func cut()
+}
+
+/// Why the gateway ends a connection that did nothing wrong.
+enum Ending {
+    /// An operator has ended it.
+    case revoked
+    /// The login was good until now.
+    case expired
+
+    /// For a plain client's close frame.
+    var reason: String {
+        switch self {
+        case .revoked: "ended by the operator"
+        case .expired: "login expired"
+        }
+    }
 }
 
 /// The forms in which a client may want its messages.

@@ -65,7 +65,8 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     func begin() {
         shard.opened(self)
-        shard.schedule(self, in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds)
+        shard.schedule(
+            self, in: ticket.lookAgain(in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds))
         session.open(at: starts)
     }
 
@@ -245,6 +246,11 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     func cut() { socket.close() }
 
+    func end(_ ending: Ending) {
+        guard centrifuge == nil else { return disconnect(ending == .revoked ? .forced : .expired) }
+        close(.loginEnded, ending.reason)
+    }
+
     func drain() {
         // The SDK knows by itself to come back, each at a time of its own.
         if centrifuge != nil { return disconnect(.shutdown) }
@@ -262,6 +268,15 @@ extension WebSocketClient: Ticking {
     }
 
     func tick() -> Int? {
+        if machine.isOpen, ticket.isExpired() {
+            shard.state.metrics.expired.add()
+            end(.expired)
+            return configuration.pongSeconds
+        }
+        return look().map { machine.isOpen ? ticket.lookAgain(in: $0) : $0 }
+    }
+
+    private func look() -> Int? {
         if let since = session.slowSince {
             // Its socket is full, so it has not seen our pings: silence says nothing, and slowness has its own limit.
             guard machine.isOpen, .now() < since + .seconds(Int64(configuration.slowSeconds)) else {

@@ -68,6 +68,11 @@ extension Configuration {
         }
         try address("bind", &gateway.bind)
         try address("admin", &gateway.admin)
+        gateway.adminKey = try reader.text("admin_key")
+        gateway.adminKeyFile = try reader.text("admin_key_file")
+        guard gateway.adminKey == nil || gateway.adminKeyFile == nil else {
+            throw reader.bad("admin_key_file", "and admin_key are both there: keep one")
+        }
         if let id = try reader.text("id") { gateway.id = try gatewayID(id, reader.bad("id", idRule)) }
         if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
         try number("max_connections", 1...10_000_000, &gateway.maximumConnections)

@@ -19,6 +19,9 @@ struct Configuration {
     struct GatewayPart {
         var bind = HostAndPort(host: "0.0.0.0", port: 8080)
         var admin = HostAndPort(host: "127.0.0.1", port: 9090)
+        /// What the admin port's API wants to be shown; or the file that has it.
+        var adminKey: String?
+        var adminKeyFile: String?
         var id: String?
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
