@@ -74,6 +74,17 @@ public struct LayerInspector: Sendable {
         public var publications: [Publication]
     }
 
+    /// A page of a group's log: from the beginning of the group's present epoch and history, or what came after a position.
+    ///
+    /// - Throws: `RedisError`.
+    public func historyPage(of group: GroupName, since: Position?) async throws -> HistoryPage {
+        if let since { return try await page(of: group, since: since.description) }
+        let page = try await page(of: group, since: "")
+        guard let now = page.position else { return page }
+        return try await self.page(
+            of: group, since: Position(epoch: now.epoch, history: now.history, offset: 0).description)
+    }
+
     public func history(of group: GroupName, since: Position?) async throws -> History {
         var history = History(continuity: nil, publications: [])
         var cursor = since?.description ?? ""

@@ -41,6 +41,20 @@ public struct AdminEndpoint: Sendable {
         case later(@Sendable (AdminRequest) async -> AdminAnswer)
     }
 
+    /// Something that a request may carry.
+    public struct Parameter: Sendable {
+        public enum Place: String, Sendable { case query, header }
+        public var name: String
+        public var place: Place
+        public var meaning: String
+
+        public init(_ name: String, _ place: Place, _ meaning: String) {
+            self.name = name
+            self.place = place
+            self.meaning = meaning
+        }
+    }
+
     public var method: HTTPMethod
     /// Literal and `{name}` segments.
     public var path: String
@@ -48,16 +62,20 @@ public struct AdminEndpoint: Sendable {
     public var summary: String
     public var level: AdminAccess.Level
     public var work: Work
+    /// Of the query and the header.
+    public var parameters: [Parameter]
     private let segments: [Substring]
 
     public init(
-        _ method: HTTPMethod, _ path: String, _ summary: String, _ level: AdminAccess.Level, _ work: Work
+        _ method: HTTPMethod, _ path: String, _ summary: String, _ level: AdminAccess.Level, _ work: Work,
+        _ parameters: [Parameter] = []
     ) {
         self.method = method
         self.path = path
         self.summary = summary
         self.level = level
         self.work = work
+        self.parameters = parameters
         segments = path.split(separator: "/", omittingEmptySubsequences: false)
     }
 

@@ -12,8 +12,11 @@ public final class AdminServer: Sendable {
         host: String, port: Int, access: AdminAccess, readiness: Readiness, metrics: Metrics,
         administration: any Administration, on group: MultiThreadedEventLoopGroup
     ) async throws -> AdminServer {
-        let endpoints =
-            standardEndpoints(readiness: readiness, metrics: metrics) + UserEndpoints.all(administration)
+        var endpoints =
+            standardEndpoints(readiness: readiness, metrics: metrics) + GroupEndpoints.all(administration)
+            + UserEndpoints.all(administration) + GatewayEndpoints.all(administration)
+        endpoints.append(OpenAPI.endpoint(endpoints))
+        let table = endpoints
         do {
             let listener = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 128)
@@ -22,7 +25,7 @@ public final class AdminServer: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
                         try channel.pipeline.syncOperations.addHandlers(
-                            IdleStateHandler(readTimeout: .seconds(60)), AdminHandler(endpoints, access))
+                            IdleStateHandler(readTimeout: .seconds(60)), AdminHandler(table, access))
                     }
                 }
                 .bind(host: host, port: port).get()

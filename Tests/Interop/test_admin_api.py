@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from harness.clients import exactly
 from harness.event_stream import EventStreams
 from harness.free_port import free_port
 from harness.gateway import Gateway, config, tocsin
@@ -26,6 +27,13 @@ def settings():
 def gateways(redis_server):
     with Gateway(redis_server.url, "one", settings()) as one, Gateway(redis_server.url, "two", settings()) as two:
         yield one, two
+
+
+@pytest.fixture
+def lone_redis():
+    """For gateways that are killed: a dead one counts as living until its lease is over."""
+    with RedisServer() as server:
+        yield server
 
 
 def end(gateway, user, headers=MARKED):
@@ -114,9 +122,9 @@ def test_health_wants_no_key_and_clients_see_no_api(gateways):
     assert request(gateways[0].port, "DELETE", "/v1/users/1/connections", headers=MARKED).status in (404, 405)
 
 
-def test_the_key_is_in_no_log(redis_server):
+def test_the_key_is_in_no_log(lone_redis):
     made = {**settings(), "log": {"level": "trace"}}
-    with Gateway(redis_server.url, "talker", made) as gateway:
+    with Gateway(lone_redis.url, "talker", made) as gateway:
         assert end(gateway, "1").status == 200
         assert end(gateway, "1", {"Authorization": "Bearer wrong-but-secret"}).status == 401
         assert KEY not in gateway.log and "wrong-but-secret" not in gateway.log
@@ -143,12 +151,12 @@ def test_a_key_that_is_too_short_is_refused_and_not_shown(tmp_path, redis_server
     assert "gateway.admin_key" in done.stderr and "hunter2" not in done.stderr
 
 
-def test_the_key_may_come_from_a_file_and_from_the_environment(tmp_path, redis_server):
+def test_the_key_may_come_from_a_file_and_from_the_environment(tmp_path, lone_redis):
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
-    with Gateway(redis_server.url, "filed", config(gateway={"admin_key_file": str(file)})) as gateway:
+    with Gateway(lone_redis.url, "filed", config(gateway={"admin_key_file": str(file)})) as gateway:
         assert end(gateway, "1").status == 200 and end(gateway, "1", {}).status == 401
-    with Gateway(redis_server.url, "env", config(), {"TOCSIN_GATEWAY_ADMIN_KEY": KEY}) as gateway:
+    with Gateway(lone_redis.url, "env", config(), {"TOCSIN_GATEWAY_ADMIN_KEY": KEY}) as gateway:
         assert end(gateway, "1").status == 200 and end(gateway, "1", {}).status == 401
 
 
@@ -161,3 +169,78 @@ def test_without_redis_it_is_503_and_told_when_to_come_back():
         assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
         assert answer.json["error"]["code"] == "unavailable"
         assert time.monotonic() - began < 5
+
+
+# Groups ---------------------------------------------------------------------------------------------------------------
+
+
+def post(gateway, group, message, query="", **headers):
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    fields = {"Content-Type": "application/json", **MARKED, **{k.replace("_", "-"): v for k, v in headers.items()}}
+    return request(gateway.admin_port, "POST", f"/v1/groups/{group}/messages{query}", body, fields)
+
+
+def test_a_posted_message_arrives_on_every_gateway_as_it_was_written(gateways, clients):
+    listeners = clients.open(gateways[0].url("/ws/posted"), gateways[1].url("/ws/posted"))
+    answer = post(gateways[0], "posted", b'{"balance": 12.0, "n": 12345678901234567890}')
+    assert answer.status == 201
+    assert answer.json["gateways"] == 2 and ":" in answer.json["position"]
+    for listener in listeners:
+        assert exactly(listener.wait(1)[0]) == exactly('{"balance":12.0,"n":12345678901234567890}')
+
+
+def test_an_idempotency_key_sends_once_and_answers_the_same(gateways, clients):
+    (listener,) = clients.open(gateways[1].url("/ws/keyed"))
+    answers = [post(gateways[n % 2], "keyed", {"n": 1}, "?ttl=60", Idempotency_Key="invoice-17") for n in range(3)]
+    assert len({answer.json["position"] for answer in answers}) == 1
+    post(gateways[0], "keyed", {"marker": 1})
+    assert len(listener.until("marker")) == 1
+
+
+def test_what_was_posted_is_read_back_in_pages(gateways):
+    for n in range(250):
+        assert post(gateways[0], "paged", {"n": n}).status == 201
+    found, since = [], None
+    while True:
+        query = f"?since={since}" if since else ""
+        page = get(gateways[1].admin_port, f"/v1/groups/paged/messages{query}", headers=MARKED).json
+        found += [entry["message"]["n"] for entry in page["messages"]]
+        if page["next"] == page["position"]:
+            break
+        since = page["next"]
+    # The policy keeps the last 100, and a little more.
+    assert found == list(range(250 - len(found), 250)) and len(found) >= 100
+    assert page["continuity"] == "resumed"
+    nothing = get(gateways[0].admin_port, "/v1/groups/never-used/messages", headers=MARKED).json
+    assert nothing["messages"] == [] and nothing["position"] is None
+
+
+def test_members_and_gateways_are_listed(gateways, clients):
+    clients.open(*(one.url("/mine") for one in gateways), headers={"X-Remote-User": "21"})
+    rows = get(gateways[0].admin_port, "/v1/groups/21.inbox/members", headers=MARKED).json["members"]
+    assert sorted(row["gateway"] for row in rows) == ["one", "two"]
+    assert {row["user"] for row in rows} == {"21"} and all(row["since"] > 1_700_000_000 for row in rows)
+    living = get(gateways[0].admin_port, "/v1/gateways", headers=MARKED).json["gateways"]
+    assert sorted(row["gateway"] for row in living) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "message, status",
+    [(b"", 400), (b"[1]", 400), (b"{", 400), (b'{"a":"\xff"}', 400), (b'{"a":"' + b"x" * 65536 + b'"}', 413)],
+    ids=["nothing", "a list", "broken", "no UTF-8", "too large"],
+)
+def test_what_is_no_message_is_refused_with_what_to_do(message, status, gateways):
+    answer = post(gateways[0], "refused", message)
+    assert answer.status == status
+    assert answer.json["error"].keys() == {"code", "message", "remedy"}
+
+
+def test_the_api_wants_its_key_for_everything(gateways):
+    for method, path in [("POST", "/v1/groups/g/messages"), ("GET", "/v1/groups/g/messages"),
+                         ("GET", "/v1/groups/g/members"), ("GET", "/v1/gateways")]:  # fmt: skip
+        assert request(gateways[0].admin_port, method, path, b"{}" if method == "POST" else None).status == 401
+
+
+def test_the_description_names_every_path(gateways):
+    paths = get(gateways[0].admin_port, "/openapi.json").json["paths"]
+    assert paths.keys() >= {"/v1/groups/{group}/messages", "/v1/users/{user}/connections", "/readyz"}

@@ -72,7 +72,8 @@ struct GatewayCommand: AsyncParsableCommand {
         }
         let metrics = Metrics()
         let redis = try RedisAddress(configuration.redis.hosts[0])
-        let readiness = Readiness(), administration = LayerAdministration()
+        let readiness = Readiness()
+        let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
         let admin = try await AdminServer.start(
             host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
             readiness: readiness, metrics: metrics, administration: administration, on: group)
