@@ -267,7 +267,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// An operator's word to all gateways.
     private func control(_ payload: ByteBuffer) {
         guard let selection = ControlMessage.selection(payload) else {
-            return logger.warning("what was said on the control channel is not understood here")
+            if let held = throttle.pass() {
+                logger.warning(
+                    "what was said on the control channel is not understood here", metadata: ["held_back": "\(held)"])
+            }
+            return
         }
         feed.everywhere(.end(selection))
     }

@@ -155,9 +155,9 @@ def test_the_key_may_come_from_a_file_and_from_the_environment(tmp_path, lone_re
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
     with Gateway(lone_redis.url, "filed", config(gateway={"admin_key_file": str(file)})) as gateway:
-        assert end(gateway, "1").status == 200 and end(gateway, "1", {}).status == 401
+        assert (end(gateway, "1").status, end(gateway, "1", {}).status) == (200, 401)
     with Gateway(lone_redis.url, "env", config(), {"TOCSIN_GATEWAY_ADMIN_KEY": KEY}) as gateway:
-        assert end(gateway, "1").status == 200 and end(gateway, "1", {}).status == 401
+        assert (end(gateway, "1").status, end(gateway, "1", {}).status) == (200, 401)
 
 
 def test_without_redis_it_is_503_and_told_when_to_come_back():
