@@ -14,13 +14,14 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CaseIterable {
     public static let internalError = CloseCode(rawValue: 1011)
     public static let serviceRestart = CloseCode(rawValue: 1012)
     public static let tryAgainLater = CloseCode(rawValue: 1013)
+    public static let loginEnded = CloseCode(rawValue: 4401)
     public static let rateLimited = CloseCode(rawValue: 4429)
     public static let slow = CloseCode(rawValue: 4508)
     public static let resync = CloseCode(rawValue: 4510)
 
     public static let allCases: [CloseCode] = [
         .normal, .goingAway, .protocolError, .unsupportedData, .invalidData, .policy, .tooBig, .internalError,
-        .serviceRestart, .tryAgainLater, .rateLimited, .slow, .resync,
+        .serviceRestart, .tryAgainLater, .loginEnded, .rateLimited, .slow, .resync,
     ]
 
     /// Whether a peer may send this code in a close frame (RFC 6455 section 7.4.1 and 7.4.2, IANA's registry).

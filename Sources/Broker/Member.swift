@@ -5,6 +5,14 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     public let value: UInt64
 
     public init(value: UInt64) { self.value = value }
+    /// - Parameter text: 16 hex digits, as `description` writes them; nil: something else.
+    public init?(_ text: String) {
+        guard text.utf8.count == 16, text.allSatisfy(\.isHexDigit), let value = UInt64(text, radix: 16) else {
+            return nil
+        }
+        self.value = value
+    }
+
     public static func random() -> ConnectionID { ConnectionID(value: .random(in: .min ... .max)) }
 
     public var description: String {

@@ -226,7 +226,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         isLive = true
         if isPrepared { feed.doubtAll() }
         probe.resume()
-        for bell in bells.keys { _ = subscriber.subscribe(bell) }
+        for channel in bells.keys + [keys.controlChannel] { _ = subscriber.subscribe(channel) }
         readinessChanged()
     }
 
@@ -263,6 +263,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         }
         guard let entry = membership.table[channel] else {
             if probe.received(on: channel) { return }
+            if channel == keys.controlChannel { return control(payload) }
             if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
             if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
             return
@@ -284,6 +285,18 @@ final class BackplaneCore: RedisSubscriberDelegate {
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
+    }
+
+    /// An operator's word to all gateways.
+    private func control(_ payload: ByteBuffer) {
+        guard let selection = ControlMessage.selection(payload) else {
+            if let held = throttle.pass() {
+                logger.warning(
+                    "what was said on the control channel is not understood here", metadata: ["held_back": "\(held)"])
+            }
+            return
+        }
+        feed.everywhere(.end(selection))
     }
 
     private func presence(_ payload: ByteBuffer, on channel: String) {

@@ -52,6 +52,8 @@ final class GroupFeed {
         gather(.presence(group, entry, joined: joined), group)
     }
 
+    func everywhere(_ delivery: Delivery) { for outlet in gathered.indices { gathered[outlet].append(delivery) } }
+
     /// The end of a read: what was gathered goes out, one hop per outlet.
     func flush() {
         for outlet in gathered.indices where !gathered[outlet].isEmpty {

@@ -74,6 +74,17 @@ public struct LayerInspector: Sendable {
         public var publications: [Publication]
     }
 
+    /// A page of a group's log: from the beginning of the group's present epoch and history, or what came after a position.
+    ///
+    /// - Throws: `RedisError`.
+    public func historyPage(of group: GroupName, since: Position?) async throws -> HistoryPage {
+        if let since { return try await page(of: group, since: since.description) }
+        let page = try await page(of: group, since: "")
+        guard let now = page.position else { return page }
+        return try await self.page(
+            of: group, since: Position(epoch: now.epoch, history: now.history, offset: 0).description)
+    }
+
     public func history(of group: GroupName, since: Position?) async throws -> History {
         var history = History(continuity: nil, publications: [])
         var cursor = since?.description ?? ""
@@ -139,6 +150,21 @@ public struct LayerInspector: Sendable {
             let position = Position(answer[0].text ?? "")
         else { throw RedisError(.protocolViolation, "group_send answered something else than a position") }
         return Receipt(position: position, gateways: gateways)
+    }
+
+    /// Tells every gateway to end connections.
+    ///
+    /// - Returns: how many gateways heard it: those that are subscribed at this server of Redis.
+    /// - Throws: `RedisError`.
+    public func end(_ selection: ConnectionSelection) async throws -> Int {
+        var command = RedisCommand("PUBLISH", keys.controlChannel)
+        command.append(ControlMessage.end(selection))
+        return try await client.send(command).int ?? 0
+    }
+
+    /// A failure of one of the above in the backplane's words.
+    public static func told(_ error: any Error) -> BackplaneError {
+        error as? BackplaneError ?? RedisTrouble.told(error)
     }
 
     /// The library's version in Redis; nil when it is not loaded. And the version that this program carries.

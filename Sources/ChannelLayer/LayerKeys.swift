@@ -30,6 +30,9 @@ public struct LayerKeys: Sendable {
     /// Where a gateway hears itself.
     public func probeChannel(_ gateway: String) -> String { "\(prefix)__probe__\(gateway)" }
 
+    /// What is said to all gateways.
+    public var controlChannel: String { "\(prefix)__control" }
+
     public func log(_ group: GroupName) -> String { "\(own)log:\(group.text)" }
     public func position(_ group: GroupName) -> String { "\(own)pos:\(group.text)" }
     public func roster(_ group: GroupName) -> String { "\(own)roster:\(group.text)" }

@@ -56,6 +56,9 @@ public final class RedisBackplane: Backplane {
         self.eventLoop = eventLoop
     }
 
+    /// For what an operator asks, over the backplane's own connection.
+    public var inspector: LayerInspector { LayerInspector(client: sender, keys: keys) }
+
     public func attach(_ outlets: [any Outlet]) {
         eventLoop.execute { self.core.value.attach(outlets) }
     }

@@ -8,6 +8,21 @@ public struct GatewayConfiguration: Sendable {
     public var routes: [Route]
     /// Sockets at once; one more is answered 503. Default 100,000.
     public var maximumConnections = 100_000
+    /// Connections of one address at once (of an IPv6 /64); one more is answered 429. Default 0: no limit, since behind a
+    /// balancer all clients have the balancer's.
+    public var maximumConnectionsPerAddress = 0
+    /// Connections of one user at once on this gateway; one more is answered 429. Default 0: no limit.
+    public var maximumConnectionsPerUser = 0
+    /// Handshakes that are let in in a second, and at once; one more is answered 503. Default 0: no limit.
+    public var maximumHandshakesPerSecond = 0
+    /// Messages of one connection in a second, commands, pings and pongs included, and twice as many at once; more closes
+    /// with 1008, centrifuge with 3013. 0: no limit. Default 100.
+    public var maximumMessagesPerSecond = 100
+    /// Groups that one connection may subscribe to in a second, and twice `maximumGroups` at once; more is answered with error
+    /// 111. 0: no limit. Default 20.
+    public var maximumJoinsPerSecond = 20
+    /// Groups of one connection at once. Default 128.
+    public var maximumGroups = 128
     /// Bytes of one message from a client; more closes with 1009. Default 65,536.
     public var maximumMessageBytes = 65_536
     /// Frames that one message of a client may be divided into; more closes with 1009. Default 64.

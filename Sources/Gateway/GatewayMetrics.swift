@@ -12,12 +12,18 @@ struct GatewayMetrics: Sendable {
     let dead: Counter
     let slow: Counter
     let violations: Counter
+    let tooFast: Counter
+    let revoked: Counter
+    let expired: Counter
+    let joinsTooFast: Counter
+    let joinsTooMany: Counter
     private let refusals: [String: Counter]
 
     /// Every `reason` that a refusal can have.
     static let reasons = [
         "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
-        "group_name", "headers", "timeout", "full", "descriptors", "draining", "redis",
+        "group_name", "groups", "headers", "timeout", "full", "address_full", "user_full", "rate", "descriptors",
+        "draining", "redis", "ended",
     ]
 
     init(_ metrics: Metrics) {
@@ -35,6 +41,12 @@ struct GatewayMetrics: Sendable {
         dead = metrics.counter("tocsin_connections_cut_total", #"reason="dead""#, help: cut)
         slow = metrics.counter("tocsin_connections_cut_total", #"reason="slow""#, help: cut)
         violations = metrics.counter("tocsin_connections_cut_total", #"reason="protocol""#, help: cut)
+        revoked = metrics.counter("tocsin_connections_cut_total", #"reason="revoked""#, help: cut)
+        expired = metrics.counter("tocsin_connections_cut_total", #"reason="expired""#, help: cut)
+        tooFast = metrics.counter("tocsin_connections_cut_total", #"reason="rate""#, help: cut)
+        let joins = "Subscriptions of clients that were refused, by reason."
+        joinsTooFast = metrics.counter("tocsin_joins_refused_total", #"reason="rate""#, help: joins)
+        joinsTooMany = metrics.counter("tocsin_joins_refused_total", #"reason="full""#, help: joins)
         refusals = Dictionary(
             uniqueKeysWithValues: Self.reasons.map { reason in
                 (

@@ -54,7 +54,7 @@ public final class GatewayServer: Sendable {
         self.port = port
     }
 
-    public var connections: Int { state.admittedCount }
+    public var connections: Int { state.admission.count }
 
     /// Closes everything politely: new handshakes are refused (they go to another gateway), and the connections are
     /// closed with 1012 one by one over the drain's time, so that their clients do not all come back at once.

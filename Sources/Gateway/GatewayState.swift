@@ -2,7 +2,7 @@ import Broker
 import Logging
 import Synchronization
 
-/// What all connections of the process share. Immutable, but for two atomic words.
+/// What all connections of the process share. Immutable, but for one atomic word and the places taken.
 final class GatewayState: Sendable {
     let configuration: GatewayConfiguration
     /// The gateway's name.
@@ -12,7 +12,10 @@ final class GatewayState: Sendable {
     let backplane: any Backplane
     let metrics: GatewayMetrics
     let logger: Logger
-    private let admitted = Atomic<Int>(0)
+    let admission: Admission
+    /// What one connection may send, and join, in a second.
+    let messageRate: TokenRate
+    let joinRate: TokenRate
     private let draining = Atomic<Bool>(false)
 
     init(
@@ -24,22 +27,21 @@ final class GatewayState: Sendable {
         self.authenticators = authenticators
         self.backplane = backplane
         self.metrics = metrics
+        admission = Admission(configuration)
+        // Two seconds' worth at once: a page that opens sends more than one that stands.
+        messageRate = TokenRate(
+            perSecond: configuration.maximumMessagesPerSecond, burst: 2 * configuration.maximumMessagesPerSecond)
+        // Twice as many at once as it may have: an SDK subscribes to all of them when it comes back, and a page may change
+        // its mind about all.
+        joinRate = TokenRate(perSecond: configuration.maximumJoinsPerSecond, burst: 2 * configuration.maximumGroups)
         self.logger = logger
         router = Router(routes: configuration.routes)
     }
 
-    /// Takes one of the `maximumConnections` places; the caller gives it back with `leave`.
-    func admit() -> Bool {
-        let before = admitted.wrappingAdd(1, ordering: .relaxed).oldValue
-        if before < configuration.maximumConnections { return true }
-        leave()
-        return false
+    /// What logins remember of the user is not believed any more.
+    func forget(_ user: String) {
+        for authenticator in authenticators.values { Task { await authenticator.forget(user) } }
     }
-
-    func leave() { admitted.wrappingSubtract(1, ordering: .relaxed) }
-
-    /// Connections and handshakes under way.
-    var admittedCount: Int { admitted.load(ordering: .relaxed) }
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }
     func startDraining() { draining.store(true, ordering: .relaxed) }

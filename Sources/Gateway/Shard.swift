@@ -13,6 +13,7 @@ final class Shard {
     private(set) lazy var deflater = MessageDeflater(state.configuration.compression)
     private(set) lazy var inflater = MessageInflater(maximumMessageBytes: state.configuration.maximumMessageBytes)
     private var groups: [GroupName: GroupMembers] = [:]
+    private var revocations = Revocations()
     private var wheel = DeadlineWheel()
     private var clock: RepeatedTask?
     /// Clients when the drain began.
@@ -53,7 +54,7 @@ final class Shard {
         guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
         state.metrics.connections.add(-1)
         state.metrics.closed.add()
-        state.leave()
+        state.admission.leave(transport.ticket)
     }
 
     var openCount: Int { open.count }
@@ -67,6 +68,22 @@ final class Shard {
         let mayStay = Int((Double(drainTotal) * (1 - min(max(progress, 0), 1))).rounded(.down))
         for transport in still.prefix(max(still.count - mayStay, 0)) { transport.drain() }
     }
+
+    /// What an operator ends: looks at every client of the loop, once.
+    private func end(_ selection: ConnectionSelection) {
+        if case .user(let user) = selection {
+            revocations.end(user, at: .now())
+            // One of the loops is enough.
+            if index == 0 { state.forget(user) }
+        }
+        for client in open.values where client.isOpen && client.ticket.isAmong(selection) {
+            state.metrics.revoked.add()
+            client.end(.revoked)
+        }
+    }
+
+    /// Whether the user's connections were ended after a handshake had begun.
+    func wasRevoked(_ user: String, since began: NIODeadline) -> Bool { revocations.contains(user, since: began) }
 
     /// The group's sessions of this loop; made when the first one joins.
     func members(of group: GroupName) -> GroupMembers {
@@ -88,6 +105,7 @@ final class Shard {
 
     private func second() {
         flushIsDue = true
+        revocations.forget(at: .now())
         for one in wheel.advance() {
             if let next = one.tick() { wheel.enter(one, in: next) }
         }
@@ -116,6 +134,7 @@ final class Shard {
                 guard let members = groups[group] else { continue }
                 let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
                 for session in members.live { session.tellPresence(push) }
+            case .end(let selection): end(selection)
             case .lost(let group, let continuity, let position):
                 guard let members = groups[group] else { continue }
                 members.last = nil

@@ -1,3 +1,5 @@
+import Foundation
+public import NIOCore
 public import NIOHTTP1
 
 /// What a request to the admin port asks for.
@@ -5,10 +7,17 @@ public struct AdminRequest: Sendable {
     public var method: HTTPMethod
     /// Without the query.
     public var path: String
+    /// What stands in the places of the endpoint's path, percent-decoded.
+    public var parameters: [String: String] = [:]
+    /// The query's, percent-decoded; of several with one name the last.
+    public var query: [String: String] = [:]
+    public var headers = HTTPHeaders()
+    public var body = ByteBuffer()
 }
 
 public struct AdminAnswer: Sendable {
     public var status: HTTPResponseStatus
+    public var headers: [(String, String)] = []
     public var contentType: String
     public var body: String
 
@@ -17,18 +26,72 @@ public struct AdminAnswer: Sendable {
         self.contentType = contentType
         self.body = body
     }
+
+    /// - Parameter text: JSON.
+    public static func json(_ status: HTTPResponseStatus, _ text: String) -> AdminAnswer {
+        AdminAnswer(status, contentType: "application/json", text + "\n")
+    }
 }
 
-/// One address of the admin port. `answer` is called on the request's event loop and must not block.
+/// One address of the admin port.
 public struct AdminEndpoint: Sendable {
+    public enum Work: Sendable {
+        /// Called on the request's event loop; must not block.
+        case now(@Sendable (AdminRequest) -> AdminAnswer)
+        case later(@Sendable (AdminRequest) async -> AdminAnswer)
+    }
+
+    /// Something that a request may carry.
+    public struct Parameter: Sendable {
+        public enum Place: String, Sendable { case query, header }
+        public var name: String
+        public var place: Place
+        public var meaning: String
+
+        public init(_ name: String, _ place: Place, _ meaning: String) {
+            self.name = name
+            self.place = place
+            self.meaning = meaning
+        }
+    }
+
+    public var method: HTTPMethod
+    /// Literal and `{name}` segments.
     public var path: String
     /// One line for the index at `/`.
     public var summary: String
-    public var answer: @Sendable (AdminRequest) -> AdminAnswer
+    public var level: AdminAccess.Level
+    public var work: Work
+    /// Of the query and the header.
+    public var parameters: [Parameter]
+    private let segments: [Substring]
 
-    public init(_ path: String, _ summary: String, answer: @escaping @Sendable (AdminRequest) -> AdminAnswer) {
+    public init(
+        _ method: HTTPMethod, _ path: String, _ summary: String, _ level: AdminAccess.Level, _ work: Work,
+        _ parameters: [Parameter] = []
+    ) {
+        self.method = method
         self.path = path
         self.summary = summary
-        self.answer = answer
+        self.level = level
+        self.work = work
+        self.parameters = parameters
+        segments = path.split(separator: "/", omittingEmptySubsequences: false)
+    }
+
+    /// What a path has in the places of this one's; nil: it is another path.
+    func match(_ path: Substring) -> [String: String]? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == segments.count else { return nil }
+        var values: [String: String] = [:]
+        for (segment, part) in zip(segments, parts) {
+            if segment.hasPrefix("{") {
+                guard let value = String(part).removingPercentEncoding, !value.isEmpty else { return nil }
+                values[String(segment.dropFirst().dropLast())] = value
+            } else if segment != part {
+                return nil
+            }
+        }
+        return values
     }
 }

@@ -1,47 +1,94 @@
+import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Answers requests to the admin port from a table of endpoints. One per connection, on its event loop.
+/// Answers requests to the admin port from a table of endpoints. One per connection, on its event loop; the pipeline
+/// hands over the next request when the one before has been answered.
 final class AdminHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private static let maximumBody = 64 << 10
+    static let maximumBody = 64 << 10
     private let endpoints: [AdminEndpoint]
+    private let access: AdminAccess
     private var head: HTTPRequestHead?
+    private var body = ByteBuffer()
     private var bodyBytes = 0
 
-    init(_ endpoints: [AdminEndpoint]) { self.endpoints = endpoints }
+    init(_ endpoints: [AdminEndpoint], _ access: AdminAccess) {
+        self.endpoints = endpoints
+        self.access = access
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
+            body = ByteBuffer()
             bodyBytes = 0
-        case .body(let bytes): bodyBytes += bytes.readableBytes
+        case .body(let bytes):
+            bodyBytes += bytes.readableBytes
+            // What is too long is counted and forgotten.
+            if bodyBytes <= Self.maximumBody { body.writeImmutableBuffer(bytes) }
         case .end:
             guard let head else { return }
             self.head = nil
-            let isTooBig = bodyBytes > Self.maximumBody
-            let answer = isTooBig ? AdminAnswer(.payloadTooLarge, "the body has more than 65536 bytes\n") : answer(head)
-            write(answer, to: head, context: context)
+            answer(head, context: context)
         }
     }
 
-    private func answer(_ head: HTTPRequestHead) -> AdminAnswer {
-        let path = String(head.uri.prefix { $0 != "?" })
-        guard head.method == .GET || head.method == .HEAD else {
-            return AdminAnswer(.methodNotAllowed, "only GET is answered here\n")
+    private func answer(_ head: HTTPRequestHead, context: ChannelHandlerContext) {
+        let path = head.uri.prefix { $0 != "?" }
+        if path == "/", head.method == .GET || head.method == .HEAD { return write(index, to: head, context: context) }
+        let matches = endpoints.compactMap { endpoint in endpoint.match(path).map { (endpoint, $0) } }
+        guard !matches.isEmpty else {
+            let answer = AdminAnswer.error(
+                .notFound, "not_found", "nothing is served at this path", remedy: "GET / lists what is")
+            return write(answer, to: head, context: context)
         }
-        if path == "/" { return index }
-        guard let endpoint = endpoints.first(where: { $0.path == path }) else {
-            return AdminAnswer(.notFound, "nothing is served at this path; GET / lists what is\n")
+        let method = head.method == .HEAD ? .GET : head.method
+        guard let (endpoint, parameters) = matches.first(where: { $0.0.method == method }) else {
+            let allowed = matches.map(\.0.method.rawValue).joined(separator: ", ")
+            let answer = AdminAnswer.error(
+                .methodNotAllowed, "method_not_allowed", "this path is not asked with \(head.method.rawValue)",
+                remedy: "use \(allowed)", headers: [("Allow", allowed)])
+            return write(answer, to: head, context: context)
         }
-        return endpoint.answer(AdminRequest(method: head.method, path: path))
+        if let refusal = access.refusal(head.headers, for: endpoint.level) {
+            return write(refusal, to: head, context: context)
+        }
+        guard bodyBytes <= Self.maximumBody else {
+            let answer = AdminAnswer.error(
+                .payloadTooLarge, "too_large", "the body has more than \(Self.maximumBody) bytes",
+                remedy: "send less: a message is meant to say that something changed, not to carry it")
+            return write(answer, to: head, context: context)
+        }
+        let request = AdminRequest(
+            method: head.method, path: String(path), parameters: parameters, query: Self.query(head.uri),
+            headers: head.headers, body: body)
+        body = ByteBuffer()
+        switch endpoint.work {
+        case .now(let work): write(work(request), to: head, context: context)
+        case .later(let work):
+            context.eventLoop.makeFutureWithTask { await work(request) }.assumeIsolated().whenSuccess { answer in
+                self.write(answer, to: head, context: context)
+            }
+        }
+    }
+
+    private static func query(_ uri: String) -> [String: String] {
+        guard let mark = uri.firstIndex(of: "?") else { return [:] }
+        var values: [String: String] = [:]
+        for pair in uri[uri.index(after: mark)...].split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard let name = parts[0].removingPercentEncoding else { continue }
+            values[name] = parts.count == 2 ? parts[1].removingPercentEncoding ?? "" : ""
+        }
+        return values
     }
 
     private var index: AdminAnswer {
-        let lines = endpoints.map { "GET \($0.path)  \($0.summary)\n" }
+        let lines = endpoints.map { "\($0.method.rawValue) \($0.path)  \($0.summary)\n" }
         return AdminAnswer(.ok, "tocsin, admin port\n\n" + lines.joined())
     }
 
@@ -51,6 +98,8 @@ final class AdminHandler: ChannelInboundHandler {
         head.headers.add(name: "Content-Type", value: answer.contentType)
         head.headers.add(name: "Content-Length", value: String(body.readableBytes))
         head.headers.add(name: "Cache-Control", value: "no-store")
+        head.headers.add(name: "X-Content-Type-Options", value: "nosniff")
+        for (name, value) in answer.headers { head.headers.add(name: name, value: value) }
         if !request.isKeepAlive { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if request.method != .HEAD { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }

@@ -3,15 +3,20 @@ public import NIOCore
 import NIOHTTP1
 public import NIOPosix
 
-/// The admin port: health, readiness and metrics, apart from the port that clients see.
+/// The admin port: health, readiness, metrics and the HTTP API, apart from the port that clients see.
 public final class AdminServer: Sendable {
     private let listener: any Channel
 
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
-        host: String, port: Int, readiness: Readiness, metrics: Metrics, on group: MultiThreadedEventLoopGroup
+        host: String, port: Int, access: AdminAccess, readiness: Readiness, metrics: Metrics,
+        administration: any Administration, on group: MultiThreadedEventLoopGroup
     ) async throws -> AdminServer {
-        let endpoints = standardEndpoints(readiness: readiness, metrics: metrics)
+        var endpoints =
+            standardEndpoints(readiness: readiness, metrics: metrics) + GroupEndpoints.all(administration)
+            + UserEndpoints.all(administration) + GatewayEndpoints.all(administration)
+        endpoints.append(OpenAPI.endpoint(endpoints))
+        let table = endpoints
         do {
             let listener = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 128)
@@ -20,7 +25,7 @@ public final class AdminServer: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
                         try channel.pipeline.syncOperations.addHandlers(
-                            IdleStateHandler(readTimeout: .seconds(60)), AdminHandler(endpoints))
+                            IdleStateHandler(readTimeout: .seconds(60)), AdminHandler(table, access))
                     }
                 }
                 .bind(host: host, port: port).get()
@@ -38,16 +43,21 @@ public final class AdminServer: Sendable {
 
     static func standardEndpoints(readiness: Readiness, metrics: Metrics) -> [AdminEndpoint] {
         [
-            AdminEndpoint("/healthz", "200 while the process lives") { _ in AdminAnswer(.ok, "ok\n") },
-            AdminEndpoint("/readyz", "200 while it can deliver and accept, 503 with the reasons otherwise") { _ in
-                let reasons = readiness.reasons
-                return reasons.isEmpty
-                    ? AdminAnswer(.ok, "ready\n")
-                    : AdminAnswer(.serviceUnavailable, "not ready: \(reasons.joined(separator: "; "))\n")
-            },
-            AdminEndpoint("/metrics", "counters and gauges for Prometheus") { _ in
-                AdminAnswer(.ok, contentType: "text/plain; version=0.0.4; charset=utf-8", metrics.prometheusText)
-            },
+            AdminEndpoint(
+                .GET, "/healthz", "200 while the process lives", .health, .now { _ in AdminAnswer(.ok, "ok\n") }),
+            AdminEndpoint(
+                .GET, "/readyz", "200 while it can deliver and accept, 503 with the reasons otherwise", .health,
+                .now { _ in
+                    let reasons = readiness.reasons
+                    return reasons.isEmpty
+                        ? AdminAnswer(.ok, "ready\n")
+                        : AdminAnswer(.serviceUnavailable, "not ready: \(reasons.joined(separator: "; "))\n")
+                }),
+            AdminEndpoint(
+                .GET, "/metrics", "counters and gauges for Prometheus", .metrics,
+                .now { _ in
+                    AdminAnswer(.ok, contentType: "text/plain; version=0.0.4; charset=utf-8", metrics.prometheusText)
+                }),
         ]
     }
 }

@@ -36,6 +36,7 @@ def mirror():
             "allowed_hosts": ["*"],  # the suite sends no Origin
             "max_message_bytes": 16 << 20,
             "max_fragments": 1 << 20,
+            "max_messages_per_second": 0,
             "max_pending_bytes": 64 << 20,
             "ping_seconds": 60,
             "compression": {"enabled": True, "threshold": 0},

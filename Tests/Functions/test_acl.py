@@ -46,6 +46,8 @@ ACTIONS = {
     "change who is a member": ("ZREM", KEY, "x"),
     "delete a log": ("DEL", own("log:g")),
     "forge an entry": ("XADD", own("log:forged"), "*", "m", "{}"),
+    "end connections": ("PUBLISH", "asgi__control", '{"event":"end","user":"1"}'),
+    "hear what is to end": ("SUBSCRIBE", "asgi__control"),
     "hear live messages": ("SUBSCRIBE", live_channel("g")),
     "hear all live messages": ("PSUBSCRIBE", live_channel("*")),
     "hear the doorbell": ("SUBSCRIBE", f"__keyspace@3__:{inbox_key('g')}"),
@@ -63,6 +65,7 @@ MAY = {
         "load functions", "send", "publish", "join", "read the log", "read what was missed", "read the roster",
         "read the position", "read all of the position", "read the policy", "set the policy", "read an inbox", "empty an inbox", "read who is a member",
         "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear the doorbell",
+        "end connections", "hear what is to end",
         "read the configuration", "ask for the time", "wait for replicas"},
     "publisher": {
         "send", "publish", "read the position", "read the policy", "delete a log", "forge an entry", "ask for the time",
@@ -70,7 +73,7 @@ MAY = {
     "django": {"publish", "read an inbox", "empty an inbox", "read who is a member", "change who is a member", "run a script",
                "hear live messages"},
     "operator": {
-        "load functions", "read the log", "read what was missed", "read the roster", "read the position",
+        "load functions", "read the log", "read what was missed", "read the roster", "read the position", "end connections",
         "read all of the position", "read the policy", "read an inbox", "read who is a member", "hear live messages", "hear all live messages", "hear the doorbell",
         "read the configuration", "list the clients", "find keys", "see refusals", "ask for the time"},
 }

@@ -243,6 +243,7 @@ OPTIONS = {
     "send": ["--ttl", "--key", "--json", "--redis", "--config"],
     "tail": ["--json", "--redis", "--config"],
     "who": ["--user", "--json", "--redis", "--config"],
+    "kick": ["--user", "--connection", "--json", "--redis", "--config"],
     "gateways": ["--json", "--redis", "--config"],
     "doctor": ["--json", "--redis", "--config"],
 }

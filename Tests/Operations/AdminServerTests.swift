@@ -8,10 +8,11 @@ import Testing
 
 /// The admin port over bare TCP.
 struct AdminServerTests {
-    private struct House {
+    struct House {
         let port: Int
         let readiness: Readiness
         let metrics: Metrics
+        let fleet: FakeFleet
 
         /// Sends a request and returns all that came until the end.
         func ask(_ request: String) async throws -> String {
@@ -20,25 +21,35 @@ struct AdminServerTests {
             return try await raw.rest()
         }
 
-        func get(_ path: String, method: String = "GET") async throws -> String {
-            try await ask("\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        func get(_ path: String, method: String = "GET", _ headers: [String] = []) async throws -> String {
+            let lines = ["\(method) \(path) HTTP/1.1", "Connection: close"] + (headers.isEmpty ? ["Host: x"] : headers)
+            return try await ask((lines + ["", ""]).joined(separator: "\r\n"))
         }
     }
 
-    private func run(_ body: (House) async throws -> Void) async throws {
-        let readiness = Readiness(), metrics = Metrics()
+    /// - Parameter host: what the port says that it is bound to; it is loopback in any case.
+    static func run(
+        key: String? = nil, host: String = "127.0.0.1", _ body: (House) async throws -> Void
+    ) async throws {
+        let readiness = Readiness(), metrics = Metrics(), fleet = FakeFleet()
+        let access = try AdminAccess(key: key, host: host)
         let server = try await AdminServer.start(
-            host: "127.0.0.1", port: 0, readiness: readiness, metrics: metrics, on: .singleton)
+            host: "127.0.0.1", port: 0, access: access, readiness: readiness, metrics: metrics,
+            administration: fleet, on: .singleton)
         let result: Result<Void, any Error>
         do {
             result = .success(
-                try await body(House(port: server.address!.port!, readiness: readiness, metrics: metrics)))
+                try await body(
+                    House(
+                        port: server.address!.port!, readiness: readiness, metrics: metrics, fleet: fleet)))
         } catch {
             result = .failure(error)
         }
         await server.stop()
         try result.get()
     }
+
+    private func run(_ body: (House) async throws -> Void) async throws { try await Self.run(body) }
 
     @Test func `healthz is 200 while the process lives, ready or not`() async throws {
         try await run { house in
@@ -121,7 +132,8 @@ struct AdminServerTests {
         try await run { house in
             let error = await #expect(throws: AdminError.self) {
                 try await AdminServer.start(
-                    host: "127.0.0.1", port: house.port, readiness: Readiness(), metrics: Metrics(), on: .singleton)
+                    host: "127.0.0.1", port: house.port, access: try AdminAccess(key: nil, host: "127.0.0.1"),
+                    readiness: Readiness(), metrics: Metrics(), administration: FakeFleet(), on: .singleton)
             }
             #expect(error?.description.hasPrefix("cannot listen on 127.0.0.1:\(house.port) (gateway.admin): ") == true)
         }

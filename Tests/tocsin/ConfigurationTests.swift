@@ -28,6 +28,11 @@ struct ConfigurationTests {
         #expect(configuration.gateway.id == nil)
         #expect(configuration.gateway.allowedHosts.isEmpty)
         #expect(configuration.gateway.maximumConnections == 100_000)
+        #expect(configuration.gateway.maximumConnectionsPerAddress == 0)
+        #expect(configuration.gateway.maximumConnectionsPerUser == 0)
+        #expect(configuration.gateway.maximumHandshakesPerSecond == 0)
+        #expect(configuration.gateway.maximumMessagesPerSecond == 100)
+        #expect(configuration.gateway.maximumJoinsPerSecond == 20 && configuration.gateway.maximumGroups == 128)
         #expect(configuration.gateway.maximumMessageBytes == 65_536)
         #expect(configuration.gateway.maximumFragments == 64)
         #expect(configuration.gateway.compression == CompressionConfiguration())
@@ -64,15 +69,34 @@ struct ConfigurationTests {
         #expect(try read("redis: { hosts: redis://one }").redis.hosts == ["redis://one"])
     }
 
+    @Test func `The admin key may be in a file, and is asked for once`() throws {
+        let read = try read("gateway: { admin_key_file: /nowhere/key }")
+        #expect(read.gateway.adminKeyFile == "/nowhere/key")
+        let missing = #expect(throws: ConfigurationError.self) { try read.adminKey() }
+        #expect(missing?.description == "gateway.admin_key_file: cannot read /nowhere/key")
+        let both = #expect(throws: ConfigurationError.self) {
+            try self.read("gateway: { admin_key: 0123456789abcdef, admin_key_file: /k }")
+        }
+        #expect(both?.description.contains("admin_key_file") == true)
+        #expect(both?.description.contains("0123456789abcdef") == false)
+    }
+
     @Test func `Every key of gateway is read`() throws {
         let gateway = try read(
             """
             gateway:
               bind: "[::1]:8443"
               admin: ":9191"
+              admin_key: 0123456789abcdef
               id: gw.1-a_B
               allowed_hosts: ["example.com", ".example.org"]
               max_connections: 1_000
+              max_connections_per_address: 20
+              max_connections_per_user: 5
+              max_handshakes_per_second: 500
+              max_messages_per_second: 0
+              max_joins_per_second: 3
+              max_groups: 16
               max_message_bytes: 1024
               max_fragments: 7
               max_pending_bytes: 4096
@@ -87,9 +111,13 @@ struct ConfigurationTests {
         ).gateway
         #expect(gateway.bind == HostAndPort(host: "::1", port: 8443))
         #expect(gateway.admin == HostAndPort(host: "0.0.0.0", port: 9191))
+        #expect(gateway.adminKey == "0123456789abcdef" && gateway.adminKeyFile == nil)
         #expect(gateway.id == "gw.1-a_B")
         #expect(gateway.allowedHosts == ["example.com", ".example.org"])
         #expect(gateway.maximumConnections == 1000)
+        #expect(gateway.maximumConnectionsPerAddress == 20 && gateway.maximumConnectionsPerUser == 5)
+        #expect(gateway.maximumHandshakesPerSecond == 500 && gateway.maximumMessagesPerSecond == 0)
+        #expect(gateway.maximumJoinsPerSecond == 3 && gateway.maximumGroups == 16)
         #expect(gateway.maximumMessageBytes == 1024)
         #expect(gateway.maximumFragments == 7)
         #expect(gateway.maximumPendingBytes == 4096)

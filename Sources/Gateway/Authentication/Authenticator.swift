@@ -49,4 +49,11 @@ public enum LoginFailure: Error, Sendable, Equatable {
 public protocol Authenticator: Sendable {
     /// - Throws: `LoginFailure`.
     func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity
+    /// The user's connections were ended: answers that are kept for him are not to be used again.
+    func forget(_ user: String) async
+}
+
+extension Authenticator {
+    /// Whoever keeps nothing has nothing to forget.
+    public func forget(_ user: String) async {}
 }

@@ -54,6 +54,8 @@ public actor CallbackAuthenticator: Authenticator {
         return try await task.value.get()
     }
 
+    public func forget(_ user: String) { cached = cached.filter { $0.value.identity.user != user } }
+
     private func keep(_ identity: Identity, _ key: SHA256Digest) {
         if cached.count >= Self.maximumCached {
             let now = NIODeadline.now()

@@ -21,9 +21,6 @@ struct CentrifugeAccess {
     static let none = CentrifugeAccess(
         serverGroups: [], mayJoin: [], mayPublish: [], mayPublishWhereItMayJoin: false, maySee: [])
 
-    /// Groups of one connection at once.
-    static let maximumGroups = 128
-
     func allowsJoining(_ group: GroupName) -> Bool {
         serverGroups.contains(group) || mayJoin.contains { $0.matches(group) }
     }

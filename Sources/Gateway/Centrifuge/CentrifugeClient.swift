@@ -7,6 +7,10 @@ protocol CentrifugeWire: AnyObject {
     var isWritable: Bool { get }
     func say(_ reply: ByteBuffer)
     func disconnect(_ disconnect: CentrifugeDisconnect)
+    /// - Throws: `Refusal` when the user may not have this connection.
+    func loggedIn(_ identity: Identity) throws(Refusal)
+    /// So many commands on top of the message that they came in. False: too many, and the client has been told.
+    func spend(_ count: Int) -> Bool
 }
 
 /// The bidirectional centrifuge protocol of one client: commands in, replies and pushes out.
@@ -27,7 +31,8 @@ final class CentrifugeClient {
     /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
     /// SDKs send their subscriptions right behind the connect. Or for a client that asks and does not read the answers.
     private var held: [CentrifugeCommand] = []
-    private static let maximumHeld = 2 * CentrifugeAccess.maximumGroups
+    private static let maximumHeld = 256
+    private var joins = TokenBucket()
     /// Histories and presences are read one at a time: the answers can be long.
     private var isReading = false
     private let subscriptions: CentrifugeSubscriptions
@@ -60,6 +65,7 @@ final class CentrifugeClient {
         } catch {
             return wire.disconnect(.badRequest)
         }
+        guard wire.spend(commands.count - 1) else { return }
         for command in commands where stage != .ended { handle(command) }
     }
 
@@ -153,6 +159,7 @@ final class CentrifugeClient {
             switch result {
             case .success(let identity):
                 guard let access = self.entry.accessOf(identity) else { return self.wire.disconnect(.permissionDenied) }
+                guard (try? self.wire.loggedIn(identity)) != nil else { return self.wire.disconnect(.connectionLimit) }
                 self.access = access
                 self.connect(command, subs, secondsLeft: identity.secondsLeft)
             case .failure(.expired): self.fail(command, .tokenExpired)
@@ -169,6 +176,7 @@ final class CentrifugeClient {
             guard self.stage == .connected else { return }
             switch result {
             case .success(let identity) where identity.user == self.access.user:
+                guard (try? self.wire.loggedIn(identity)) != nil else { return self.wire.disconnect(.invalidToken) }
                 self.wire.say(
                     CentrifugeReply.refresh(
                         command, client: self.id.description, version: Self.version, ttl: identity.secondsLeft))
@@ -215,7 +223,14 @@ final class CentrifugeClient {
         _ command: UInt32, _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
     ) throws(CentrifugeError) {
         guard !session.groups.contains(group) else { throw .alreadySubscribed }
-        guard session.groups.count + pending.count < CentrifugeAccess.maximumGroups else { throw .limitExceeded }
+        guard session.groups.count + pending.count < shard.state.configuration.maximumGroups else {
+            shard.state.metrics.joinsTooMany.add()
+            throw .limitExceeded
+        }
+        guard joins.take(of: shard.state.joinRate, at: .now()) else {
+            shard.state.metrics.joinsTooFast.add()
+            throw .tooManyRequests
+        }
         pending.insert(group)
         join(group, recovery).assumeIsolated().whenComplete { result in
             self.pending.remove(group)

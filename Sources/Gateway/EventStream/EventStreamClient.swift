@@ -19,12 +19,14 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     /// A comment went out a while ago.
     private var isProbing = false
     private(set) var isOpen = true
+    let ticket: Ticket
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, groups: [GroupName], starts: [Session.Start],
-        unreadable: [GroupName]
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, groups: [GroupName],
+        starts: [Session.Start], unreadable: [GroupName]
     ) {
+        self.ticket = ticket
         self.shard = shard
         self.socket = socket
         self.starts = starts
@@ -36,7 +38,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
     func begin() {
         shard.opened(self)
-        shard.schedule(self, in: Self.commentSeconds)
+        shard.schedule(self, in: ticket.lookAgain(in: Self.commentSeconds))
         write(EventWriter.retry(milliseconds: Int.random(in: 1000...3000)))
         for group in unreadable { tellLost(group, .reset) }
         // A client to which nothing is ever sent must know where it was all the same.
@@ -104,6 +106,12 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         end()
     }
 
+    func end(_ ending: Ending) {
+        // Whose login has expired may come back: the login decides.
+        if case .revoked = ending { write(EventWriter.end(reason: ending.reason)) }
+        end()
+    }
+
     private func end() {
         isOpen = false
         flush()
@@ -114,6 +122,15 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
 extension EventStreamClient: Ticking {
     func tick() -> Int? {
+        if isOpen, ticket.isExpired() {
+            shard.state.metrics.expired.add()
+            end(.expired)
+            return 2
+        }
+        return look().map { isOpen ? ticket.lookAgain(in: $0) : $0 }
+    }
+
+    private func look() -> Int? {
         if isProbing { return probed() }
         guard isOpen else {
             socket.close()

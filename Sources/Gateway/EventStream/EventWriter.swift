@@ -30,6 +30,12 @@ enum EventWriter {
         ByteBuffer(string: "event: dropped\ndata: {\"group\":\"\(group)\",\"count\":\(count)}\n\n")
     }
 
+    /// The operator has ended the stream: the id makes the browser's next request one that is answered 204, after which it
+    /// stays away.
+    static func end(reason: String) -> ByteBuffer {
+        ByteBuffer(string: "id: \(EventCursor.end)\nevent: end\ndata: {\"reason\":\"\(reason)\"}\n\n")
+    }
+
     /// How long the client waits before it connects again.
     static func retry(milliseconds: Int) -> ByteBuffer { ByteBuffer(string: "retry: \(milliseconds)\n\n") }
 

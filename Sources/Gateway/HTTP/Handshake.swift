@@ -1,4 +1,5 @@
 import Broker
+import Foundation
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -22,7 +23,8 @@ final class Handshake: StreamSocketOwner {
     private var parser = RequestHeadParser()
     /// What came behind the head, for the client that it becomes.
     private var rest = ByteBuffer()
-    private var isAdmitted = false
+    /// nil: it has no place.
+    private var ticket: Ticket?
     /// nil: the WebSocket goes without compression.
     private var deflate: DeflateAgreement?
     /// nil: none has to be chosen.
@@ -30,9 +32,13 @@ final class Handshake: StreamSocketOwner {
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
+    private let began = NIODeadline.now()
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
+
+    /// Whose connection it counts as.
+    private var clientAddress: PeerAddress { socket.peer }
 
     /// Longer than any login may take.
     private static let loginSeconds = 15
@@ -102,8 +108,8 @@ final class Handshake: StreamSocketOwner {
             shard.tidy(members)
         }
         joining = []
-        if isAdmitted { state.leave() }
-        isAdmitted = false
+        if let ticket { state.admission.leave(ticket) }
+        ticket = nil
     }
 
     // MARK: Steps
@@ -119,6 +125,10 @@ final class Handshake: StreamSocketOwner {
         let route = state.configuration.routes[index]
         let wish = try ClientWish(head)
         try checkOrigin(head, wish)
+        if case .eventStream(EventCursor.end?, let origin) = wish {
+            state.metrics.refused("ended")
+            return respond(SwitchingAnswer.endOfStream(origin: origin))
+        }
         if case .webSocket = wish {
             deflate = try DeflateAgreement.negotiate(
                 head.values(of: "sec-websocket-extensions"), state.configuration.compression)
@@ -127,8 +137,7 @@ final class Handshake: StreamSocketOwner {
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
         }
-        guard state.admit() else { throw Self.comeBack("the gateway is full", "full", 5) }
-        isAdmitted = true
+        ticket = try state.admission.enter(id, from: ClientNetwork(clientAddress))
         shard.schedule(self, in: Self.loginSeconds)
         if route.authentication.isEmpty {
             try join(route, values, identity: nil, wish)
@@ -167,7 +176,10 @@ final class Handshake: StreamSocketOwner {
         guard stage == .working else { return }
         do throws(Refusal) {
             switch result {
-            case .success(let identity): try join(route, values, identity: identity, wish)
+            case .success(let identity):
+                try state.admission.identify(&ticket!, as: identity.user)
+                ticket!.expiry = try Self.expiry(of: identity)
+                try join(route, values, identity: identity, wish)
             case .failure(.refused(let why)), .failure(.expired(let why)):
                 if let login = Self.connectLogin(route, wish, state) {
                     return becomeStranger(login, route, values, wish)
@@ -200,7 +212,8 @@ final class Handshake: StreamSocketOwner {
             return Self.access(route, values, groups, identity)
         }
         become(
-            WebSocketClient(id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
+            WebSocketClient(
+                id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
             saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
     }
 
@@ -233,6 +246,15 @@ final class Handshake: StreamSocketOwner {
             info: identity?.info)
     }
 
+    /// On the clock that nobody sets.
+    static func expiry(of identity: Identity) throws(Refusal) -> NIODeadline? {
+        guard let end = identity.expiresAt else { return nil }
+        let left = Double(end) - Date().timeIntervalSince1970
+        guard left > 0 else { throw Refusal(status: .forbidden, message: "the login has expired", reason: "login") }
+        // Further ahead than a year is never.
+        return left < 31_536_000 ? .now() + .milliseconds(Int64(left * 1000)) : nil
+    }
+
     private func join(
         _ route: Route, _ values: [String: String], identity: Identity?, _ wish: ClientWish
     ) throws(Refusal) {
@@ -243,13 +265,22 @@ final class Handshake: StreamSocketOwner {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
         let groups = resolved.groups
+        guard groups.count <= state.configuration.maximumGroups else {
+            state.logger.warning(
+                "a login names more groups than gateway.max_groups", metadata: ["path": "\(route.path.text)"])
+            throw Refusal(
+                status: .forbidden, message: "the login names more groups than a connection may join",
+                reason: "groups")
+        }
+        guard !isRevoked else { throw Self.revoked }
         if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
             // It joins when it sends its first command, which says what it has seen already.
             let access = Self.access(route, resolved.values, groups, identity)
             let entry = CentrifugeEntry(access: access, login: Self.connectLogin(route, wish, state)) { _ in access }
             return become(
                 WebSocketClient(
-                    id: id, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
+                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry,
+                    window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         }
         joining = groups
@@ -273,10 +304,18 @@ final class Handshake: StreamSocketOwner {
     ) {
         guard stage == .working else { return }
         switch result {
-        case .success(let positions): succeed(wish, route, groups, at: positions)
+        case .success(let positions):
+            guard !isRevoked else { return refuse(Self.revoked) }
+            succeed(wish, route, groups, at: positions)
         case .failure(let error): refuse(Self.refusal(for: error))
         }
     }
+
+    /// The user's connections were ended after this handshake began: what the login said may be over.
+    private var isRevoked: Bool { ticket?.user.map { shard.wasRevoked($0, since: began) } ?? false }
+
+    private static let revoked = Refusal(
+        status: .forbidden, message: "this user's connections were ended just now", reason: "login")
 
     private static func refusal(for error: any Error) -> Refusal {
         if let error = error as? BackplaneError, error.code == .refused {
@@ -298,14 +337,15 @@ final class Handshake: StreamSocketOwner {
             let starts = positions.map { Session.Start(position: $0, isResumption: false) }
             become(
                 WebSocketClient(
-                    id: id, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
+                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
                     window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         case .eventStream(let cursor, let origin):
             let (starts, unreadable) = Self.starts(cursor, groups, positions)
             become(
                 EventStreamClient(
-                    id: id, socket: socket, shard: shard, groups: groups, starts: starts, unreadable: unreadable),
+                    id: id, ticket: ticket!, socket: socket, shard: shard, groups: groups, starts: starts,
+                    unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(origin: origin))
         }
     }
@@ -327,6 +367,8 @@ final class Handshake: StreamSocketOwner {
     private func become(_ client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
         joining = []
+        // The client's from here on.
+        ticket = nil
         shard.unschedule(self)
         socket.write(answer)
         socket.owner = client
@@ -342,10 +384,12 @@ final class Handshake: StreamSocketOwner {
         respond(HTTPAnswer(refusal))
     }
 
-    private func respond(_ answer: HTTPAnswer) {
+    private func respond(_ answer: HTTPAnswer) { respond(answer.bytes) }
+
+    private func respond(_ answer: ByteBuffer) {
         stage = .over
         undo()
-        socket.write(answer.bytes)
+        socket.write(answer)
         socket.flush()
         socket.finish()
         shard.schedule(self, in: Self.farewellSeconds)

@@ -25,14 +25,34 @@ extension SessionTransport {
 
 /// What a handshake becomes: it owns the socket until that ends.
 protocol ConnectedClient: StreamSocketOwner, Ticking {
+    /// What it was let in with.
+    var ticket: Ticket { get }
     /// Its socket is its own.
     func begin()
     /// Whether it has not been told to go yet.
     var isOpen: Bool { get }
     /// Tells the client to come back, and when, and ends.
     func drain()
+    /// Tells the client why its connection ends, in words that keep it from coming back as it was.
+    func end(_ ending: Ending)
     /// Ends at once.
     func cut()
+}
+
+/// Why the gateway ends a connection that did nothing wrong.
+enum Ending {
+    /// An operator has ended it.
+    case revoked
+    /// The login was good until now.
+    case expired
+
+    /// For a plain client's close frame.
+    var reason: String {
+        switch self {
+        case .revoked: "ended by the operator"
+        case .expired: "login expired"
+        }
+    }
 }
 
 /// The forms in which a client may want its messages.

@@ -19,15 +19,18 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private var isUnflushed = false
     private var isReading = false
     private var isEnded = false
+    private var messages = TokenBucket()
+    private(set) var ticket: Ticket
     var wheelPlace: WheelPlace?
 
     /// - Parameters:
     ///   - starts: where the session begins in each group.
     ///   - window: what was agreed on for permessage-deflate; nil: no compression.
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, route: Route, groups: [GroupName],
         starts: [Session.Start], window: DeflateWindow?
     ) {
+        self.ticket = ticket
         deflateWindow = window
         self.shard = shard
         self.socket = socket
@@ -39,9 +42,10 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     /// A client of the centrifuge protocol.
     init(
-        id: ConnectionID, socket: any StreamSocket, shard: Shard, route: Route, entry: CentrifugeEntry,
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, route: Route, entry: CentrifugeEntry,
         window: DeflateWindow?
     ) {
+        self.ticket = ticket
         deflateWindow = window
         self.shard = shard
         self.socket = socket
@@ -60,7 +64,8 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 
     func begin() {
         shard.opened(self)
-        shard.schedule(self, in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds)
+        shard.schedule(
+            self, in: ticket.lookAgain(in: centrifuge == nil ? nextPing : CentrifugeClient.connectSeconds))
         session.open(at: starts)
     }
 
@@ -90,6 +95,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     // MARK: What the client sends
 
     private func handle(_ event: FrameParser.Event) {
+        guard mayGoOn(event) else { return }
         switch event {
         case .text(let text):
             guard machine.frameArrived() == .handle else { return }
@@ -116,6 +122,28 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
             shard.state.metrics.violations.add()
             perform(machine.violation(), code: code.rawValue, reason: reason)
         }
+    }
+
+    /// Pings and pongs count, too: they cost as much. What breaks the protocol, or ends it, is dealt with in any case.
+    private func mayGoOn(_ event: FrameParser.Event) -> Bool {
+        switch event {
+        case .text, .binary, .ping, .pong, .compressed: spend(1)
+        case .close, .violation: true
+        }
+    }
+
+    /// - Returns: false when it sends too fast: it has been told, and nothing that it sent after counts.
+    func spend(_ count: Int) -> Bool {
+        let rate = shard.state.messageRate
+        guard rate.isLimited, machine.isOpen, !messages.take(count, of: rate, at: .now()) else { return true }
+        shard.state.metrics.tooFast.add()
+        let disconnect = CentrifugeDisconnect.tooManyRequests
+        if centrifuge != nil {
+            perform(machine.violation(), code: disconnect.code, reason: disconnect.reason)
+        } else {
+            perform(machine.violation(), code: CloseCode.policy.rawValue, reason: "too many messages")
+        }
+        return false
     }
 
     private func receive(_ text: ByteBuffer) {
@@ -209,6 +237,15 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         }
     }
 
+    /// A token has said who it is, or that it still is: until when the connection may stay.
+    ///
+    /// - Throws: `Refusal` when the user has too many connections, or the login has ended.
+    func loggedIn(_ identity: Identity) throws(Refusal) {
+        if ticket.user == nil { try shard.state.admission.identify(&ticket, as: identity.user) }
+        ticket.expiry = try Handshake.expiry(of: identity)
+        shard.schedule(self, in: ticket.lookAgain(in: CentrifugeClient.pingSeconds))
+    }
+
     func say(_ reply: ByteBuffer) { write(frame(reply)) }
 
     func disconnect(_ disconnect: CentrifugeDisconnect) {
@@ -216,6 +253,11 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     }
 
     func cut() { socket.close() }
+
+    func end(_ ending: Ending) {
+        guard centrifuge == nil else { return disconnect(ending == .revoked ? .forced : .expired) }
+        close(.loginEnded, ending.reason)
+    }
 
     func drain() {
         // The SDK knows by itself to come back, each at a time of its own.
@@ -234,6 +276,15 @@ extension WebSocketClient: Ticking {
     }
 
     func tick() -> Int? {
+        if machine.isOpen, ticket.isExpired() {
+            shard.state.metrics.expired.add()
+            end(.expired)
+            return configuration.pongSeconds
+        }
+        return look().map { machine.isOpen ? ticket.lookAgain(in: $0) : $0 }
+    }
+
+    private func look() -> Int? {
         if let since = session.slowSince {
             // Its socket is full, so it has not seen our pings: silence says nothing, and slowness has its own limit.
             guard machine.isOpen, .now() < since + .seconds(Int64(configuration.slowSeconds)) else {

@@ -61,6 +61,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let gatewayID = configuration.gateway.id ?? "gw-\(ConnectionID.random())"
         var logger = Logger(label: "tocsin") { _ in LineLogHandler(settings: configuration.log) }
         logger[metadataKey: "gateway"] = "\(gatewayID)"
+        let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
         FileLimit.raise()
 
         // Logins and the admin port are not on the clients' threads; Redis is, unless it is spoken to over TLS: one wake-up
@@ -72,13 +73,15 @@ struct GatewayCommand: AsyncParsableCommand {
         let metrics = Metrics()
         let redis = try RedisAddress(configuration.redis.hosts[0])
         let readiness = Readiness()
+        let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
         let admin = try await AdminServer.start(
-            host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, readiness: readiness,
-            metrics: metrics, on: group)
+            host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
+            readiness: readiness, metrics: metrics, administration: administration, on: group)
         let backplane = try await RedisBackplane.start(
             configuration.layer(gatewayID: gatewayID), on: redis.isEncrypted ? group.any() : loops[0], metrics: metrics,
             logger: logger
         ) { isReady in readiness.set(.redis, !isReady) }
+        administration.use(backplane.inspector)
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
         let server = try await GatewayServer.start(
@@ -124,6 +127,15 @@ struct GatewayCommand: AsyncParsableCommand {
 }
 
 extension Configuration {
+    /// - Throws: `ConfigurationError` when its file cannot be read.
+    func adminKey() throws(ConfigurationError) -> String? {
+        guard let file = gateway.adminKeyFile else { return gateway.adminKey }
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+            throw ConfigurationError("gateway.admin_key_file: cannot read \(file)")
+        }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
     func layer(gatewayID: String) throws -> LayerConfiguration {
         var layer = LayerConfiguration(
             redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), prefix: redis.prefix,
@@ -145,6 +157,12 @@ extension Configuration {
             routes: routes)
         settings.name = name
         settings.maximumConnections = gateway.maximumConnections
+        settings.maximumConnectionsPerAddress = gateway.maximumConnectionsPerAddress
+        settings.maximumConnectionsPerUser = gateway.maximumConnectionsPerUser
+        settings.maximumHandshakesPerSecond = gateway.maximumHandshakesPerSecond
+        settings.maximumMessagesPerSecond = gateway.maximumMessagesPerSecond
+        settings.maximumJoinsPerSecond = gateway.maximumJoinsPerSecond
+        settings.maximumGroups = gateway.maximumGroups
         settings.maximumMessageBytes = gateway.maximumMessageBytes
         settings.maximumFragments = gateway.maximumFragments
         settings.maximumPendingBytes = gateway.maximumPendingBytes

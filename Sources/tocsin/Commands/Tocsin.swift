@@ -21,7 +21,7 @@ struct Tocsin: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            GatewayCommand.self, DevCommand.self, SendCommand.self, TailCommand.self, WhoCommand.self,
+            GatewayCommand.self, DevCommand.self, SendCommand.self, TailCommand.self, WhoCommand.self, KickCommand.self,
             GatewaysCommand.self, HistoryCommand.self, DoctorCommand.self, TokenCommand.self, BenchCommand.self,
         ]
     )

@@ -70,9 +70,20 @@ extension Configuration {
         }
         try address("bind", &gateway.bind)
         try address("admin", &gateway.admin)
+        gateway.adminKey = try reader.text("admin_key")
+        gateway.adminKeyFile = try reader.text("admin_key_file")
+        guard gateway.adminKey == nil || gateway.adminKeyFile == nil else {
+            throw reader.bad("admin_key_file", "and admin_key are both there: keep one")
+        }
         if let id = try reader.text("id") { gateway.id = try gatewayID(id, reader.bad("id", idRule)) }
         if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
         try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
+        try number("max_connections_per_address", 0...10_000_000, &gateway.maximumConnectionsPerAddress)
+        try number("max_connections_per_user", 0...10_000_000, &gateway.maximumConnectionsPerUser)
+        try number("max_handshakes_per_second", 0...1_000_000, &gateway.maximumHandshakesPerSecond)
+        try number("max_messages_per_second", 0...1_000_000, &gateway.maximumMessagesPerSecond)
+        try number("max_joins_per_second", 0...1_000_000, &gateway.maximumJoinsPerSecond)
+        try number("max_groups", 1...10_000, &gateway.maximumGroups)
         try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
         try number("max_fragments", 1...(1 << 20), &gateway.maximumFragments)
         try number("max_pending_bytes", 1024...(1 << 30), &gateway.maximumPendingBytes)

@@ -19,9 +19,18 @@ struct Configuration {
     struct GatewayPart {
         var bind = HostAndPort(host: "0.0.0.0", port: 8080)
         var admin = HostAndPort(host: "127.0.0.1", port: 9090)
+        /// What the admin port's API wants to be shown; or the file that has it.
+        var adminKey: String?
+        var adminKeyFile: String?
         var id: String?
         var allowedHosts: [String] = []
         var maximumConnections = 100_000
+        var maximumConnectionsPerAddress = 0
+        var maximumConnectionsPerUser = 0
+        var maximumHandshakesPerSecond = 0
+        var maximumMessagesPerSecond = 100
+        var maximumJoinsPerSecond = 20
+        var maximumGroups = 128
         var maximumMessageBytes = 65_536
         var maximumFragments = 64
         var maximumPendingBytes = 65_536

@@ -109,6 +109,15 @@ final class FakeBackplane: Backplane {
     @discardableResult
     func publish(_ json: String, to group: String) -> Position { publish(ByteBuffer(string: json), to: group) }
 
+    /// To every loop, as an operator's word comes.
+    func everywhere(_ delivery: Delivery) {
+        for outlet in state.withLock({ $0.outlets }) { outlet.deliver([delivery]) }
+    }
+
+    func connections(in group: String) -> [ConnectionID] {
+        state.withLock { $0.members[try! GroupName(group)].map { Array($0.keys) } ?? [] }
+    }
+
     func setJoins(_ mood: Mood) { state.withLock { $0.joins = mood } }
     func setSends(_ mood: Mood) { state.withLock { $0.sends = mood } }
 

@@ -17,8 +17,13 @@ final class GatewayHouse: Sendable {
     let metrics: Metrics
     let port: Int
 
-    private init(_ server: GatewayServer, _ backplane: FakeBackplane, _ metrics: Metrics) {
+    private let loops: [SocketLoop]
+
+    private init(
+        _ server: GatewayServer, _ backplane: FakeBackplane, _ metrics: Metrics, _ loops: [SocketLoop]
+    ) {
         self.server = server
+        self.loops = loops
         port = server.port
         self.backplane = backplane
         self.metrics = metrics
@@ -53,7 +58,7 @@ final class GatewayHouse: Sendable {
                 loops: loops, metrics: metrics,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             do {
-                result = .success(try await body(GatewayHouse(server, backplane, metrics)))
+                result = .success(try await body(GatewayHouse(server, backplane, metrics, loops)))
             } catch {
                 result = .failure(error)
             }
@@ -73,6 +78,9 @@ final class GatewayHouse: Sendable {
             path: PathTemplate(path), groups: groups.map { try GroupTemplate($0) }, authentication: auth,
             receive: receive)
     }
+
+    /// Returns when every loop has done what it was asked to before.
+    func settle() async throws { for loop in loops { try await loop.submit {}.get() } }
 
     /// The value of a line of the metrics, by its name and labels as they are written.
     func metric(_ series: String) -> Int? {

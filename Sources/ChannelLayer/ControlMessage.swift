@@ -1,0 +1,28 @@
+import Broker
+import NIOCore
+
+/// What is said to all gateways on the control channel: `{"event":"end","user":"42"}`, or with
+/// `"connection":"16 hex digits"`. Written for people in redis/README.md, since `PUBLISH` by hand does as well.
+enum ControlMessage {
+    static func end(_ selection: ConnectionSelection) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"event":"end","#)
+        switch selection {
+        case .user(let user):
+            text.writeString(#""user":"#)
+            JSONText.appendString(user.utf8, to: &text)
+        case .connection(let connection): text.writeString(#""connection":"\#(connection)""#)
+        }
+        text.writeString("}")
+        return text
+    }
+
+    /// nil: nothing that this version knows.
+    static func selection(_ payload: ByteBuffer) -> ConnectionSelection? {
+        guard let fields = try? JSONFields(payload), fields.string("event") == "end" else { return nil }
+        switch (fields.string("user"), fields.string("connection")) {
+        case (let user?, nil) where !user.isEmpty: return .user(user)
+        case (nil, let text?): return ConnectionID(text).map { .connection($0) }
+        default: return nil
+        }
+    }
+}

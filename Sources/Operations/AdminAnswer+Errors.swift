@@ -1,0 +1,37 @@
+import Broker
+import NIOCore
+import NIOHTTP1
+
+extension AdminAnswer {
+    /// An error for a program (`code`) and for a person (`message`, and what to do: `remedy`).
+    static func error(
+        _ status: HTTPResponseStatus, _ code: String, _ message: String, remedy: String,
+        headers: [(String, String)] = []
+    ) -> AdminAnswer {
+        var answer = json(
+            status,
+            #"{"error":{"code":\#(quoted(code)),"message":\#(quoted(message)),"remedy":\#(quoted(remedy))}}"#)
+        answer.headers = headers
+        return answer
+    }
+
+    /// What the broker did not do.
+    static func error(_ error: BackplaneError) -> AdminAnswer {
+        switch error.code {
+        case .unavailable:
+            .error(
+                .serviceUnavailable, "unavailable", "Redis cannot be reached now: \(error.message)",
+                remedy: "try again; /readyz says when it is back", headers: [("Retry-After", "2")])
+        case .refused:
+            .error(
+                .badRequest, "refused", error.message, remedy: "change the request: the same is refused again")
+        }
+    }
+
+    /// A text as a JSON string.
+    static func quoted(_ text: String) -> String {
+        var bytes = ByteBuffer()
+        JSONText.appendString(text.utf8, to: &bytes)
+        return String(buffer: bytes)
+    }
+}

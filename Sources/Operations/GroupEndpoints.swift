@@ -1,0 +1,133 @@
+import Broker
+import NIOCore
+import NIOHTTP1
+
+/// `/v1/groups`: sending to a group, and looking into it.
+enum GroupEndpoints {
+    /// What group_send takes (redis/README.md).
+    private static let ttl = 1...315_360_000
+    private static let keyBytes = 1...200
+
+    static func all(_ administration: any Administration) -> [AdminEndpoint] {
+        [
+            AdminEndpoint(
+                .POST, "/v1/groups/{group}/messages", "send a message to a group", .api,
+                .later { request in await answer(request) { try await send(request, to: $0, administration) } },
+                [
+                    .init("ttl", .query, "seconds after which it is not delivered to anyone who comes later"),
+                    .init("Idempotency-Key", .header, "1 to 200 bytes: sending again with it sends nothing"),
+                ]),
+            AdminEndpoint(
+                .GET, "/v1/groups/{group}/messages", "what the group's log holds, a page at a time", .api,
+                .later { request in await answer(request) { try await history(request, of: $0, administration) } },
+                [.init("since", .query, "only what came after this position: a page's next")]),
+            AdminEndpoint(
+                .GET, "/v1/groups/{group}/members", "who is connected in the group, on all gateways", .api,
+                .later { request in
+                    await answer(request) { group in
+                        let members = try await administration.members(group)
+                        return .json(.ok, "{\"members\":[\(members.map(json).joined(separator: ","))]}")
+                    }
+                }),
+        ]
+    }
+
+    /// An answer that is none of success.
+    private struct Failure: Error {
+        var answer: AdminAnswer
+    }
+
+    private static func bad(_ code: String, _ message: String, _ remedy: String) -> Failure {
+        Failure(answer: .error(.badRequest, code, message, remedy: remedy))
+    }
+
+    private static func answer(
+        _ request: AdminRequest, _ work: (GroupName) async throws -> AdminAnswer
+    ) async -> AdminAnswer {
+        let group: GroupName
+        do {
+            group = try GroupName(request.parameters["group"] ?? "")
+        } catch {
+            return bad(
+                "bad_group", "\(error)", "use ASCII letters, digits, \"-\", \"_\" and \".\", fewer than 100"
+            ).answer
+        }
+        do {
+            return try await work(group)
+        } catch let failure as Failure {
+            return failure.answer
+        } catch {
+            return .error(error as? BackplaneError ?? BackplaneError(.unavailable, "\(error)"))
+        }
+    }
+
+    private static func send(
+        _ request: AdminRequest, to group: GroupName, _ administration: any Administration
+    ) async throws -> AdminAnswer {
+        if let type = request.headers["content-type"].first,
+            type.prefix(while: { $0 != ";" }).lowercased() != "application/json"
+        {
+            throw Failure(
+                answer: .error(
+                    .unsupportedMediaType, "not_json", "the body is not application/json",
+                    remedy: "send Content-Type: application/json"))
+        }
+        guard (try? JSONFields(request.body)) != nil else {
+            throw bad("bad_message", "the body is no JSON object", "send one, in UTF-8")
+        }
+        var seconds: Int?
+        if let text = request.query["ttl"] {
+            guard let number = Int(text), ttl.contains(number) else {
+                throw bad("bad_ttl", "ttl is no number of seconds", "use \(ttl.lowerBound) to \(ttl.upperBound)")
+            }
+            seconds = number
+        }
+        let keys = request.headers["idempotency-key"]
+        guard keys.count <= 1, keys.allSatisfy({ keyBytes.contains($0.utf8.count) }) else {
+            throw bad("bad_key", "the Idempotency-Key is none", "send one, of 1 to 200 bytes")
+        }
+        let receipt = try await administration.send(request.body, to: group, ttl: seconds, key: keys.first)
+        return .json(.created, #"{"position":"\#(receipt.position)","gateways":\#(receipt.gateways)}"#)
+    }
+
+    private static func history(
+        _ request: AdminRequest, of group: GroupName, _ administration: any Administration
+    ) async throws -> AdminAnswer {
+        var since: Position?
+        if let text = request.query["since"] {
+            since = Position(text)
+            guard since != nil else {
+                throw bad("bad_position", "since is no position", "use what a send or a page answered")
+            }
+        }
+        let page = try await administration.history(of: group, since: since)
+        let messages = page.entries.compactMap(\.publication).map { publication in
+            let position = publication.position.map { "\"\($0)\"" } ?? "null"
+            return #"{"position":\#(position),"message":\#(String(buffer: publication.json))}"#
+        }
+        let now = page.position.map { "\"\($0)\"" } ?? "null", next = page.end.map { "\"\($0)\"" } ?? "null"
+        return .json(
+            .ok,
+            #"{"continuity":"\#(word(page.continuity))","position":\#(now),"next":\#(next),"#
+                + "\"messages\":[\(messages.joined(separator: ","))]}")
+    }
+
+    /// As redis/README.md names the verdicts.
+    private static func word(_ continuity: Continuity) -> String {
+        switch continuity {
+        case .resumed: "resumed"
+        case .historyChanged: "history_changed"
+        case .gap: "gap"
+        case .rolledBack: "rolled_back"
+        case .reset, .renewed: "reset"
+        case .liveOnly: "live"
+        }
+    }
+
+    private static func json(_ member: FleetMember) -> String {
+        let user = member.user.map(AdminAnswer.quoted) ?? "null"
+        let info = member.info.map { String(buffer: $0) } ?? "null"
+        return #"{"channel":\#(AdminAnswer.quoted(member.channel)),"user":\#(user),"#
+            + #""gateway":\#(AdminAnswer.quoted(member.gateway)),"since":\#(member.since),"info":\#(info)}"#
+    }
+}

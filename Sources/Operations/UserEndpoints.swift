@@ -1,0 +1,20 @@
+import Broker
+import NIOHTTP1
+
+/// `/v1/users`: what is done to a user's connections.
+enum UserEndpoints {
+    static func all(_ administration: any Administration) -> [AdminEndpoint] {
+        [
+            AdminEndpoint(
+                .DELETE, "/v1/users/{user}/connections", "end all connections of a user, on all gateways", .api,
+                .later { request in
+                    do throws(BackplaneError) {
+                        let heard = try await administration.end(.user(request.parameters["user"] ?? ""))
+                        return .json(.ok, #"{"gateways":\#(heard.gateways),"living":\#(heard.living)}"#)
+                    } catch {
+                        return .error(error)
+                    }
+                })
+        ]
+    }
+}

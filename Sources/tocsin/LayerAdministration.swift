@@ -1,0 +1,64 @@
+import Broker
+import ChannelLayer
+import Logging
+import NIOCore
+import Operations
+import RedisClient
+import Synchronization
+
+/// The admin port's view of the fleet, on Redis. The port stands before Redis is dialled: until then it is unavailable.
+final class LayerAdministration: Administration {
+    private let inspector = Mutex<LayerInspector?>(nil)
+
+    private let waitReplicas: Int
+    private let logger: Logger
+
+    /// - Parameter waitReplicas: replicas that must have a message before it counts as accepted.
+    init(waitReplicas: Int, logger: Logger) {
+        self.waitReplicas = waitReplicas
+        self.logger = logger
+    }
+
+    func use(_ inspector: LayerInspector) { self.inspector.withLock { $0 = inspector } }
+
+    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard {
+        try await ask { Heard(gateways: try await $0.end(selection), living: try await $0.gateways().count) }
+    }
+
+    func send(
+        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
+    ) async throws(BackplaneError) -> Receipt {
+        try await ask {
+            try await $0.send(message, to: group, ttl: ttl, key: key, waitReplicas: waitReplicas, logger: logger)
+        }
+    }
+
+    func history(of group: GroupName, since: Position?) async throws(BackplaneError) -> HistoryPage {
+        try await ask { try await $0.historyPage(of: group, since: since) }
+    }
+
+    func members(_ group: GroupName) async throws(BackplaneError) -> [FleetMember] {
+        try await ask { try await $0.who(in: group) }.map { connection in
+            let roster = try? JSONFields(ByteBuffer(string: connection.json))
+            return FleetMember(
+                channel: connection.channel, user: roster?.string("user"), gateway: roster?.string("gateway") ?? "",
+                since: roster?.number("since").flatMap(Double.init).flatMap { Int(exactly: $0.rounded(.down)) } ?? 0,
+                info: roster?.raw("info"))
+        }
+    }
+
+    func gateways() async throws(BackplaneError) -> [FleetGateway] {
+        try await ask { try await $0.gateways() }.map { FleetGateway(id: $0.id, fields: $0.fields) }
+    }
+
+    private func ask<R: Sendable>(
+        _ question: @Sendable (LayerInspector) async throws -> R
+    ) async throws(BackplaneError) -> R {
+        guard let inspector = inspector.withLock({ $0 }) else { throw BackplaneError(.unavailable, "starting") }
+        do {
+            return try await question(inspector)
+        } catch {
+            throw LayerInspector.told(error)
+        }
+    }
+}
