@@ -17,7 +17,8 @@ struct GatewayMetrics: Sendable {
     /// Every `reason` that a refusal can have.
     static let reasons = [
         "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
-        "group_name", "headers", "timeout", "full", "descriptors", "draining", "redis",
+        "group_name", "headers", "timeout", "full", "descriptors", "draining", "redis", "tls",
+        "proxy_header",
     ]
 
     init(_ metrics: Metrics) {

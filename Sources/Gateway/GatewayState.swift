@@ -1,5 +1,6 @@
 import Broker
 import Logging
+import Sockets
 import Synchronization
 
 /// What all connections of the process share. Immutable, but for two atomic words.
@@ -26,6 +27,11 @@ final class GatewayState: Sendable {
         self.metrics = metrics
         self.logger = logger
         router = Router(routes: configuration.routes)
+    }
+
+    /// Whether this peer has to begin with the PROXY protocol's header. From others it is no request.
+    func expectsProxyHeader(from peer: PeerAddress) -> Bool {
+        configuration.proxyProtocol && configuration.trustedProxies.contains(peer.socketAddress)
     }
 
     /// Takes one of the `maximumConnections` places; the caller gives it back with `leave`.

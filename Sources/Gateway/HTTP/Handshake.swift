@@ -28,6 +28,8 @@ final class Handshake: StreamSocketOwner {
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
+    /// The client, as far as trusted proxies have told; else the other end of the socket.
+    private(set) var clientAddress: PeerAddress
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
@@ -38,11 +40,16 @@ final class Handshake: StreamSocketOwner {
     private static let farewellSeconds = 2
 
     /// Begins to read: the socket's owner from here on.
-    init(_ socket: any StreamSocket, shard: Shard) {
+    ///
+    /// - Parameters:
+    ///   - source: who a proxy in front said (PROXY protocol) that it speaks for.
+    ///   - seconds: what is left of `handshakeSeconds`.
+    init(_ socket: any StreamSocket, shard: Shard, source: PeerAddress? = nil, seconds: Int? = nil) {
         self.shard = shard
         self.socket = socket
+        clientAddress = source ?? socket.peer
         socket.owner = self
-        shard.schedule(self, in: state.configuration.handshakeSeconds)
+        shard.schedule(self, in: seconds ?? state.configuration.handshakeSeconds)
     }
 
     // MARK: The socket's word
@@ -108,6 +115,11 @@ final class Handshake: StreamSocketOwner {
 
     private func begin(_ head: RequestHead) throws(Refusal) {
         try HandshakeGuard.checkRequest(head)
+        let proxies = state.configuration.trustedProxies
+        if !proxies.isEmpty {
+            let list = head.values(of: "x-forwarded-for")
+            clientAddress = proxies.client(nearest: clientAddress, forwardedFor: list)
+        }
         let target = head.target
         let path = target.prefix { $0 != "?" }
         guard let (index, values) = state.router.match(path) else {
@@ -147,7 +159,8 @@ final class Handshake: StreamSocketOwner {
     private func logIn(
         _ head: RequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
-        let request = LoginRequest(uri: head.target, headers: head.headers, peer: socket.peer.socketAddress)
+        let request = LoginRequest(
+            uri: head.target, headers: head.headers, peer: socket.peer.socketAddress, client: clientAddress.socketAddress)
         let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
