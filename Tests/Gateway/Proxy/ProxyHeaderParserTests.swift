@@ -55,7 +55,7 @@ struct ProxyHeaderParserTests {
 
     static let bad: [[UInt8]] =
         [
-            "GET / HTTP/1.1\r\n", "PROXY\r\n", "PROXY  TCP4", "proxy TCP4", "PROXY \r\n", "PROXY TCP5 1 2 3 4\r\n",
+            "GET / HTTP/1.1\r\n", "PROXY\r\n", "PROXY  TCP4\r\n", "proxy TCP4", "PROXY \r\n", "PROXY TCP5 1 2 3 4\r\n",
             "PROXY TCP4\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 12345\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n",
             "PROXY TCP4  192.0.2.1 192.0.2.2 1 2\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 \r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n", "PROXY TCP4 ::1 ::2 1 2\r\n", "PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n",
