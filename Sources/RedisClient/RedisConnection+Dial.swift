@@ -57,7 +57,8 @@ extension RedisConnection {
                 channel.eventLoop.makeCompletedFuture {
                     if case .tls(let host, _) = address.transport {
                         let context = try NIOSSLContext(configuration: configuration.tls)
-                        try channel.pipeline.syncOperations.addHandler(tlsHandler(context, host: configuration.serverName ?? host))
+                        try channel.pipeline.syncOperations.addHandler(
+                            tlsHandler(context, host: configuration.serverName ?? host))
                     }
                     try channel.pipeline.syncOperations.addHandler(ChannelWire(connection.value))
                 }

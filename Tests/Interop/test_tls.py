@@ -99,6 +99,7 @@ def handshake(gateway, path):
     ).encode()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_alpn_says_http_1_1_and_old_versions_are_refused(gateway, authority):
     context = authority.client()
     context.set_alpn_protocols(["h2", "http/1.1"])

@@ -160,7 +160,8 @@ final class Handshake: StreamSocketOwner {
         _ head: RequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
         let request = LoginRequest(
-            uri: head.target, headers: head.headers, peer: socket.peer.socketAddress, client: clientAddress.socketAddress)
+            uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
+            client: clientAddress.socketAddress)
         let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop

@@ -13,7 +13,9 @@ extension TrustedNetworks {
     func client(nearest: PeerAddress, forwardedFor: [String]) -> PeerAddress {
         var client = nearest
         guard !isEmpty else { return client }
-        for entry in forwardedFor.joined(separator: ",").split(separator: ",", omittingEmptySubsequences: false).reversed() {
+        for entry in forwardedFor.joined(separator: ",").split(separator: ",", omittingEmptySubsequences: false)
+            .reversed()
+        {
             guard contains(client.socketAddress), let next = Self.address(entry) else { break }
             client = next
         }

@@ -26,7 +26,11 @@ struct Examination {
 
     func run() async throws -> [Finding] {
         let address = try RedisAddress(configuration.redis.hosts[0])
-        var findings = [Finding(check: "redis", verdict: .fine, detail: "\(address) answers\(address.isEncrypted ? ", its certificate is valid" : "")")]
+        var findings = [
+            Finding(
+                check: "redis", verdict: .fine,
+                detail: "\(address) answers\(address.isEncrypted ? ", its certificate is valid" : "")")
+        ]
         let info = try await information()
         findings.append(version(info))
         findings.append(persistence(info))

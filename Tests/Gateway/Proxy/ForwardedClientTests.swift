@@ -25,10 +25,13 @@ struct ForwardedClientTests {
         (["203.0.113.9, 10.0.0.2, 10.0.0.3"], "203.0.113.9"), (["10.0.0.3, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
         (["10.0.0.2"], "10.0.0.2"), (["203.0.113.9:4711"], "203.0.113.9"), (["2001:db8::1"], "2001:db8::1"),
         (["[2001:db8::1]:4711"], "2001:db8::1"), (["[2001:db8::1]"], "2001:db8::1"),
-        (["203.0.113.9, unknown"], "10.0.0.1"), (["203.0.113.9, "], "10.0.0.1"), (["203.0.113.9, _x, 10.0.0.2"], "10.0.0.2"),
+        (["203.0.113.9, unknown"], "10.0.0.1"), (["203.0.113.9, "], "10.0.0.1"),
+        (["203.0.113.9, _x, 10.0.0.2"], "10.0.0.2"),
         (["::ffff:203.0.113.9"], "203.0.113.9"), (["203.0.113.9, ::ffff:10.0.0.2"], "203.0.113.9"),
     ])
-    func `Behind trusted proxies it is the rightmost address that is not trusted`(list: [String], expected: String) throws {
+    func `Behind trusted proxies it is the rightmost address that is not trusted`(list: [String], expected: String)
+        throws
+    {
         #expect(try client(["10.0.0.0/8"], "10.0.0.1", list) == expected)
     }
 }
