@@ -14,7 +14,7 @@ help:
 	@echo "make swift-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
-	@echo "make fuzz          frames, handshakes and compressed messages under libFuzzer, a minute each"
+	@echo "make fuzz          frames, handshakes, PROXY headers and compressed messages under libFuzzer, a minute each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make bench         measures Tocsin beside its peers (make bench QUICK=1: only tries it; .venv/bin/python -m Benchmarks --help)"
 	@echo "make format        formats the Swift sources"

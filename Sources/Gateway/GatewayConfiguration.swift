@@ -45,6 +45,10 @@ public struct GatewayConfiguration: Sendable {
     public var drainSeconds = 30
     /// permessage-deflate. Default: off.
     public var compression = CompressionConfiguration()
+    /// Who may say whom they speak for. Default: nobody.
+    public var trustedProxies = TrustedNetworks.none
+    /// Whether trusted proxies begin each connection with the PROXY protocol's header. Default: no.
+    public var proxyProtocol = false
     /// Whether `GET /` shows the page that tries the first route. Default: no.
     public var demoPage = false
 

@@ -23,7 +23,7 @@ struct GatewayMetrics: Sendable {
     static let reasons = [
         "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
         "group_name", "groups", "headers", "timeout", "full", "address_full", "user_full", "rate", "descriptors",
-        "draining", "redis", "ended",
+        "draining", "redis", "ended", "tls", "proxy_header",
     ]
 
     init(_ metrics: Metrics) {

@@ -1,18 +1,20 @@
 public import Broker
 public import Logging
 import NIOCore
+public import NIOPosix
 public import Sockets
 
 /// The client port: a listener, a shard for each event loop, and the drain at the end.
 public final class GatewayServer: Sendable {
     private let state: GatewayState
-    private let loops: [SocketLoop]
     private let shards: [NIOLoopBound<Shard>]
-    private let listener: NIOLoopBound<Listener>
-    /// Where it listens: tells when the configuration asked for port 0.
-    public let port: Int
+    private let loops: [any EventLoop]
+    private let clientPort: any ClientPort
 
-    /// Binds and serves.
+    /// Where it listens: tells when the configuration asked for port 0.
+    public var port: Int { clientPort.port }
+
+    /// Binds and serves without TLS.
     ///
     /// - Parameter loops: threads for the clients, one at least. They outlive the server.
     /// - Throws: when the address cannot be bound; the error names it.
@@ -23,6 +25,40 @@ public final class GatewayServer: Sendable {
         let state = GatewayState(
             configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
             logger: logger)
+        return try await start(state, loops) { shards in
+            let intake = Intake(loops: loops, shards: shards, state: state)
+            return try await loops[0].submit {
+                let listener = try intake.listen()
+                return PlainPort(
+                    listener: NIOLoopBound(listener, eventLoop: loops[0]), loop: loops[0], port: listener.port)
+            }.get()
+        }
+    }
+
+    /// Binds and serves with TLS, and only with it.
+    ///
+    /// - Parameter group: threads for the clients. They outlive the server.
+    /// - Throws: when the address cannot be bound; the error names it.
+    public static func start(
+        _ configuration: GatewayConfiguration, credentials: ServerCredentials,
+        authenticators: [String: any Authenticator], backplane: any Backplane, group: MultiThreadedEventLoopGroup,
+        metrics: Metrics, logger: Logger
+    ) async throws -> GatewayServer {
+        let state = GatewayState(
+            configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
+            logger: logger)
+        let loops = Array(group.makeIterator())
+        return try await start(state, loops) { shards in
+            let intake = EncryptedIntake(group: group, shards: shards, state: state, credentials: credentials)
+            return EncryptedPort(channel: try await intake.listen(on: loops))
+        }
+    }
+
+    /// A shard on each loop, whom the backplane delivers to, and then the listening socket.
+    private static func start(
+        _ state: GatewayState, _ loops: [any EventLoop],
+        listen: ([NIOLoopBound<Shard>]) async throws -> any ClientPort
+    ) async throws -> GatewayServer {
         var shards: [NIOLoopBound<Shard>] = []
         for (index, loop) in loops.enumerated() {
             shards.append(
@@ -32,26 +68,21 @@ public final class GatewayServer: Sendable {
                     return NIOLoopBound(shard, eventLoop: loop)
                 }.get())
         }
-        backplane.attach(zip(shards, loops).map { ShardOutlet(shard: $0, eventLoop: $1) })
-        let intake = Intake(loops: loops, shards: shards, state: state)
+        state.backplane.attach(zip(shards, loops).map { ShardOutlet(shard: $0, eventLoop: $1) })
         do {
-            let listener = try await loops[0].submit { NIOLoopBound(try intake.listen(), eventLoop: loops[0]) }.get()
-            let port = try await loops[0].submit { listener.value.port }.get()
-            return GatewayServer(state, loops: loops, shards: shards, listener: listener, port: port)
+            return GatewayServer(state, shards: shards, loops: loops, clientPort: try await listen(shards))
         } catch {
-            throw GatewayError("cannot listen on \(configuration.host):\(configuration.port): \(error)")
+            throw GatewayError("cannot listen on \(state.configuration.host):\(state.configuration.port): \(error)")
         }
     }
 
     private init(
-        _ state: GatewayState, loops: [SocketLoop], shards: [NIOLoopBound<Shard>], listener: NIOLoopBound<Listener>,
-        port: Int
+        _ state: GatewayState, shards: [NIOLoopBound<Shard>], loops: [any EventLoop], clientPort: any ClientPort
     ) {
         self.state = state
-        self.loops = loops
         self.shards = shards
-        self.listener = listener
-        self.port = port
+        self.loops = loops
+        self.clientPort = clientPort
     }
 
     public var connections: Int { state.admission.count }
@@ -67,7 +98,7 @@ public final class GatewayServer: Sendable {
         // Balancers look every second or two: they learn from /readyz that this gateway goes before its clients do.
         let grace = min(total / 5, .seconds(2))
         try? await Task.sleep(for: grace)
-        try? await loops[0].submit { self.listener.value.close() }.get()
+        await clientPort.close()
         let closing = total - grace - min(total / 5, .seconds(2))
         let began = ContinuousClock.now
         while ContinuousClock.now < end, await openConnections() > 0 {
@@ -82,7 +113,7 @@ public final class GatewayServer: Sendable {
 
     /// Ends all connections at once. The loops stay: they are their maker's.
     public func stop() async {
-        _ = try? await loops[0].submit { self.listener.value.close() }.get()
+        await clientPort.close()
         for (shard, loop) in zip(shards, loops) { _ = try? await loop.submit { shard.value.stop() }.get() }
     }
 

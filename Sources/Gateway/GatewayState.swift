@@ -1,5 +1,6 @@
 import Broker
 import Logging
+import Sockets
 import Synchronization
 
 /// What all connections of the process share. Immutable, but for one atomic word and the places taken.
@@ -41,6 +42,11 @@ final class GatewayState: Sendable {
     /// What logins remember of the user is not believed any more.
     func forget(_ user: String) {
         for authenticator in authenticators.values { Task { await authenticator.forget(user) } }
+    }
+
+    /// Whether this peer has to begin with the PROXY protocol's header. From others it is no request.
+    func expectsProxyHeader(from peer: PeerAddress) -> Bool {
+        configuration.proxyProtocol && configuration.trustedProxies.contains(peer.socketAddress)
     }
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }

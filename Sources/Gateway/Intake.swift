@@ -1,7 +1,8 @@
 import NIOCore
 import Sockets
 
-/// From the listening socket to the shards: each connection goes to the next event loop in turn.
+/// From the listening socket of a client port without TLS to the shards: each connection goes to the next event loop in
+/// turn.
 ///
 /// The listener lives on the first loop; everything here is called there.
 struct Intake: Sendable {
@@ -22,7 +23,12 @@ struct Intake: Sendable {
             next = (next + 1) % loops.count
             let begin = { @Sendable in
                 let socket = PlainSocket(descriptor: descriptor, peer: peer, loop: loop, watermark: watermark)
-                if socket.start() { _ = Handshake(socket, shard: shard.value) }
+                guard socket.start() else { return }
+                if state.expectsProxyHeader(from: peer) {
+                    _ = ProxyGreeting(socket, shard: shard.value)
+                } else {
+                    _ = Handshake(socket, shard: shard.value)
+                }
             }
             if loop === loops[0] { begin() } else { loop.execute(begin) }
         } refused: {

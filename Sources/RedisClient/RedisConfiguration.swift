@@ -6,6 +6,8 @@ public struct RedisConfiguration: Sendable {
     public var address: RedisAddress
     /// For `rediss://`. Default: the system's certificate authorities, full verification.
     public var tls: TLSConfiguration = .makeClientConfiguration()
+    /// For `rediss://`: the name that is asked for (SNI) and that the certificate must have. Default: the address' host.
+    public var serverName: String?
     /// Shown by `CLIENT LIST`.
     public var clientName: String
     /// From dialling to the answer to the last command of the greeting (AUTH, SELECT). Default 3 s.

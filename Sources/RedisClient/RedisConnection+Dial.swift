@@ -57,7 +57,8 @@ extension RedisConnection {
                 channel.eventLoop.makeCompletedFuture {
                     if case .tls(let host, _) = address.transport {
                         let context = try NIOSSLContext(configuration: configuration.tls)
-                        try channel.pipeline.syncOperations.addHandler(tlsHandler(context, host: host))
+                        try channel.pipeline.syncOperations.addHandler(
+                            tlsHandler(context, host: configuration.serverName ?? host))
                     }
                     try channel.pipeline.syncOperations.addHandler(ChannelWire(connection.value))
                 }
@@ -76,7 +77,7 @@ extension RedisConnection {
 
     /// What the system said, without NIO's wrapping: one reason, though a host can have several addresses.
     private static func reason(_ error: any Error) -> String {
-        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        guard let error = error as? NIOConnectionError else { return TLSTrouble.words(error) }
         if let first = error.connectionErrors.first { return "\(first.error)" }
         return "the host \(error.host) has no address"
     }

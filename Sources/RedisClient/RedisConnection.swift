@@ -115,7 +115,7 @@ final class RedisConnection {
     }
 
     func failed(_ error: any Error) {
-        close(RedisError(.unavailable, "the connection to Redis failed: \(error)"))
+        close(RedisError(.unavailable, "the connection to Redis failed: \(TLSTrouble.words(error))"))
     }
 
     /// It is gone. Once.

@@ -19,7 +19,7 @@ public struct PeerAddress: Hashable, Sendable {
     }
 
     /// Nobody's: a Unix socket.
-    static let none = PeerAddress(csockets_peer())
+    public static let none = PeerAddress(csockets_peer())
 
     /// From an address of SwiftNIO's; nil: a Unix socket.
     public init?(_ address: SocketAddress) {

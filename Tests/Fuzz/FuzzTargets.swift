@@ -1,6 +1,7 @@
 import Broker
 import Foundation
 import NIOCore
+import NIOHTTP1
 
 /// What libFuzzer calls with each input: the target that TOCSIN_FUZZ names. Not part of the package: scripts/fuzz compiles
 /// it into the Gateway module.
@@ -18,7 +19,9 @@ enum FuzzTargets {
         case "frames": frames
         case "inflate": inflate
         case "requests": requests
-        case let other: fatalError("TOCSIN_FUZZ must be frames, inflate or requests, not \(other ?? "nothing")")
+        case "proxies": proxies
+        case let other:
+            fatalError("TOCSIN_FUZZ must be frames, inflate, requests or proxies, not \(other ?? "nothing")")
         }
 
     /// The first byte: whether compression was negotiated, and how many bytes come at once. The rest: what a client sends.
@@ -104,6 +107,22 @@ enum FuzzTargets {
         } catch {
             precondition(error.status.code >= 400)
         }
+    }
+
+    /// The PROXY protocol's header, whole and byte by byte.
+    @Sendable static func proxies(_ input: [UInt8]) {
+        var whole = ProxyHeaderParser(), single = ProxyHeaderParser()
+        let outcome = whole.feed(ByteBuffer(bytes: input))
+        var last = ProxyHeaderParser.Outcome.needsMore
+        var taken = 0
+        for byte in input where last == .needsMore {
+            last = single.feed(ByteBuffer(bytes: [byte]))
+            taken += 1
+        }
+        precondition(taken <= ProxyHeaderParser.maximumBinaryBytes, "it waits for too much")
+        guard case .header(let source, let rest) = outcome else { return precondition(outcome == last) }
+        precondition(last == .header(source: source, rest: ByteBuffer()), "bytes in pieces mean something else")
+        precondition(taken + rest.readableBytes == input.count, "bytes were lost")
     }
 
     private static let compression: CompressionConfiguration = {

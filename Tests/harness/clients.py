@@ -132,14 +132,18 @@ class Clients:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
 
     @staticmethod
-    async def _connect(url, *, cookie=None, origin=ORIGIN, headers=None, open_timeout=20):
-        """origin=None sends none. Pings are the server's business: a client that answers is enough."""
+    async def _connect(url, *, cookie=None, origin=ORIGIN, headers=None, open_timeout=20, tls=None):
+        """origin=None sends none. Pings are the server's business: a client that answers is enough.
+
+        tls: the ssl.SSLContext for a wss:// URL.
+        """
         fields = dict(headers or {})
         if cookie:
             fields["Cookie"] = cookie
         return await connect(
             url, origin=origin, additional_headers=fields, open_timeout=open_timeout, ping_interval=None,
             compression=None, max_size=None, proxy=None, user_agent_header="tocsin-tests", close_timeout=2,
+            ssl=tls,
         )  # fmt: skip
 
     async def _open(self, urls, at_once, handshake):

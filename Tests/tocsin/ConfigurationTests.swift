@@ -81,6 +81,31 @@ struct ConfigurationTests {
         #expect(both?.description.contains("0123456789abcdef") == false)
     }
 
+    @Test func `TLS and trusted proxies are read, from the environment too`() throws {
+        let yaml = """
+            redis: { tls: { ca_file: ca, certificate_file: c, key_file: k, server_name: redis.example } }
+            gateway:
+              tls: { certificate_file: c.pem, key_file: k.pem, client_ca_file: ca.pem, minimum_version: "1.3" }
+              proxy_protocol: true
+              trusted_proxies: ["10.0.0.0/8"]
+            """
+        let configuration = try read(yaml, ["TOCSIN_GATEWAY_TLS_KEY_FILE": "other.pem"])
+        var redis = RedisTLS()
+        redis.caFile = "ca"
+        redis.certificateFile = "c"
+        redis.keyFile = "k"
+        redis.serverName = "redis.example"
+        #expect(configuration.redis.tls == redis)
+        var tls = TLSSettings(certificateFile: "c.pem", keyFile: "other.pem")
+        tls.clientCAFile = "ca.pem"
+        tls.minimumVersion = .v13
+        #expect(configuration.gateway.tls == tls)
+        #expect(configuration.gateway.proxyProtocol && !configuration.gateway.trustedProxies.isEmpty)
+        let nothing = try read("gateway: { tls: {} }\nredis: { tls: {} }")
+        #expect(nothing.gateway.tls == nil && nothing.redis.tls == nil && nothing.gateway.trustedProxies.isEmpty)
+        #expect(throws: ConfigurationError.self) { try configuration.redisConfiguration(clientName: "x") }
+    }
+
     @Test func `Every key of gateway is read`() throws {
         let gateway = try read(
             """

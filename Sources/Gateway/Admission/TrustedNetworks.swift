@@ -26,6 +26,13 @@ public struct TrustedNetworks: Sendable {
         self.networks = networks
     }
 
+    private init() { networks = [] }
+
+    /// Nobody's.
+    public static let none = TrustedNetworks()
+
+    public var isEmpty: Bool { networks.isEmpty }
+
     func contains(_ address: SocketAddress?) -> Bool {
         guard let address, let bytes = Self.bytes(address) else { return false }
         return networks.contains { network in

@@ -33,6 +33,9 @@ public struct LoginRequest: Sendable {
     public var headers: HTTPHeaders
     /// The other end of the socket: a proxy, or the client itself.
     public var peer: SocketAddress?
+    /// The client itself, as far as `gateway.trusted_proxies` have told; else the same as `peer`. Never a reason to trust a
+    /// request.
+    public var client: SocketAddress?
 }
 
 /// A login's outcome that is no identity.

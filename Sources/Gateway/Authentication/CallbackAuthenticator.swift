@@ -85,8 +85,7 @@ public actor CallbackAuthenticator: Authenticator {
         for name in configuration.forward + ["origin"] {
             for value in request.headers[name] { question.headers.add(name: name, value: value) }
         }
-        let proxies = request.headers["x-forwarded-for"] + [request.peer?.ipAddress].compactMap { $0 }
-        question.headers.add(name: "X-Forwarded-For", value: proxies.joined(separator: ", "))
+        question.headers.add(name: "X-Forwarded-For", value: Self.forwardedFor(request))
         question.headers.add(name: "X-Original-URI", value: request.uri)
         question.headers.add(name: "Accept", value: "application/json")
         do {
@@ -100,6 +99,13 @@ public actor CallbackAuthenticator: Authenticator {
         } catch {
             return .failure(.unavailable("the site did not answer: \(error)"))
         }
+    }
+
+    /// Where trusted proxies have told who the client is, the client alone: the site may read the list from either end.
+    private static func forwardedFor(_ request: LoginRequest) -> String {
+        let peer = request.peer?.ipAddress, client = request.client?.ipAddress
+        if let client, client != peer { return client }
+        return (request.headers["x-forwarded-for"] + [peer].compactMap { $0 }).joined(separator: ", ")
     }
 
     private func parse(_ body: ByteBuffer) -> Result<Identity, LoginFailure> {

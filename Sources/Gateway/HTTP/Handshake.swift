@@ -33,12 +33,11 @@ final class Handshake: StreamSocketOwner {
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
     private let began = NIODeadline.now()
+    /// The client, as far as trusted proxies have told; else the other end of the socket.
+    private(set) var clientAddress: PeerAddress
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
-
-    /// Whose connection it counts as.
-    private var clientAddress: PeerAddress { socket.peer }
 
     /// Longer than any login may take.
     private static let loginSeconds = 15
@@ -46,11 +45,16 @@ final class Handshake: StreamSocketOwner {
     private static let farewellSeconds = 2
 
     /// Begins to read: the socket's owner from here on.
-    init(_ socket: any StreamSocket, shard: Shard) {
+    ///
+    /// - Parameters:
+    ///   - source: who a proxy in front said (PROXY protocol) that it speaks for.
+    ///   - seconds: what is left of `handshakeSeconds`.
+    init(_ socket: any StreamSocket, shard: Shard, source: PeerAddress? = nil, seconds: Int? = nil) {
         self.shard = shard
         self.socket = socket
+        clientAddress = source ?? socket.peer
         socket.owner = self
-        shard.schedule(self, in: state.configuration.handshakeSeconds)
+        shard.schedule(self, in: seconds ?? state.configuration.handshakeSeconds)
     }
 
     // MARK: The socket's word
@@ -116,6 +120,11 @@ final class Handshake: StreamSocketOwner {
 
     private func begin(_ head: RequestHead) throws(Refusal) {
         try HandshakeGuard.checkRequest(head)
+        let proxies = state.configuration.trustedProxies
+        if !proxies.isEmpty {
+            let list = head.values(of: "x-forwarded-for")
+            clientAddress = proxies.client(nearest: clientAddress, forwardedFor: list)
+        }
         let target = head.target
         let path = target.prefix { $0 != "?" }
         guard let (index, values) = state.router.match(path) else {
@@ -159,7 +168,9 @@ final class Handshake: StreamSocketOwner {
     private func logIn(
         _ head: RequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
-        let request = LoginRequest(uri: head.target, headers: head.headers, peer: socket.peer.socketAddress)
+        let request = LoginRequest(
+            uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
+            client: clientAddress.socketAddress)
         let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
@@ -213,7 +224,8 @@ final class Handshake: StreamSocketOwner {
         }
         become(
             WebSocketClient(
-                id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry, window: deflate?.window),
+                id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry,
+                window: deflate?.window),
             saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
     }
 

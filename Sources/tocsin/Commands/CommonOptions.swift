@@ -55,6 +55,14 @@ extension Configuration {
         var settings = RedisConfiguration(
             address: try address ?? RedisAddress(redis.hosts[0]), clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
+        if let tls = redis.tls {
+            // Silence would be a connection in the clear that was meant to be encrypted.
+            guard settings.address.isEncrypted else {
+                throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.address)")
+            }
+            settings.tls = try tls.configuration()
+            settings.serverName = tls.serverName
+        }
         if let file = redis.caFile {
             do {
                 settings.tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))

@@ -28,7 +28,11 @@ struct Examination {
 
     func run() async throws -> [Finding] {
         let address = try RedisAddress(configuration.redis.hosts[0])
-        var findings = [Finding(check: "redis", verdict: .fine, detail: "\(address) answers")]
+        var findings = [
+            Finding(
+                check: "redis", verdict: .fine,
+                detail: "\(address) answers\(address.isEncrypted ? ", its certificate is valid" : "")")
+        ]
         let info = try await information()
         findings.append(version(info))
         findings.append(persistence(info))
@@ -41,6 +45,7 @@ struct Examination {
         findings.append(fileLimit())
         findings.append(routes())
         findings += await logins()
+        if let tls = configuration.gateway.tls { findings.append(Self.clientTLS(tls)) }
         return findings
     }
 

@@ -64,12 +64,10 @@ struct GatewayCommand: AsyncParsableCommand {
         let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
         FileLimit.raise()
 
-        // Logins and the admin port are not on the clients' threads; Redis is, unless it is spoken to over TLS: one wake-up
-        // less for a message.
+        // Logins and the admin port are not on the clients' threads; Redis is, where it can be: one wake-up less for a
+        // message.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loops = (0..<max(configuration.gateway.threads ?? System.coreCount, 1)).map {
-            SocketLoop(name: "clients-\($0)")
-        }
+        let clients = try ClientThreads(configuration.gateway, logger: logger)
         let metrics = Metrics()
         let redis = try RedisAddress(configuration.redis.hosts[0])
         let readiness = Readiness()
@@ -78,15 +76,15 @@ struct GatewayCommand: AsyncParsableCommand {
             host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
             readiness: readiness, metrics: metrics, administration: administration, on: group)
         let backplane = try await RedisBackplane.start(
-            configuration.layer(gatewayID: gatewayID), on: redis.isEncrypted ? group.any() : loops[0], metrics: metrics,
+            configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
             logger: logger
         ) { isReady in readiness.set(.redis, !isReady) }
         administration.use(backplane.inspector)
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
-        let server = try await GatewayServer.start(
-            configuration.gatewayConfiguration(name: gatewayID), authenticators: logins.authenticators,
-            backplane: backplane, loops: loops, metrics: metrics, logger: logger)
+        let server = try await clients.serve(
+            configuration.gatewayConfiguration(name: gatewayID), logins.authenticators, backplane, metrics, logger)
+        let watch = clients.watchCredentials()
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
         logger.notice(
@@ -94,7 +92,7 @@ struct GatewayCommand: AsyncParsableCommand {
             metadata: [
                 "clients": "\(HostAndPort(host: configuration.gateway.bind.host, port: server.port))",
                 "admin": "\(Self.text(admin.address))",
-                "redis": "\(redis)", "version": "\(Tocsin.version)",
+                "tls": "\(configuration.gateway.tls != nil)", "redis": "\(redis)", "version": "\(Tocsin.version)",
             ])
 
         await Signals.waitForEnd()
@@ -102,8 +100,9 @@ struct GatewayCommand: AsyncParsableCommand {
         readiness.set(.draining, true)
         await server.drain()
         await backplane.stop()
-        for loop in loops { loop.stop() }
         await logins.stop()
+        watch.cancel()
+        clients.stop()
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")
@@ -172,6 +171,8 @@ extension Configuration {
         settings.pingSeconds = gateway.pingSeconds
         settings.pongSeconds = gateway.pongSeconds
         settings.compression = gateway.compression
+        settings.trustedProxies = gateway.trustedProxies
+        settings.proxyProtocol = gateway.proxyProtocol
         settings.demoPage = gateway.demoPage
         return settings
     }

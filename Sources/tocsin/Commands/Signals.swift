@@ -1,8 +1,19 @@
 import Dispatch
 import Foundation
 
-/// SIGTERM and SIGINT as something to wait for.
+/// Signals as something to wait for.
 enum Signals {
+    /// An element for each SIGHUP, which then no longer ends the process.
+    static func hangups() -> AsyncStream<Void> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            signal(SIGHUP, SIG_IGN)
+            nonisolated(unsafe) let source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
+            source.setEventHandler { continuation.yield() }
+            continuation.onTermination = { _ in source.cancel() }
+            source.resume()
+        }
+    }
+
     private static let numbers = [SIGTERM, SIGINT]
 
     /// Returns at the first of the two signals. A second one ends the process at once.

@@ -54,6 +54,10 @@ extension Configuration {
             redis.commandTimeout = .milliseconds(Int64(timeout))
         }
         redis.caFile = try reader.text("ca_file")
+        redis.tls = try redisTLS(reader.section("tls"))
+        if redis.caFile != nil, redis.tls?.caFile != nil {
+            throw reader.bad("ca_file", "is said twice: here and in redis.tls.ca_file")
+        }
         try reader.finish()
         return redis
     }
@@ -94,6 +98,12 @@ extension Configuration {
         try number("pong_seconds", 1...60, &gateway.pongSeconds)
         gateway.threads = try reader.integer("threads", 1...256)
         gateway.compression = try compression(reader.section("compression"))
+        gateway.tls = try serverTLS(reader.section("tls"))
+        gateway.trustedProxies = try trustedProxies(reader)
+        if let flag = try reader.flag("proxy_protocol") { gateway.proxyProtocol = flag }
+        if gateway.proxyProtocol, gateway.trustedProxies.isEmpty {
+            throw reader.bad("trusted_proxies", "is missing: who may send the PROXY protocol, like [\"10.0.0.0/8\"]")
+        }
         if let flag = try reader.flag("demo_page") { gateway.demoPage = flag }
         try reader.finish()
         return gateway

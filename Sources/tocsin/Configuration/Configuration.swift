@@ -12,8 +12,9 @@ struct Configuration {
         var refreshSeconds: Int?
         var waitReplicas = 0
         var commandTimeout = TimeAmount.seconds(2)
-        /// PEM file of the authorities that may sign the server's certificate (`rediss://`).
+        /// PEM file of the authorities that may sign the server's certificate (`rediss://`): short for `tls.ca_file`.
         var caFile: String?
+        var tls: RedisTLS?
     }
 
     struct GatewayPart {
@@ -40,6 +41,11 @@ struct Configuration {
         var pingSeconds = 20
         var pongSeconds = 10
         var compression = CompressionConfiguration()
+        /// nil: the client port speaks without TLS.
+        var tls: TLSSettings?
+        /// Trusted proxies begin with the PROXY protocol's header.
+        var proxyProtocol = false
+        var trustedProxies = TrustedNetworks.none
         var demoPage = false
         /// Event loops. Default: one per core.
         var threads: Int?

@@ -1,0 +1,70 @@
+import NIOCore
+import NIOHTTP1
+import Sockets
+
+/// The owner of a trusted proxy's connection until the proxy has said whom it speaks for. Then the handshake owns it.
+///
+/// Lives on its shard's loop.
+final class ProxyGreeting: StreamSocketOwner {
+    private let shard: Shard
+    private let socket: any StreamSocket
+    private let deadline: NIODeadline
+    private var parser = ProxyHeaderParser()
+    private var isOver = false
+    var wheelPlace: WheelPlace?
+
+    /// For a refusal to be read.
+    private static let farewellSeconds = 2
+
+    /// Begins to read: the socket's owner from here on.
+    init(_ socket: any StreamSocket, shard: Shard) {
+        self.shard = shard
+        self.socket = socket
+        let seconds = shard.state.configuration.handshakeSeconds
+        deadline = .now() + .seconds(Int64(seconds))
+        socket.owner = self
+        shard.schedule(self, in: seconds)
+    }
+
+    func received(_ bytes: ByteBuffer) {
+        guard !isOver else { return }
+        switch parser.feed(bytes) {
+        case .needsMore: break
+        case .malformed: refuse()
+        case .header(let source, let rest):
+            isOver = true
+            shard.unschedule(self)
+            // What is left of the time is for the request.
+            let left = Int((deadline - .now()).nanoseconds / 1_000_000_000)
+            let handshake = Handshake(socket, shard: shard, source: source, seconds: max(left, 1))
+            if rest.readableBytes > 0 { handshake.received(rest) }
+        }
+    }
+
+    func becameWritable() {}
+
+    func ended() { shard.unschedule(self) }
+
+    private func refuse() {
+        isOver = true
+        let refusal = Refusal(
+            status: .badRequest, message: "a trusted proxy must begin with the PROXY protocol's header",
+            reason: "proxy_header")
+        shard.state.metrics.refused(refusal.reason)
+        socket.write(HTTPAnswer(refusal).bytes)
+        socket.flush()
+        socket.finish()
+        shard.schedule(self, in: Self.farewellSeconds)
+    }
+}
+
+extension ProxyGreeting: Ticking {
+    func tick() -> Int? {
+        if !isOver { shard.state.metrics.refused("timeout") }
+        isOver = true
+        socket.close()
+        return nil
+    }
+}
+
+@available(*, unavailable) extension ProxyGreeting: Sendable {}

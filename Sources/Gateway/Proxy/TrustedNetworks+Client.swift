@@ -1,0 +1,36 @@
+import NIOCore
+import Sockets
+
+extension TrustedNetworks {
+    /// Who the client is, when these networks' word is taken for whom they forward.
+    ///
+    /// Each proxy appends whom it was spoken to by, so the list is read from its end, for as long as the one who wrote the
+    /// entry is trusted: the rightmost address that is not. What stands left of that is anybody's claim.
+    ///
+    /// - Parameters:
+    ///   - nearest: the other end of the connection.
+    ///   - forwardedFor: the values of X-Forwarded-For, in order.
+    func client(nearest: PeerAddress, forwardedFor: [String]) -> PeerAddress {
+        var client = nearest
+        guard !isEmpty else { return client }
+        for entry in forwardedFor.joined(separator: ",").split(separator: ",", omittingEmptySubsequences: false)
+            .reversed()
+        {
+            guard contains(client.socketAddress), let next = Self.address(entry) else { break }
+            client = next
+        }
+        return client
+    }
+
+    /// An address, in whose place some proxies write address and port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    private static func address(_ entry: Substring) -> PeerAddress? {
+        var text = entry.drop { $0 == " " || $0 == "\t" }
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        if text.first == "[" {
+            text = text.dropFirst().prefix { $0 != "]" }
+        } else if text.contains("."), let colon = text.firstIndex(of: ":"), text.lastIndex(of: ":") == colon {
+            text = text[..<colon]
+        }
+        return (try? SocketAddress(ipAddress: String(text), port: 0)).flatMap { PeerAddress($0) }
+    }
+}

@@ -1,0 +1,47 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Sockets
+
+/// The listening socket of a client port with TLS: connections on SwiftNIO's channels, each on a loop that has a shard.
+struct EncryptedIntake: Sendable {
+    let group: MultiThreadedEventLoopGroup
+    let shards: [NIOLoopBound<Shard>]
+    let state: GatewayState
+    let credentials: ServerCredentials
+
+    /// `TCP_USER_TIMEOUT` is not set: the gateway's own pings find the dead, as on plain sockets.
+    ///
+    /// - Throws: the address cannot be had.
+    func listen(on loops: [any EventLoop]) async throws -> any Channel {
+        let byLoop = Dictionary(
+            uniqueKeysWithValues: zip(loops, shards).map { (ObjectIdentifier($0.0), $0.1) })
+        let high = state.configuration.maximumPendingBytes
+        return try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: false)
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: high / 4, high: high))
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    // Loops and shards were made together.
+                    try begin(channel, byLoop[ObjectIdentifier(channel.eventLoop)]!.value)
+                }
+            }
+            .bind(host: state.configuration.host, port: state.configuration.port).get()
+    }
+
+    /// TLS speaks first; where a proxy is expected, what it has to say goes before that.
+    private func begin(_ channel: any Channel, _ shard: Shard) throws {
+        let peer = channel.remoteAddress.flatMap { PeerAddress($0) } ?? .none
+        let greeting = TLSGreeting(channel, peer: peer, shard: shard)
+        try channel.pipeline.syncOperations.addHandler(greeting)
+        if state.expectsProxyHeader(from: peer) {
+            let header = ProxyHeaderHandler(greeting, credentials)
+            try channel.pipeline.syncOperations.addHandler(header, position: .first)
+        } else {
+            try greeting.secure(credentials)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Logging
+import NIOCore
+import NIOSSL
+import NIOTLS
+import Sockets
+
+/// What a connection is until its TLS stands, and the limit of the time that this may take.
+///
+/// The last handler of its channel, until a `ChannelSocket` takes its place. Lives on its shard's loop.
+final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let shard: Shard
+    private let peer: PeerAddress
+    private let deadline: NIODeadline
+    private var channel: (any Channel)?
+    /// Who is behind the proxy in front; nil: there is none, or it speaks for itself.
+    var source: PeerAddress?
+    var wheelPlace: WheelPlace?
+
+    init(_ channel: any Channel, peer: PeerAddress, shard: Shard) {
+        self.channel = channel
+        self.peer = peer
+        self.shard = shard
+        let seconds = shard.state.configuration.handshakeSeconds
+        deadline = .now() + .seconds(Int64(seconds))
+        shard.schedule(self, in: seconds)
+    }
+
+    /// Begins to speak TLS: at once, or behind the proxy's header.
+    ///
+    /// - Parameter front: the handler that goes first.
+    func secure(behind front: (any ChannelHandler)? = nil, _ credentials: ServerCredentials) throws {
+        guard let pipeline = channel?.pipeline.syncOperations else { return }
+        let position = front.map { ChannelPipeline.SynchronousOperations.Position.after($0) } ?? .first
+        try pipeline.addHandler(NIOSSLServerHandler(context: credentials.context), position: position)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case TLSUserEvent.handshakeCompleted = event, channel != nil else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        stand(context)
+    }
+
+    private func stand(_ context: ChannelHandlerContext) {
+        shard.unschedule(self)
+        channel = nil
+        let socket = ChannelSocket(
+            peer: peer, high: shard.state.configuration.maximumPendingBytes, eventLoop: shard.eventLoop)
+        let pipeline = context.pipeline.syncOperations
+        do {
+            try pipeline.addHandler(socket, position: .last)
+        } catch {
+            return context.close(promise: nil)
+        }
+        // What is left of the time is for the request.
+        let left = Int((deadline - .now()).nanoseconds / 1_000_000_000)
+        _ = Handshake(socket, shard: shard, source: source, seconds: max(left, 1))
+        pipeline.removeHandler(context: context, promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        refuse("tls", why: "\(error)")
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        shard.unschedule(self)
+        channel = nil
+        context.fireChannelInactive()
+    }
+
+    /// Ends it without TLS' goodbye, which would wait for an answer.
+    func refuse(_ reason: String, why: String) {
+        guard let channel else { return }
+        self.channel = nil
+        shard.unschedule(self)
+        shard.state.metrics.refused(reason)
+        shard.state.logger.debug("no TLS", metadata: ["reason": "\(reason)", "why": "\(why)"])
+        guard let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self) else {
+            return channel.close(promise: nil)
+        }
+        tls.close(promise: nil)
+    }
+}
+
+extension TLSGreeting: Ticking {
+    func tick() -> Int? {
+        refuse("timeout", why: "the handshake took too long")
+        return nil
+    }
+}
+
+@available(*, unavailable) extension TLSGreeting: Sendable {}

@@ -1,0 +1,42 @@
+import Gateway
+import NIOSSL
+
+/// `redis.tls`: what a `rediss://` connection shows and believes.
+struct RedisTLS: Equatable {
+    /// PEM file of the authorities that may sign the server's certificate. Default: the system's.
+    var caFile: String?
+    /// PEM files of what the server is shown, with the chain. Default: nothing.
+    var certificateFile: String?
+    var keyFile: String?
+    /// Asked for (SNI) and expected in the certificate. Default: the address' host.
+    var serverName: String?
+
+    /// Reads the files.
+    ///
+    /// - Throws: `ConfigurationError`, which names the file and what to do; nothing of the key is in it.
+    func configuration() throws(ConfigurationError) -> TLSConfiguration {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        if let caFile { tls.trustRoots = .certificates(try Self.certificates(caFile, "ca_file")) }
+        guard let certificateFile, let keyFile else { return tls }
+        tls.certificateChain = try Self.certificates(certificateFile, "certificate_file").map { .certificate($0) }
+        do {
+            tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem))
+        } catch {
+            throw ConfigurationError(
+                "redis.tls.key_file: cannot read a private key without passphrase, in PEM form, from \(keyFile)")
+        }
+        do { _ = try NIOSSLContext(configuration: tls) } catch {
+            throw ConfigurationError(
+                "redis.tls: the key of \(keyFile) does not belong to the first certificate of \(certificateFile)")
+        }
+        return tls
+    }
+
+    private static func certificates(_ file: String, _ key: String) throws(ConfigurationError) -> [NIOSSLCertificate] {
+        guard let certificates = try? NIOSSLCertificate.fromPEMFile(file), !certificates.isEmpty else {
+            throw ConfigurationError("redis.tls.\(key): cannot read certificates in PEM form from \(file)")
+        }
+        return certificates
+    }
+}
