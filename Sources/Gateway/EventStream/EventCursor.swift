@@ -26,4 +26,17 @@ enum EventCursor {
         }
         return positions
     }
+
+    /// Where a stream begins: at the client's cursor, or where the groups are now.
+    static func starts(
+        _ cursor: String?, _ groups: [GroupName], _ positions: [Position]
+    ) -> ([Session.Start], unreadable: [GroupName]) {
+        let now = positions.map { Session.Start(position: $0, isResumption: false) }
+        guard let cursor else { return (now, []) }
+        guard let known = parse(cursor, groups: groups.count) else { return (now, groups) }
+        let starts = zip(known, now).map { known, now in
+            known.map { Session.Start(position: $0, isResumption: true) } ?? now
+        }
+        return (starts, [])
+    }
 }

@@ -219,43 +219,14 @@ final class Handshake: StreamSocketOwner {
     ) {
         guard case .webSocket(let key) = wish else { return }
         let entry = CentrifugeEntry(access: nil, login: login) { identity in
-            guard let (values, groups) = try? Self.groups(of: route, values, identity) else { return nil }
-            return Self.access(route, values, groups, identity)
+            guard let (values, groups) = try? route.groups(values, identity) else { return nil }
+            return route.access(values, groups, identity)
         }
         become(
             WebSocketClient(
                 id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry,
                 window: deflate?.window),
             saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
-    }
-
-    /// The values of the route's templates, and the groups that they make.
-    ///
-    /// - Throws: `NameError`.
-    private static func groups(
-        of route: Route, _ values: [String: String], _ identity: Identity?
-    ) throws(NameError) -> (values: [String: String], groups: [GroupName]) {
-        var values = values
-        values["user"] = identity?.user
-        for (name, claim) in identity?.claims ?? [:] { values["claims.\(name)"] = claim }
-        var groups: [GroupName] = []
-        for template in route.groups {
-            let group = try template.resolve(values)
-            if !groups.contains(group) { groups.append(group) }
-        }
-        for group in identity?.groups ?? [] where !groups.contains(group) { groups.append(group) }
-        return (values, groups)
-    }
-
-    private static func access(
-        _ route: Route, _ values: [String: String], _ groups: [GroupName], _ identity: Identity?
-    ) -> CentrifugeAccess {
-        CentrifugeAccess(
-            serverGroups: groups, mayJoin: route.mayJoin.compactMap { $0.pattern(values) },
-            mayPublish: route.mayPublish.compactMap { $0.pattern(values) },
-            mayPublishWhereItMayJoin: route.receive == .groupSend,
-            maySee: route.maySee.map { $0.compactMap { $0.pattern(values) } }, user: identity?.user,
-            info: identity?.info)
     }
 
     /// On the clock that nobody sets.
@@ -272,7 +243,7 @@ final class Handshake: StreamSocketOwner {
     ) throws(Refusal) {
         let resolved: (values: [String: String], groups: [GroupName])
         do throws(NameError) {
-            resolved = try Self.groups(of: route, values, identity)
+            resolved = try route.groups(values, identity)
         } catch {
             throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
         }
@@ -287,7 +258,7 @@ final class Handshake: StreamSocketOwner {
         guard !isRevoked else { throw Self.revoked }
         if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
             // It joins when it sends its first command, which says what it has seen already.
-            let access = Self.access(route, resolved.values, groups, identity)
+            let access = route.access(resolved.values, groups, identity)
             let entry = CentrifugeEntry(access: access, login: Self.connectLogin(route, wish, state)) { _ in access }
             return become(
                 WebSocketClient(
@@ -353,26 +324,13 @@ final class Handshake: StreamSocketOwner {
                     window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         case .eventStream(let cursor, let origin):
-            let (starts, unreadable) = Self.starts(cursor, groups, positions)
+            let (starts, unreadable) = EventCursor.starts(cursor, groups, positions)
             become(
                 EventStreamClient(
                     id: id, ticket: ticket!, socket: socket, shard: shard, groups: groups, starts: starts,
                     unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(origin: origin))
         }
-    }
-
-    /// Where a stream begins: at the client's cursor, or where the groups are now.
-    private static func starts(
-        _ cursor: String?, _ groups: [GroupName], _ positions: [Position]
-    ) -> ([Session.Start], unreadable: [GroupName]) {
-        let now = positions.map { Session.Start(position: $0, isResumption: false) }
-        guard let cursor else { return (now, []) }
-        guard let known = EventCursor.parse(cursor, groups: groups.count) else { return (now, groups) }
-        let starts = zip(known, now).map { known, now in
-            known.map { Session.Start(position: $0, isResumption: true) } ?? now
-        }
-        return (starts, [])
     }
 
     /// The answer is out, and the socket has a new owner.

@@ -50,10 +50,10 @@ struct TokenRuleTests {
         let end = { (leeway: Int, exp: Double) in
             await outcome("{\"sub\":\"1\",\"exp\":\(exp)}") { $0.leeway = leeway }
         }
-        #expect(await end(0, Self.now) == .failure(.refused("the token has expired")))
+        #expect(await end(0, Self.now) == .failure(.expired("the token has expired")))
         #expect(try await end(0, Self.now + 0.5).get().expiresAt == Int64(Self.now) + 1)
         #expect(try await end(30, Self.now - 29).get().expiresAt == Int64(Self.now) + 1)
-        #expect(await end(30, Self.now - 30) == .failure(.refused("the token has expired")))
+        #expect(await end(30, Self.now - 30) == .failure(.expired("the token has expired")))
     }
 
     @Test func `A beginning counts from its second on, earlier by the leeway`() async {
