@@ -1,7 +1,5 @@
 """A gateway that sends every message back, and the Autobahn suite that talks to it."""
 
-import os
-
 import pytest
 from harness.gateway import Gateway, config
 from harness.redis_server import RedisServer
@@ -14,12 +12,7 @@ verdicts: dict[str, object] = {}
 @pytest.fixture(scope="session")
 def autobahn():
     """autobahn(name, url, cases, timeout): runs the suite; its table is shown at the end."""
-    try:
-        suite.install()
-    except suite.NoPython2 as error:
-        if os.environ.get("TOCSIN_CONFORMANCE") == "full":
-            raise
-        pytest.skip(str(error))
+    suite.install()
 
     def run(name, *arguments):
         verdicts[name] = verdict = suite.run(f"conformance-{name}", *arguments)
