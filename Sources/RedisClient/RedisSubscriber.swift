@@ -22,6 +22,9 @@ public final class RedisSubscriber {
     private let link: RedisLink
     private var subscriptions = SubscriptionSet<EventLoopPromise<Void>>()
     private var sendIsDue = false
+    /// Channels that were asked for and whose confirmation is on its way. Until all have come, further requests wait: they
+    /// share the next commands, so that a storm of joins costs few of them.
+    private var underWay = 0
     private var isLive = false
     public weak var delegate: (any RedisSubscriberDelegate)?
 
@@ -77,6 +80,7 @@ public final class RedisSubscriber {
     }
 
     private func up(_ connection: RedisConnection) {
+        underWay = 0
         connection.onPush = { [unowned self] view in push(view) }
         connection.onReadComplete = { [unowned self] in delegate?.subscriberReadComplete() }
         subscriptions.linkUp()
@@ -93,12 +97,13 @@ public final class RedisSubscriber {
     }
 
     private func requestsChanged() {
-        guard !sendIsDue else { return }
+        guard !sendIsDue, underWay == 0 else { return }
         sendIsDue = true
         eventLoop.assumeIsolated().execute { [self] in
             sendIsDue = false
-            guard let connection = link.connection else { return }
+            guard let connection = link.connection, underWay == 0 else { return }
             for request in subscriptions.takeRequests() {
+                underWay += request.channels.count
                 var command = RedisCommand(request.subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
                 for channel in request.channels { command.append(channel) }
                 connection.write(command)
@@ -122,8 +127,10 @@ public final class RedisSubscriber {
             delegate?.subscriber(received: payload, on: view.text(view[2]))
             return true
         case (UInt8(ascii: "s"), 4), (UInt8(ascii: "u"), 4):
+            underWay -= 1
             for waiter in subscriptions.confirmed(view.text(view[2])) { waiter.succeed() }
             checkLive()
+            if underWay == 0 { requestsChanged() }
             return true
         default:
             return false  // a pong: the reply to the probe

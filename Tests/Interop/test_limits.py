@@ -117,13 +117,13 @@ def test_200_connections_against_100_are_503_and_the_memory_stays(gateway, clien
 
 
 @pytest.mark.parametrize("opcode", [TEXT, PING], ids=["messages", "pings"])
-def test_a_flood_is_closed_with_1008_and_the_others_are_served(opcode, gateway, clients):
+def test_a_flood_is_closed_with_4429_and_the_others_are_served(opcode, gateway, clients):
     one = gateway()
     (good,) = clients.open(one.url("/echo/a"))
     with RawSocket(one.port, "/echo/a") as flooder:
         for _ in range(10):
             flooder.send(frame(opcode, b"x") * 50)
-        assert flooder.close_code() == 1008
+        assert flooder.close_code() == 4429
     good.send("still")
     assert good.wait(1) == ['"still"']
     assert one.metric("tocsin_connections_cut_total", reason="rate") == 1

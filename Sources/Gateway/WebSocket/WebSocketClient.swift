@@ -141,7 +141,7 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         if centrifuge != nil {
             perform(machine.violation(), code: disconnect.code, reason: disconnect.reason)
         } else {
-            perform(machine.violation(), code: CloseCode.policy.rawValue, reason: "too many messages")
+            perform(machine.violation(), code: CloseCode.rateLimited.rawValue, reason: "too many messages")
         }
         return false
     }

@@ -87,7 +87,7 @@ struct LimitServerTests {
     }
 
     @Test(arguments: ["text", "ping", "pong", "binary"])
-    func `Who sends more messages in a second than allowed is closed with 1008, whatever they are`(
+    func `Who sends more messages in a second than allowed is closed with 4429, whatever they are`(
         kind: String
     ) async throws {
         let routes = try [GatewayHouse.route("/ws/{room}", ["{room}"], receive: .mirror)]
@@ -97,7 +97,7 @@ struct LimitServerTests {
             let other = try await house.connect("/ws/a")
             let frame = FrameMaker(opcode: opcode, payload: [65])
             try await flooder.raw.send((0..<30).flatMap { _ in frame.bytes })
-            #expect(try await flooder.closeCode() == 1008)
+            #expect(try await flooder.closeCode() == 4429)
             #expect(house.metric(#"tocsin_connections_cut_total{reason="rate"}"#) == 1)
             // Twice the rate at once is allowed.
             for _ in 0..<10 { try await other.send(.text("x")) }
