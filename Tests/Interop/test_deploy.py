@@ -14,6 +14,7 @@ from harness.free_port import free_port
 from harness.gateway import ORIGIN, Gateway, binary, config
 from harness.http_client import get
 from harness.process import REPOSITORY
+from harness.waiting import wait_until
 
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 COMPOSE_SETTINGS = REPOSITORY / "deploy" / "compose" / "tocsin.yaml"
@@ -98,6 +99,8 @@ def test_nginx_sends_clients_elsewhere_while_a_gateway_drains(behind_nginx, clie
     proxy, left, right = behind_nginx
     stay = [clients.open(proxy.url("/ws/drain"))[0] for _ in range(4)]
     left.signal(signal.SIGTERM)
+    # Until it has acted on the signal it takes clients, which would then be told to go.
+    wait_until(lambda: left.readyz() == 503, 5, "the drain's beginning")
     moved = [clients.open(proxy.url("/ws/drain"))[0] for _ in range(6)]
     assert left.wait() == 0
     assert sorted(socket.close_code or 0 for socket in stay) == [0, 0, 1012, 1012]

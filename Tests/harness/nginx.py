@@ -1,6 +1,7 @@
 """nginx before N gateways, from the very file that is shipped."""
 
 import re
+import signal
 import socket
 
 from .free_port import free_port
@@ -48,3 +49,11 @@ class Nginx(Process):
 
     def url(self, path) -> str:
         return f"ws://127.0.0.1:{self.port}{path}"
+
+    def close(self):
+        # A master that is killed leaves its workers behind.
+        if self.running:
+            self.resume()
+            self.signal(signal.SIGTERM)
+            self.wait(5)
+        super().close()
