@@ -63,6 +63,7 @@ struct GatewayCommand: AsyncParsableCommand {
         logger[metadataKey: "gateway"] = "\(gatewayID)"
         let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
         FileLimit.raise()
+        let end = Signals.End()
 
         // Logins and the admin port are not on the clients' threads; Redis is, where it can be: one wake-up less for a
         // message.
@@ -95,7 +96,7 @@ struct GatewayCommand: AsyncParsableCommand {
                 "tls": "\(configuration.gateway.tls != nil)", "redis": "\(redis)", "version": "\(Tocsin.version)",
             ])
 
-        await Signals.waitForEnd()
+        await end.wait()
         logger.notice("draining", metadata: ["connections": "\(server.connections)"])
         readiness.set(.draining, true)
         await server.drain()

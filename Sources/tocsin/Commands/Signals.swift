@@ -14,20 +14,32 @@ enum Signals {
         }
     }
 
-    private static let numbers = [SIGTERM, SIGINT]
+    /// SIGTERM and SIGINT, heard from the moment that this is made: before anybody is told that the program runs.
+    final class End: Sendable {
+        private static let numbers = [SIGTERM, SIGINT]
+        private let stream: AsyncStream<Void>
+        private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
+
+        init() {
+            let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            self.stream = stream
+            sources = Self.numbers.map { number in
+                signal(number, SIG_IGN)
+                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+                source.setEventHandler { continuation.yield() }
+                source.resume()
+                return source
+            }
+        }
+
+        /// Returns at the first of the two signals. A second one ends the process at once.
+        func wait() async {
+            for await _ in stream { break }
+            for source in sources { source.cancel() }
+            for number in Self.numbers { signal(number, SIG_DFL) }
+        }
+    }
 
     /// Returns at the first of the two signals. A second one ends the process at once.
-    static func waitForEnd() async {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let sources = numbers.map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { continuation.yield() }
-            source.resume()
-            return source
-        }
-        for await _ in stream { break }
-        for source in sources { source.cancel() }
-        for number in numbers { signal(number, SIG_DFL) }
-    }
+    static func waitForEnd() async { await End().wait() }
 }
