@@ -22,7 +22,7 @@
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 3
+local VERSION = 4
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
@@ -105,38 +105,37 @@ local function place_of(key)
   if not prefix then return nil end
   if place_count >= MAX_PLACES then places, place_count = {}, 0 end
   place = { prefix = prefix, name = group, key = key, pos = own(prefix, 'pos:' .. group), log = own(prefix, 'log:' .. group),
-    channel = prefix .. '__group__' .. group, policy = own(prefix, 'policy') }
+    roster = own(prefix, 'roster:' .. group), channel = prefix .. '__group__' .. group, policy = own(prefix, 'policy') }
   places[key], place_count = place, place_count + 1
   return place
 end
 
 local parsed = {}                   -- prefix → the policy text last parsed, and its rules
 
--- History size (messages) and ttl (seconds) of a group: the first rule that matches.
-local function policy(prefix, group)
-  local text = redis.call('GET', own(prefix, 'policy'))
-  if not text then return DEFAULT_SIZE, DEFAULT_TTL end
+local function rules(prefix, text)
   local cache = parsed[prefix]
   if not cache or cache.text ~= text then
     local ok, value = pcall(cjson.decode, text)
     cache = { text = text, rules = ok and type(value) == 'table' and value.rules or {} }
     parsed[prefix] = cache
   end
-  for _, rule in ipairs(cache.rules) do
-    if glob(rule.match, group) then
-      return rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL, rule.join_leave == true
-    end
-  end
-  return DEFAULT_SIZE, DEFAULT_TTL, false
+  return cache.rules
 end
 
--- The same for a place.
-local function policy_of(place)
+-- History size (messages), ttl (seconds) and whether who comes and goes is told: by the first rule that matches the group.
+local function policy(place)
   local text = redis.call('GET', place.policy)
   if place.text == nil or place.text ~= text then
-    place.text, place.size, place.ttl = text, policy(place.prefix, place.name)
+    place.text, place.size, place.ttl, place.join_leave = text, DEFAULT_SIZE, DEFAULT_TTL, false
+    for _, rule in ipairs(text and rules(place.prefix, text) or {}) do
+      if glob(rule.match, place.name) then
+        place.size, place.ttl = rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL
+        place.join_leave = rule.join_leave == true
+        break
+      end
+    end
   end
-  return place.size, place.ttl
+  return place.size, place.ttl, place.join_leave
 end
 
 -- Messages --------------------------------------------------------------------------------------------------------
@@ -299,11 +298,11 @@ end
 local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
 
 -- Reads the position and makes it stand if it did not: a cursor exists before the first message does.
-local function ensure_position(prefix, group, ttl, clock, server)
-  local key = own(prefix, 'pos:' .. group)
+local function ensure_position(place, ttl, clock, server)
+  local key = place.pos
   local epoch, history, offset, lineage, changed = read_position(key, clock, server)
   if changed then
-    if changed == 'new' then redis.call('DEL', own(prefix, 'log:' .. group)) end
+    if changed == 'new' then redis.call('DEL', place.log) end
     redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', offset, 'lineage', lineage)
   end
   keep_position(key, ttl)
@@ -406,7 +405,7 @@ local function group_send(keys, args)
       return { position, tonumber(gateways) }
     end
   end
-  local size, ttl = policy_of(place)
+  local size, ttl = policy(place)
   local position, gateways = append(place, args[1], size_option or size, ttl, message_ttl)
   if not position then return gateways end
   if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
@@ -427,8 +426,8 @@ local function parse_group_keys(keys, first)
 end
 
 -- Who comes and goes, for groups whose policy says join_leave. Channel names have no character that JSON escapes.
-local function tell_presence(prefix, group, event, channel, line)
-  redis.call('PUBLISH', prefix .. '__presence__' .. group,
+local function tell_presence(group, event, channel, line)
+  redis.call('PUBLISH', group.prefix .. '__presence__' .. group.name,
     '{"event":"' .. event .. '","channel":"' .. channel .. '","roster":' .. line .. '}')
 end
 
@@ -444,40 +443,39 @@ local function group_add(keys, args)
   local server, positions = history_id(), {}
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]
-    local _, ttl, join_leave = policy(group.prefix, group.name)
+    local _, ttl, join_leave = policy(group)
     redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
     redis.call('EXPIRE', group.key, expiry)
     local line = string.sub(user, 1, -2) .. (user == '{}' and '' or ',')
       .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}'
-    local is_new = redis.call('HSETNX', own(group.prefix, 'roster:' .. group.name), channel, line)
-    if is_new == 1 and join_leave then tell_presence(group.prefix, group.name, 'join', channel, line) end
+    local is_new = redis.call('HSETNX', group.roster, channel, line)
+    if is_new == 1 and join_leave then tell_presence(group, 'join', channel, line) end
     redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
     redis.call('ZREM', own(group.prefix, 'retained'), group.name)
-    positions[i] = ensure_position(group.prefix, group.name, ttl, clock, server)
+    positions[i] = ensure_position(group, ttl, clock, server)
   end
   return positions
 end
 
 -- The last connection of a group has gone: the fleet's member stays while a client may still come back for what is
 -- sent meanwhile, that is for the history's ttl; without history it goes at once.
-local function let_go(prefix, group, seconds)
-  if redis.call('EXISTS', own(prefix, 'roster:' .. group)) == 1 then return end
-  local size, ttl = policy(prefix, group)
+local function let_go(group, seconds)
+  if redis.call('EXISTS', group.roster) == 1 then return end
+  local size, ttl = policy(group)
   if size > 0 then
-    redis.call('ZADD', own(prefix, 'retained'), string.format('%.0f', seconds + ttl), group)
+    redis.call('ZADD', own(group.prefix, 'retained'), string.format('%.0f', seconds + ttl), group.name)
   else
-    redis.call('ZREM', prefix .. ':group:' .. group, fleet_member(group))
+    redis.call('ZREM', group.key, fleet_member(group.name))
   end
 end
 
-local function discard(prefix, group, gateway, channel, seconds)
-  redis.call('SREM', own(prefix, 'members:' .. gateway), group .. ' ' .. channel)
-  local roster = own(prefix, 'roster:' .. group)
-  local _, _, join_leave = policy(prefix, group)
-  local line = join_leave and redis.call('HGET', roster, channel)
-  if redis.call('HDEL', roster, channel) == 1 then
-    if line then tell_presence(prefix, group, 'leave', channel, line) end
-    let_go(prefix, group, seconds)
+local function discard(group, gateway, channel, seconds)
+  redis.call('SREM', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
+  local _, _, join_leave = policy(group)
+  local line = join_leave and redis.call('HGET', group.roster, channel)
+  if redis.call('HDEL', group.roster, channel) == 1 then
+    if line then tell_presence(group, 'leave', channel, line) end
+    let_go(group, seconds)
   end
 end
 
@@ -488,7 +486,7 @@ local function group_discard(keys, args)
     return redis.error_reply('ERR tocsin: group_discard wants gateway, then a channel for each key')
   end
   local seconds = now()
-  for i, group in ipairs(groups) do discard(group.prefix, group.name, args[1], args[1 + i], seconds) end
+  for i, group in ipairs(groups) do discard(group, args[1], args[1 + i], seconds) end
   return #groups
 end
 
@@ -520,7 +518,7 @@ local BEGINNING = '0.0:0'
 -- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
 -- next; its oldest follow. live: the group keeps no log. later: the answer is full already, ask again.
 local function read_group(group, text, limit, budget, seconds, clock, server)
-  local key, log = own(group.prefix, 'pos:' .. group.name), own(group.prefix, 'log:' .. group.name)
+  local key, log = group.pos, group.log
   local epoch, history, offset, lineage, changed = read_position(key, clock, server)
   if changed == 'new' then
     return { text == '' and 'position' or text == BEGINNING and 'resumed' or 'reset', '', 0, {} }
@@ -535,7 +533,7 @@ local function read_group(group, text, limit, budget, seconds, clock, server)
     return { verdict, position, proven, {} }
   end
   if budget.left <= 0 then return { 'later', position, proven, {} } end
-  if policy(group.prefix, group.name) == 0 and redis.call('EXISTS', log) == 0 then
+  if policy(group) == 0 and redis.call('EXISTS', log) == 0 then
     return { 'live', position, proven, {} }
   end
   local entries, first = {}, nil
@@ -618,8 +616,9 @@ local function gateway_sweep(_, args)
   if dead then
     local entries = redis.call('SPOP', own(prefix, 'members:' .. dead), limit)
     for _, entry in ipairs(entries) do
-      local group, channel = string.match(entry, '^(%S+) (.+)$')
-      if group then discard(prefix, group, dead, channel, seconds) end
+      local name, channel = string.match(entry, '^(%S+) (.+)$')
+      local group = name and place_of(prefix .. ':group:' .. name)
+      if group then discard(group, dead, channel, seconds) end
     end
     if #entries < limit then
       redis.call('ZREM', index, dead)
@@ -687,7 +686,7 @@ local function relay_commit(keys, args)
     return #redis.call('XRANGE', keys[1], args[1], args[1]) == 0 and -1 or -2
   end
   for _, group in ipairs(groups) do
-    local size, ttl = policy_of(group)
+    local size, ttl = policy(group)
     local position, failed = append(group, args[2], size, ttl, nil)
     if not position then return failed end
   end

@@ -55,14 +55,8 @@ public struct GroupCursor: Sendable {
             state = .at(position)
             return .deliver
         case .at(let last):
-            if position.isComparable(to: last) {
-                if position.offset <= last.offset { return .drop }
-                if position.offset == last.offset + 1 {
-                    state = .at(position)
-                    return .deliver
-                }
-            }
-            if last == .beginning, position.offset == 1 {
+            if position.isComparable(to: last), position.offset <= last.offset { return .drop }
+            if position.follows(last) {
                 state = .at(position)
                 return .deliver
             }
@@ -141,15 +135,8 @@ public struct GroupCursor: Sendable {
                 end = position
                 continue
             }
-            if position.isComparable(to: last) {
-                if position.offset <= last.offset { continue }
-                if position.offset == last.offset + 1 {
-                    result.deliveries.append(publication)
-                    end = position
-                    continue
-                }
-            }
-            if last == .beginning, position.offset == 1 {
+            if position.isComparable(to: last), position.offset <= last.offset { continue }
+            if position.follows(last) {
                 result.deliveries.append(publication)
                 end = position
                 continue

@@ -16,6 +16,18 @@ public enum Continuity: Sendable, Equatable {
     /// The group keeps no history: what was missed is gone, as the policy says.
     case liveOnly
 
+    /// As `group_read` names its verdicts (redis/README.md), for people and programs outside.
+    public var word: String {
+        switch self {
+        case .resumed: "resumed"
+        case .historyChanged: "history_changed"
+        case .gap: "gap"
+        case .rolledBack: "rolled_back"
+        case .reset, .renewed: "reset"
+        case .liveOnly: "live"
+        }
+    }
+
     public var isRecovered: Bool { self == .resumed || self == .historyChanged }
 }
 

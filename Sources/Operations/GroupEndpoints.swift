@@ -108,20 +108,8 @@ enum GroupEndpoints {
         let now = page.position.map { "\"\($0)\"" } ?? "null", next = page.end.map { "\"\($0)\"" } ?? "null"
         return .json(
             .ok,
-            #"{"continuity":"\#(word(page.continuity))","position":\#(now),"next":\#(next),"#
+            #"{"continuity":"\#(page.continuity.word)","position":\#(now),"next":\#(next),"#
                 + "\"messages\":[\(messages.joined(separator: ","))]}")
-    }
-
-    /// As redis/README.md names the verdicts.
-    private static func word(_ continuity: Continuity) -> String {
-        switch continuity {
-        case .resumed: "resumed"
-        case .historyChanged: "history_changed"
-        case .gap: "gap"
-        case .rolledBack: "rolled_back"
-        case .reset, .renewed: "reset"
-        case .liveOnly: "live"
-        }
     }
 
     private static func json(_ member: FleetMember) -> String {

@@ -61,8 +61,7 @@ public final class Listener: LoopSocket {
     }
 
     private func turnAway() {
-        guard spare >= 0 else { return }
-        csockets_close(spare)
+        if spare >= 0 { csockets_close(spare) }
         var peer = csockets_peer()
         let client = csockets_accept(descriptor, &peer)
         if client >= 0 {

@@ -10,7 +10,8 @@ import Synchronization
 /// A socket that is not encrypted needs no pipeline: what a channel costs (about 4 KB, and 50 µs of a handshake) is more
 /// than all the rest of a client. Futures, `NIOLoopBound` and `assumeIsolated` work on it as on any loop.
 ///
-/// Threads: `execute` and what is built on it may be called from anywhere; sockets only on the loop.
+/// Threads: `execute` and what is built on it may be called from anywhere; sockets only on the loop. Unchecked, because the
+/// compiler cannot see that what is not in the inbox is touched by the loop's thread alone.
 public final class SocketLoop: EventLoop, @unchecked Sendable {
     private struct Inbox {
         var tasks: [() -> Void] = []

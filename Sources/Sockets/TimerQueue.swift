@@ -9,6 +9,7 @@ struct TimerQueue {
     final class Timer: Sendable {
         let deadline: NIODeadline
         let isCancelled = Atomic<Bool>(false)
+        /// Run, and let go of, on the loop only; others hold a timer to cancel it.
         fileprivate nonisolated(unsafe) let body: () -> Void
 
         init(deadline: NIODeadline, _ body: @escaping () -> Void) {

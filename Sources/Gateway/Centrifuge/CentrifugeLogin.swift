@@ -2,25 +2,16 @@ import Foundation
 
 /// The tokens that a centrifuge client may bring with its `connect` and `refresh` commands: those of the route's `jwt` logins.
 struct CentrifugeLogin: Sendable {
-    private let authenticators: [JWTAuthenticator]
+    private let chain: LoginChain<JWTAuthenticator>
 
     /// nil when none of the route's logins takes a token.
     init?(_ authenticators: [any Authenticator]) {
-        self.authenticators = authenticators.compactMap { $0 as? JWTAuthenticator }
-        if self.authenticators.isEmpty { return nil }
+        chain = LoginChain(logins: authenticators.compactMap { $0 as? JWTAuthenticator })
+        if chain.logins.isEmpty { return nil }
     }
 
-    /// The first that lets in counts; "expired" and "nobody could be asked" beat "refused", since a later try may succeed.
     func identify(token: String) async -> Result<Identity, LoginFailure> {
-        var failure = LoginFailure.refused("no login takes a token")
-        for authenticator in authenticators {
-            do {
-                return .success(try await authenticator.identify(token: token))
-            } catch {
-                if case .refused = failure { failure = error }
-            }
-        }
-        return .failure(failure)
+        await chain.identify { login throws(LoginFailure) in try await login.identify(token: token) }
     }
 }
 

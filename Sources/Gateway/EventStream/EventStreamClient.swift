@@ -81,22 +81,11 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
         // Before the session is open it has shown nothing.
         let shown = session.shown.isEmpty ? starts.map(\.position) : session.shown
-        write(EventWriter.gap(group: group.text, reason: Self.word(continuity), id: EventCursor.text(shown)))
+        write(EventWriter.gap(group: group.text, reason: continuity.word, id: EventCursor.text(shown)))
     }
 
     func tellDropped(_ group: GroupName, _ count: Int) {
         write(EventWriter.dropped(group: group.text, count: count))
-    }
-
-    private static func word(_ continuity: Continuity) -> String {
-        switch continuity {
-        case .resumed: "resumed"
-        case .historyChanged: "history_changed"
-        case .gap: "gap"
-        case .rolledBack: "rolled_back"
-        case .reset, .renewed: "reset"
-        case .liveOnly: "dropped"
-        }
     }
 
     func cut() { socket.close() }

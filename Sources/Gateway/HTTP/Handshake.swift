@@ -171,11 +171,11 @@ final class Handshake: StreamSocketOwner {
         let request = LoginRequest(
             uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
             client: clientAddress.socketAddress)
-        let chain = LoginChain(authenticators: route.authentication.compactMap { state.authenticators[$0] })
+        let chain = LoginChain(logins: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
         Task { [chain, request, bound, eventLoop] in
-            let result = await chain.identify(request)
+            let result = await chain.identify { login throws(LoginFailure) in try await login.identify(request) }
             eventLoop.execute { bound.value.loggedIn(result, route, values, wish) }
         }
     }

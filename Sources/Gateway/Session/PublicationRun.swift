@@ -11,7 +11,7 @@ struct PublicationRun {
     let first: Position?
     private(set) var last: Position?
     private var byteCount: Int
-    private var joined: [ByteBuffer?] = [nil, nil, nil]
+    private var joined: [WireForm: ByteBuffer] = [:]
 
     init(_ publication: Publication) {
         encodings = [Encodings(publication)]
@@ -31,7 +31,7 @@ struct PublicationRun {
         switch (last, publication.position) {
         case (nil, nil): break
         case (let last?, let next?):
-            guard next.isComparable(to: last), next.offset == last.offset + 1 else { return false }
+            guard next.follows(last) else { return false }
             self.last = next
         default: return false
         }
@@ -43,10 +43,10 @@ struct PublicationRun {
     /// All of it, without compression.
     mutating func bytes(for form: WireForm) -> ByteBuffer {
         if encodings.count == 1 { return encodings[0].bytes(for: form) }
-        if let joined = joined[form.rawValue] { return joined }
+        if let joined = joined[form] { return joined }
         var all = ByteBufferAllocator().buffer(capacity: byteCount + 16 * encodings.count)
         for index in encodings.indices { all.writeImmutableBuffer(encodings[index].bytes(for: form)) }
-        joined[form.rawValue] = all
+        joined[form] = all
         return all
     }
 

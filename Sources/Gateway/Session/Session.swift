@@ -129,7 +129,7 @@ final class Session {
         if let first = run.first, let last = run.last {
             if let shown = memberships[index].shown {
                 guard first.isComparable(to: shown), first.offset > shown.offset,
-                    run.isLogged || first.offset == shown.offset + 1
+                    run.isLogged || first.follows(shown)
                 else { return false }
             }
             memberships[index].shown = last

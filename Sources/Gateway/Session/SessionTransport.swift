@@ -56,7 +56,7 @@ enum Ending {
 }
 
 /// The forms in which a client may want its messages.
-enum WireForm: Int {
+enum WireForm {
     /// A WebSocket text frame with the message as JSON.
     case plain
     /// An event of `text/event-stream`.

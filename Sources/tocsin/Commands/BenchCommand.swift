@@ -53,7 +53,7 @@ struct BenchCommand: AsyncParsableCommand {
     var header: [String] = []
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func validate() throws {
         guard clients >= 1 else { throw ValidationError("--clients wants 1 or more") }

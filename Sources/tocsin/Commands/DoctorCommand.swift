@@ -9,7 +9,7 @@ struct DoctorCommand: AsyncParsableCommand {
         discussion: "Exit status 1 when something is wrong; a warning alone is 0.")
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         let findings = try await CommandSession.run(options) { session in

@@ -37,7 +37,7 @@ struct GatewayCommand: AsyncParsableCommand {
     )
     var id: String?
 
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     private func load() throws -> Configuration {
         var configuration = try options.load()

@@ -10,7 +10,7 @@ struct GatewaysCommand: AsyncParsableCommand {
     private static let numbers: Set = ["connections", "groups", "pid", "seen"]
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         let gateways = try await CommandSession.run(options) { session in

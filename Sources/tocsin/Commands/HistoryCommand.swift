@@ -18,7 +18,7 @@ struct HistoryCommand: AsyncParsableCommand {
     var since: String?
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func validate() throws {
         if let since, Position(since) == nil {

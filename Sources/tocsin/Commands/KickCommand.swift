@@ -20,7 +20,7 @@ struct KickCommand: AsyncParsableCommand {
     var connection: String?
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func validate() throws {
         guard (user == nil) != (connection == nil), user != "" else {

@@ -28,7 +28,7 @@ struct SendCommand: AsyncParsableCommand {
     var key: String?
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         let name = try groupName(group)

@@ -7,6 +7,7 @@ enum Signals {
     static func hangups() -> AsyncStream<Void> {
         AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
             signal(SIGHUP, SIG_IGN)
+            // Dispatch's sources may be used from any thread, but are not declared so.
             nonisolated(unsafe) let source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
             source.setEventHandler { continuation.yield() }
             continuation.onTermination = { _ in source.cancel() }
@@ -18,6 +19,7 @@ enum Signals {
     final class End: Sendable {
         private static let numbers = [SIGTERM, SIGINT]
         private let stream: AsyncStream<Void>
+        /// Dispatch's sources may be used from any thread, but are not declared so.
         private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
 
         init() {

@@ -15,7 +15,7 @@ struct TailCommand: AsyncParsableCommand {
     var group: String
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         let name = try groupName(group)

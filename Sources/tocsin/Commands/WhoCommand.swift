@@ -15,7 +15,7 @@ struct WhoCommand: AsyncParsableCommand {
     var user: String?
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ConfigurationOptions
 
     func validate() throws {
         guard (group == nil) != (user == nil) else { throw ValidationError("Name a GROUP, or --user U.") }
