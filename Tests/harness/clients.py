@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from .gateway import ORIGIN
+from .waiting import Listener
 
 
 class Socket:
@@ -80,11 +81,11 @@ class Socket:
         self.messages, self.times = [], []
 
 
-class Clients:
+class Clients(Listener):
     def __init__(self):
+        super().__init__()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clients", daemon=True)
-        self._news = threading.Condition()
         self._tasks: list[asyncio.Task] = []
         self.sockets: list[Socket] = []
         self.heard = 0  # messages at all sockets together
@@ -106,19 +107,6 @@ class Clients:
     def status(self, url, **handshake) -> int:
         """The HTTP status that the handshake is answered: 101 is yes."""
         return self._run(self._status(url, handshake))
-
-    def wait_for(self, condition, timeout=10, what=None):
-        """Waits until condition(), looked at again whenever any socket hears something.
-
-        condition may look at sockets; it may not open, send or close (the clients' thread waits for it meanwhile).
-        """
-        deadline = time.monotonic() + timeout
-        with self._news:
-            while not condition():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"not within {timeout:g} s: {what() if what else condition}")
-                self._news.wait(min(left, 0.25))
 
     def quiet(self, seconds=0.5, timeout=30):
         """Waits until no socket has heard anything for so long. Only for what has no marker: prefer Socket.until."""
@@ -170,18 +158,16 @@ class Clients:
         try:
             while True:
                 message = await one._connection.recv()
-                with self._news:
+                with self._hearing():
                     one.messages.append(message)
                     one.times.append(time.monotonic())
                     self.heard += 1
-                    self._news.notify_all()
         except ConnectionClosed as end:
-            with self._news:
+            with self._hearing():
                 # 1006 where no close frame came: what a browser would say.
                 one.close_code = end.rcvd.code if end.rcvd else 1006
                 one.close_reason = end.rcvd.reason if end.rcvd else ""
                 one.closed_at = time.monotonic()
-                self._news.notify_all()
 
     async def _end(self):
         for task in self._tasks:

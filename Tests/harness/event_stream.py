@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from .gateway import ORIGIN
+from .waiting import Listener
 
 
 @dataclass
@@ -23,10 +24,11 @@ class Event:
     id: str
 
 
-class EventStream:
+class EventStream(Listener):
     """One request. `status` and `headers` are there at once; the rest comes while the thread reads."""
 
     def __init__(self, port, path, last_event_id=None, origin=ORIGIN, headers=None, receive_buffer=None, timeout=10):
+        super().__init__()
         fields = {"Accept": "text/event-stream", "Cache-Control": "no-store", **(headers or {})}
         if origin:
             fields["Origin"] = origin
@@ -39,7 +41,6 @@ class EventStream:
         self.blocks: list[list[str]] = []  # the lines of every block, events or not, as they were sent
         self.comments: list[float] = []  # when each came
         self.ended_at: float | None = None
-        self._news = threading.Condition()
         self._may_read = threading.Event()
         self._may_read.set()
         self._rest = b""
@@ -85,16 +86,6 @@ class EventStream:
 
     # Waiting
 
-    def wait_for(self, condition, timeout=10, what=None):
-        """Waits until condition(), looked at again whenever something comes."""
-        deadline = time.monotonic() + timeout
-        with self._news:
-            while not condition():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"not within {timeout:g} s: {what() if what else condition}")
-                self._news.wait(min(left, 0.25))
-
     def wait(self, count, timeout=10) -> list[Event]:
         """The first count events, once there are so many."""
         self.wait_for(lambda: len(self.events) >= count, timeout, lambda: f"{count} events, has {self.events[-5:]}")
@@ -122,14 +113,12 @@ class EventStream:
     def _read(self):
         try:
             while self._may_read.wait() and (data := self._answer.read1(65536)):
-                with self._news:
+                with self._hearing():
                     self._feed(data)
-                    self._news.notify_all()
         except (OSError, ValueError, http.client.HTTPException):
             pass  # cut: the end of the stream as much as an orderly one
-        with self._news:
+        with self._hearing():
             self.ended_at = time.monotonic()
-            self._news.notify_all()
 
     def _feed(self, data: bytes):
         blocks = (self._rest + data).split(b"\n\n")

@@ -8,11 +8,11 @@ with Sdk() as sdk:
 
 import asyncio
 import threading
-import time
 
 import centrifuge
 
 from .gateway import ORIGIN
+from .waiting import Listener
 
 
 class Channel(centrifuge.SubscriptionEventHandler):
@@ -170,11 +170,11 @@ class SdkClient(centrifuge.ClientEventHandler):
         self._sdk.note(self.channel(ctx.channel).comings, ("leave", ctx.info.client))
 
 
-class Sdk:
+class Sdk(Listener):
     def __init__(self):
+        super().__init__()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sdk", daemon=True)
-        self._news = threading.Condition()
         self._clients: list[SdkClient] = []
 
     def __enter__(self):
@@ -205,18 +205,8 @@ class Sdk:
         self._loop.call_soon_threadsafe(function)
 
     def note(self, place, what):
-        with self._news:
+        with self._hearing():
             place.append(what)
-            self._news.notify_all()
-
-    def wait_for(self, condition, timeout=10, what=None):
-        deadline = time.monotonic() + timeout
-        with self._news:
-            while not condition():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"not within {timeout:g} s: {what() if what else condition}")
-                self._news.wait(min(left, 0.25))
 
     @staticmethod
     async def _end():
