@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from harness.process import Process
 
 from .bench import figures, network
 from .bench.helper import Helper
@@ -24,12 +23,9 @@ def namespaces():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Adds to a failure what the processes printed."""
+    """Adds to a failure what the helpers complained of."""
     report = yield
     if report.failed:
-        for process in list(Process.all):
-            if process.log:
-                report.sections.append((f"{process.name} {getattr(process, 'id', '')}", process.log[-6000:]))
         for helper in list(Helper.all):
             if helper.directory.exists() and helper.errors:
                 report.sections.append((helper.module, helper.errors[-2000:]))

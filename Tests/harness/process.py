@@ -18,7 +18,9 @@ class Process:
     start_timeout = 20.0
     stop_timeout = 20.0
     own_session = False  # True: Ctrl-C in the terminal does not reach it
-    all: "weakref.WeakSet[Process]" = weakref.WeakSet()  # so that a failed test can show what each of them printed
+    # So that a failed test can show what each of them printed: those that are there, and what was said by those closed.
+    all: "weakref.WeakSet[Process]" = weakref.WeakSet()
+    closed: list[tuple[str, str]] = []
 
     def __init__(self):
         Process.all.add(self)
@@ -49,6 +51,10 @@ class Process:
     def log(self) -> str:
         """Everything it has printed since its first start, both streams."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def testimony(self) -> tuple[str, str]:
+        """What is shown of it when a test fails: a title and a text, which may be empty."""
+        return f"{self.name} {getattr(self, 'id', '')}", self.log[-6000:]
 
     def start(self, wait=True):
         assert not self.running, f"{self.name} runs already"
@@ -131,4 +137,5 @@ class Process:
         if self.running:
             self.resume()
             self.kill()
+        Process.closed.append(self.testimony())
         self._directory.cleanup()

@@ -1,0 +1,3 @@
+"""What every test folder has: harness/fixtures.py."""
+
+pytest_plugins = ["harness.fixtures"]
