@@ -8,7 +8,14 @@ import time
 import weakref
 from pathlib import Path
 
+from .waiting import wait_until
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def _state(task: Path) -> str:
+    """One letter, as proc(5) has it; T is stopped. Behind the name, which may hold anything."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Process:
@@ -115,7 +122,10 @@ class Process:
         self.popen.wait()
 
     def pause(self):
+        """SIGSTOP; every thread stands still when this returns, which is later than when kill(2) does."""
         self.signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        wait_until(lambda: all(_state(task) == "T" for task in tasks.iterdir()), 10, f"{self.name} stands still", 0.001)
 
     def resume(self):
         self.signal(signal.SIGCONT)
