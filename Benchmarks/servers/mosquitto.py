@@ -2,9 +2,7 @@
 
 import subprocess
 
-from harness.free_port import free_port
-
-from .server import Server, absent
+from .broker import Broker
 
 CONFIGURATION = """\
 user root
@@ -22,28 +20,16 @@ protocol websockets
 CONNECT, CONNACK = r"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00", r"\x20\x02\x00\x00"
 
 
-class Mosquitto(Server):
+class Mosquitto(Broker):
     name = "mosquitto"
     title = "mosquitto"
-    uses_redis = False
-
-    def __init__(self, redis):
-        super().__init__(redis)
-        self.tcp_port = free_port()
-
-    @classmethod
-    def missing(cls):
-        return absent("mosquitto")
+    binary_name = "mosquitto"
+    configuration = CONFIGURATION
 
     @classmethod
     def version(cls):
         done = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True)
         return done.stdout.splitlines()[0].removeprefix("mosquitto version ")
-
-    def program(self):
-        path = self.directory / "mosquitto.conf"
-        path.write_text(CONFIGURATION.format(tcp=self.tcp_port, port=self.port))
-        return ["mosquitto", "-c", str(path)]
 
     def client(self, channel, protocol):
         topic = _text(channel)
@@ -53,7 +39,7 @@ class Mosquitto(Server):
 
     def publisher(self, channel, size, users=1, history=False):
         message = rf"\x30{_varint(2 + _length(channel) + size)}{_text(channel)}{{payload}}"
-        return ["--tcp", f"127.0.0.1:{self.tcp_port}", "--tcp-hello", CONNECT, "--tcp-msg", message]
+        return self.tcp_publisher(CONNECT, message)
 
 
 def _length(channel) -> int:

@@ -2,9 +2,7 @@
 
 import subprocess
 
-from harness.free_port import free_port
-
-from .server import Server, absent
+from .broker import Broker
 
 CONFIGURATION = """\
 host: 127.0.0.1
@@ -16,33 +14,21 @@ websocket {{ host: 127.0.0.1, port: {port}, no_tls: true, compression: false }}
 """
 
 
-class Nats(Server):
+class Nats(Broker):
     name = "nats"
     title = "nats-server"
-    uses_redis = False
-
-    def __init__(self, redis):
-        super().__init__(redis)
-        self.tcp_port = free_port()
-
-    @classmethod
-    def missing(cls):
-        return absent("nats-server")
+    binary_name = "nats-server"
+    configuration = CONFIGURATION
 
     @classmethod
     def version(cls):
         done = subprocess.run(["nats-server", "--version"], capture_output=True, text=True)
         return done.stdout.strip().removeprefix("nats-server: ")
 
-    def program(self):
-        path = self.directory / "nats.conf"
-        path.write_text(CONFIGURATION.format(tcp=self.tcp_port, port=self.port))
-        return ["nats-server", "-c", str(path)]
-
     def client(self, channel, protocol):
         hello = f'CONNECT {{"verbose":false,"pedantic":false,"protocol":1}}\\r\\nSUB {channel} 1\\r\\nPING\\r\\n'
         return ["--wait", "INFO", "--send", hello, "--wait", "PONG", "--reply", "PING=>PONG\\r\\n"]
 
     def publisher(self, channel, size, users=1, history=False):
-        return ["--tcp", f"127.0.0.1:{self.tcp_port}", "--tcp-hello", 'CONNECT {"verbose":false}\\r\\n',
-                "--tcp-msg", f"PUB {channel} {{len}}\\r\\n{{payload}}\\r\\n"]  # fmt: skip
+        message = f"PUB {channel} {{len}}\\r\\n{{payload}}\\r\\n"
+        return self.tcp_publisher('CONNECT {"verbose":false}\\r\\n', message)
