@@ -114,6 +114,13 @@ def test_a_client_behind_nginx_cannot_name_its_user(behind_nginx, clients):
     assert clients.status(proxy.url("/mine"), headers={"X-Remote-User": "42"}) == 403
 
 
+def test_a_client_behind_haproxy_cannot_name_its_user(redis_server, clients):
+    # The gateway believes 127.0.0.1, which is where HAProxy is.
+    with Gateway(redis_server.url) as gateway, haproxy.HAProxy([gateway]) as proxy:
+        assert clients.status(proxy.url("/ws/room")) == 101
+        assert clients.status(proxy.url("/mine"), headers={"X-Remote-User": "42"}) == 403
+
+
 # --- docker-compose.yml -----------------------------------------------------------------------------------------------
 
 
