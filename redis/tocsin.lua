@@ -22,7 +22,7 @@
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 4
+local VERSION = 5
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
@@ -211,8 +211,9 @@ local function decode_json(text)
   local ok, value = pcall(strict.decode, text)
   if not ok then return nil end
   local plain = string.find(text, '^[ -~]*$')
-  -- Nothing that a bad number needs is anywhere, not even in a string.
-  if plain and not string.find(text, '%D%.') and not string.find(text, '%.%D') then return value end
+  -- Nothing that a bad number needs is anywhere, not even in a string. A plain find costs nearly nothing.
+  if plain and (not string.find(text, '.', 1, true)
+    or not string.find(text, '%D%.') and not string.find(text, '%.%D')) then return value end
   local bare = string.find(text, '\\', 1, true) and string.gsub(text, '\\.', '') or text
   local control = nil
   local outside = string.gsub(bare, '"([^"]*)"', plain and '""' or function(inside)
@@ -231,7 +232,7 @@ local function refuse(message)
     if skip(message, 1, 1) ~= #message + 1 then return 'ERR tocsin: the message is not one whole msgpack map' end
     return nil
   end
-  if not string.find(message, '^[ \t\r\n]*{') then
+  if string.byte(message, 1) ~= 123 and not string.find(message, '^[ \t\r\n]*{') then
     return 'ERR tocsin: the message must be a JSON object or a msgpack map'
   end
   if decode_json(message) == nil then return 'ERR tocsin: the message is not valid JSON' end
@@ -267,24 +268,35 @@ end
 
 -- History: the server's replication id. It is new after every promotion and every restart, so two servers can never
 -- give the same (history, offset) to different messages, which an epoch alone cannot promise after a failover.
+--
+-- INFO is dear. What it said last is kept, and believed of a group whose key has that history: who wrote there last was
+-- this process. It may have been a replica since. Then either the other server wrote to the group, and the key says so; or
+-- nothing of this process' was lost meanwhile: a replica that has to give up what it wrote loads all data anew, and the
+-- functions with it, which forgets this.
+local history_known = nil
+
 local function history_id()
-  return string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 10)
+  history_known = string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 10)
+  return history_known
 end
 
 local function new_epoch(key, clock, history)
   return string.sub(redis.sha1hex(key .. clock[1] .. clock[2] .. history), 1, 8)
 end
 
--- The group's position as it stands: epoch, history, offset, lineage, and whether the key held another. The lineage
--- is 'history:offset inherited,…', oldest first: how far each history's offsets can be trusted.
-local function read_position(key, clock, history)
-  local m = redis.call('HMGET', key, 'epoch', 'history', 'offset', 'lineage')
+-- The group's position as it stands: epoch, history, offset, and, when the key held another, the lineage and what is new.
+-- The lineage is 'history:offset inherited,…', oldest first: how far each history's offsets can be trusted.
+local function read_position(key, clock)
+  local m = redis.call('HMGET', key, 'epoch', 'history', 'offset')
   local offset = tonumber(m[3])
+  if m[1] and offset and m[2] == history_known then return m[1], history_known, offset end
+  local history = history_id()
   if not m[1] or not offset then
     return new_epoch(key, clock, history), history, 0, history .. ':0', 'new'
   end
-  if m[2] == history then return m[1], history, offset, m[4], nil end
-  local lineage = (m[4] and m[4] .. ',' or '') .. history .. ':' .. string.format('%d', offset)
+  if m[2] == history then return m[1], history, offset end
+  local lineage = redis.call('HGET', key, 'lineage')
+  lineage = (lineage and lineage .. ',' or '') .. history .. ':' .. string.format('%d', offset)
   local _, commas = string.gsub(lineage, ',', '')
   if commas >= MAX_LINEAGE then lineage = string.gsub(lineage, '^[^,]*,', '', 1) end
   return m[1], history, offset, lineage, 'history'
@@ -298,9 +310,9 @@ end
 local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
 
 -- Reads the position and makes it stand if it did not: a cursor exists before the first message does.
-local function ensure_position(place, ttl, clock, server)
+local function ensure_position(place, ttl, clock)
   local key = place.pos
-  local epoch, history, offset, lineage, changed = read_position(key, clock, server)
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
   if changed then
     if changed == 'new' then redis.call('DEL', place.log) end
     redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', offset, 'lineage', lineage)
@@ -330,24 +342,25 @@ end
 local function append(place, message, size, ttl, message_ttl)
   local seconds, clock = now()
   local key, log = place.pos, place.log
-  local epoch, history, offset, lineage, changed = read_position(key, clock, history_id())
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
   if changed == 'new' then redis.call('DEL', log) end
   offset = offset + 1
   -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
   local keep = changed
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
   if size > 0 then
-    local entry = { 'XADD', log, 'MAXLEN', '~', size, string.format('%d-0', offset),
-      'm', message, 't', string.format('%d', math.floor(seconds * 1000)) }
-    if expires then entry[#entry + 1] = 'x'; entry[#entry + 1] = expires end
-    local added = redis.pcall(unpack(entry))
+    local written = string.format('%d', math.floor(seconds * 1000))
+    local function add(id)
+      if not expires then return redis.pcall('XADD', log, 'MAXLEN', '~', size, id, 'm', message, 't', written) end
+      return redis.pcall('XADD', log, 'MAXLEN', '~', size, id, 'm', message, 't', written, 'x', expires)
+    end
+    local added = add(string.format('%d-0', offset))
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return nil, added end
       -- The log is ahead of its counter: somebody restored or changed one of them. Neither can be trusted.
       redis.call('DEL', log)
       epoch, offset, lineage, changed = new_epoch(key, clock, history), 1, history .. ':0', 'new'
-      entry[6] = '1-0'
-      redis.call(unpack(entry))
+      add('1-0')
     end
     if redis.call('TTL', log) ~= ttl then
       redis.call('EXPIRE', log, ttl)
@@ -440,7 +453,7 @@ local function group_add(keys, args)
     return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel and user for each key')
   end
   local seconds, clock = now()
-  local server, positions = history_id(), {}
+  local positions = {}
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]
     local _, ttl, join_leave = policy(group)
@@ -452,7 +465,7 @@ local function group_add(keys, args)
     if is_new == 1 and join_leave then tell_presence(group, 'join', channel, line) end
     redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
     redis.call('ZREM', own(group.prefix, 'retained'), group.name)
-    positions[i] = ensure_position(group, ttl, clock, server)
+    positions[i] = ensure_position(group, ttl, clock)
   end
   return positions
 end
@@ -517,9 +530,9 @@ local BEGINNING = '0.0:0'
 -- {verdict, position, proven offset, {offset, message, …}} of one group. An expired message is its offset with an empty
 -- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
 -- next; its oldest follow. live: the group keeps no log. later: the answer is full already, ask again.
-local function read_group(group, text, limit, budget, seconds, clock, server)
+local function read_group(group, text, limit, budget, seconds, clock)
   local key, log = group.pos, group.log
-  local epoch, history, offset, lineage, changed = read_position(key, clock, server)
+  local epoch, history, offset, lineage, changed = read_position(key, clock)
   if changed == 'new' then
     return { text == '' and 'position' or text == BEGINNING and 'resumed' or 'reset', '', 0, {} }
   end
@@ -528,6 +541,7 @@ local function read_group(group, text, limit, budget, seconds, clock, server)
   local e, h, o = string.match(text, '^(%x+)%.(%x+):(%d+)$')
   if not e or #o > 15 then return { 'reset', position, 0, {} } end
   if text == BEGINNING then e, h = epoch, history end
+  if not changed and h ~= history then lineage = redis.call('HGET', key, 'lineage') or '' end
   local verdict, proven = continuity({ epoch = e, history = h, offset = tonumber(o) }, epoch, history, offset, lineage)
   if (verdict ~= 'resumed' and verdict ~= 'history_changed') or proven == offset then
     return { verdict, position, proven, {} }
@@ -563,9 +577,8 @@ local function group_read(keys, args)
     return redis.error_reply('ERR tocsin: group_read wants limit, bytes, then a position or an empty text for each key')
   end
   local budget, answer, seconds, clock = { left = bytes }, {}, now()
-  local server = history_id()
   for i, group in ipairs(groups) do
-    answer[i] = read_group(group, args[2 + i], limit, budget, seconds, clock, server)
+    answer[i] = read_group(group, args[2 + i], limit, budget, seconds, clock)
   end
   return answer
 end

@@ -10,7 +10,7 @@ from harness.redis_server import RedisServer
 
 @pytest.fixture(scope="session")
 def server():
-    # DEBUG, for this server only: CHANGE-REPL-ID is a failover in one command.
+    # DEBUG, for this server only: see fail_over.
     with RedisServer(args=("--enable-debug-command", "yes")) as server:
         server.load_library()
         yield server
@@ -22,6 +22,18 @@ def redis(server):
     client = server.client()
     client.flushall()
     return client
+
+
+@pytest.fixture
+def fail_over(redis, server):
+    """fail_over() → the new history: a new replication id, and functions that begin anew, as after a full resync."""
+
+    def fail_over():
+        redis.execute_command("DEBUG", "CHANGE-REPL-ID")
+        server.load_library()
+        return redis.info("replication")["master_replid"][:10]
+
+    return fail_over
 
 
 @pytest.fixture

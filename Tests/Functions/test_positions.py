@@ -20,11 +20,6 @@ def field(redis, name, group="g"):
     return redis.hget(own(f"pos:{group}"), name).decode()
 
 
-def fail_over(redis):
-    redis.execute_command("DEBUG", "CHANGE-REPL-ID")
-    return history_of(redis)
-
-
 def test_the_history_is_the_server_s_replication_id(redis, send):
     position, _ = send()
     assert position.history == history_of(redis)
@@ -97,42 +92,42 @@ def test_a_log_ahead_of_its_counter_is_a_new_epoch(redis, send, listen, counter)
     assert send()[0] == after._replace(offset=2)
 
 
-def test_a_new_history_keeps_epoch_and_offsets_and_says_what_it_inherited(redis, send):
+def test_a_new_history_keeps_epoch_and_offsets_and_says_what_it_inherited(redis, send, fail_over):
     first = history_of(redis)
     before = [send()[0] for _ in range(7)][-1]
-    second = fail_over(redis)
+    second = fail_over()
     after, _ = send()
     assert after == Position(before.epoch, second, 8)
     assert field(redis, "lineage") == f"{first}:0,{second}:7"
-    third = fail_over(redis)
+    third = fail_over()
     assert send()[0] == Position(before.epoch, third, 9)
     assert field(redis, "lineage") == f"{first}:0,{second}:7,{third}:8"
     assert len(redis.xrange(own("log:g"))) == 9
 
 
-def test_a_join_finds_the_new_history_too_and_writes_it_down(redis, send):
+def test_a_join_finds_the_new_history_too_and_writes_it_down(redis, send, fail_over):
     first = history_of(redis)
     before, _ = send()
-    second = fail_over(redis)
+    second = fail_over()
     assert add(redis) == Position(before.epoch, second, 1)
     assert field(redis, "lineage") == f"{first}:0,{second}:1"
     assert field(redis, "history") == second
 
 
-def test_a_history_without_messages_is_in_the_lineage_only_if_somebody_saw_it(redis, send):
+def test_a_history_without_messages_is_in_the_lineage_only_if_somebody_saw_it(redis, send, fail_over):
     first = history_of(redis)
     send()
-    fail_over(redis)
-    last = fail_over(redis)
+    fail_over()
+    last = fail_over()
     send()
     assert field(redis, "lineage") == f"{first}:0,{last}:1"
 
 
-def test_the_lineage_remembers_sixteen_histories_and_forgets_the_oldest(redis, send):
+def test_the_lineage_remembers_sixteen_histories_and_forgets_the_oldest(redis, send, fail_over):
     expected = [f"{history_of(redis)}:0"]
     send()
     for offset in range(1, 25):
-        expected.append(f"{fail_over(redis)}:{offset}")
+        expected.append(f"{fail_over()}:{offset}")
         send()
     assert field(redis, "lineage").split(",") == expected[-16:]
 
@@ -193,6 +188,51 @@ def test_a_promoted_replica_goes_on_under_another_history():
         other = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
         assert (other.epoch, other.offset) == (after.epoch, after.offset), "the same offset given to another message"
         assert other.history != after.history, "told apart by the history"
+
+
+def test_a_primary_that_was_a_replica_meanwhile_goes_on_under_the_other_server_s_history_and_then_its_new_one():
+    with RedisServer(args=AT_ONCE) as one, RedisServer(args=AT_ONCE) as two:
+        one.load_library()
+        clients = {one: one.client(), two: two.client()}
+        sent = []
+
+        def send(server):
+            sent.append(Position.parse(clients[server].fcall("group_send", 1, group_key("g"), "{}")[0]))
+
+        def follow(follower, leader):
+            clients[follower].execute_command("REPLICAOF", "127.0.0.1", leader.port)
+            wait_until(lambda: clients[follower].info("replication")["master_link_status"] == "up")
+
+        follow(two, one)
+        send(one)
+        assert clients[one].wait(1, 5000) == 1
+        for old, new in ((one, two), (two, one), (one, two)):
+            clients[new].execute_command("REPLICAOF", "NO", "ONE")
+            follow(old, new)
+            send(new)
+            assert clients[new].wait(1, 5000) == 1
+        assert [position.offset for position in sent] == [1, 2, 3, 4]
+        assert len({position.epoch for position in sent}) == 1
+        assert len({position.history for position in sent}) == 4, "each change of the primary is told"
+
+
+def test_a_primary_that_was_a_replica_without_missing_anything_gives_no_offset_twice():
+    with RedisServer(args=AT_ONCE) as one, RedisServer(args=AT_ONCE) as two:
+        one.load_library()
+        first, second = one.client(), two.client()
+        second.execute_command("REPLICAOF", "127.0.0.1", one.port)
+        wait_until(lambda: second.info("replication")["master_link_status"] == "up")
+        before = Position.parse(first.fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert first.wait(1, 5000) == 1
+        second.execute_command("REPLICAOF", "NO", "ONE")
+        # The first server writes what the other one never gets, and has to give it up when it becomes a replica.
+        lost = Position.parse(first.fcall("group_send", 1, group_key("g"), '{"lost":1}')[0])
+        first.execute_command("REPLICAOF", "127.0.0.1", two.port)
+        wait_until(lambda: first.info("replication")["master_link_status"] == "up")
+        first.execute_command("REPLICAOF", "NO", "ONE")
+        after = Position.parse(first.fcall("group_send", 1, group_key("g"), "{}")[0])
+        assert (before.offset, lost.offset, after.offset) == (1, 2, 2)
+        assert after.history != lost.history, "another message with the same offset is told apart"
 
 
 def test_a_replica_refuses_to_send():

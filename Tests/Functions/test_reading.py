@@ -54,10 +54,6 @@ def sent(send):
     return sent
 
 
-def fail_over(redis):
-    redis.execute_command("DEBUG", "CHANGE-REPL-ID")
-
-
 def test_a_reader_is_given_what_came_after_its_position(read, sent):
     positions = sent(5)
     assert read(positions[1]) == Answer("resumed", str(positions[4]), 2, messages(3, 4, 5))
@@ -112,31 +108,31 @@ def test_an_offset_that_was_never_given_is_rolled_back(read, sent):
     assert read(last._replace(offset=4)) == Answer("rolled_back", str(last), 3, {})
 
 
-def test_after_a_failover_that_lost_nothing_the_reader_goes_on(redis, read, sent):
+def test_after_a_failover_that_lost_nothing_the_reader_goes_on(redis, read, sent, fail_over):
     old = sent(3)
-    fail_over(redis)
+    fail_over()
     new = sent(2)[-1]
     assert read(old[2]) == Answer("history_changed", str(new), 3, messages(4, 5))
     assert read(old[0]) == Answer("history_changed", str(new), 1, messages(2, 3, 4, 5))
     assert read(new) == Answer("resumed", str(new), 5, {})
 
 
-def test_a_failover_that_nobody_wrote_after_is_seen_by_reading(redis, read, sent):
+def test_a_failover_that_nobody_wrote_after_is_seen_by_reading(redis, read, sent, fail_over):
     old = sent(3)[-1]
-    fail_over(redis)
+    fail_over()
     answer = read(old)
     assert (answer.verdict, answer.proven, answer.entries) == ("history_changed", 3, {})
     assert Position.parse(answer.position).history == redis.info("replication")["master_replid"][:10] != old.history
 
 
-def test_after_a_failover_that_lost_a_tail_the_reader_is_told_even_when_the_offsets_have_caught_up(redis, read, sent):
+def test_after_a_failover_that_lost_a_tail_the_reader_is_told_even_when_the_offsets_have_caught_up(redis, read, sent, fail_over):
     old = sent(5)
     # The promoted replica had three of the five, and counts on: 4 and 5 are other messages now.
     redis.hset(own("pos:g"), "offset", 3)
     redis.delete(own("log:g"))
     for offset in (1, 2, 3):
         redis.xadd(own("log:g"), {"m": b'{"n":%d}' % offset, "t": redis.time()[0] * 1000}, id=f"{offset}-0")
-    fail_over(redis)
+    fail_over()
     new = sent(4)[-1]
     assert new.offset == 7
     assert read(old[4]) == Answer("rolled_back", str(new), 3, {})
@@ -145,11 +141,11 @@ def test_after_a_failover_that_lost_a_tail_the_reader_is_told_even_when_the_offs
     assert (answer.verdict, answer.proven, list(answer.entries)) == ("history_changed", 3, [4, 5, 6, 7])
 
 
-def test_through_several_failovers_the_first_after_the_reader_s_own_decides(redis, read, sent):
+def test_through_several_failovers_the_first_after_the_reader_s_own_decides(redis, read, sent, fail_over):
     first = sent(2)[-1]
-    fail_over(redis)
+    fail_over()
     second = sent(2)[-1]
-    fail_over(redis)
+    fail_over()
     last = sent(2)[-1]
     assert read(first).verdict == read(second).verdict == "history_changed"
     assert list(read(first).entries) == [3, 4, 5, 6] and list(read(second).entries) == [5, 6]
@@ -231,9 +227,9 @@ def test_several_groups_are_answered_in_order(read, send):
     assert [x.position for x in answers[1:3]] == [str(b._replace(offset=2)), str(a)]
 
 
-def test_reading_writes_nothing(redis, read, sent):
+def test_reading_writes_nothing(redis, read, sent, fail_over):
     first, *_ = sent(3)
-    fail_over(redis)
+    fail_over()
     before = {key: redis.dump(key) for key in redis.keys()}
     for position in ("", first, "x", first._replace(offset=9)):
         read(position)
