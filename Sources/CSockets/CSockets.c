@@ -48,6 +48,7 @@ int csockets_wait(int epoll, csockets_event *events, int capacity, int timeout)
         events[i].token = ready[i].data.u64;
         events[i].readable = ready[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP);
         events[i].writable = ready[i].events & EPOLLOUT;
+        events[i].ended = ready[i].events & EPOLLHUP;
     }
     return count;
 }

@@ -128,12 +128,10 @@ final class Membership {
                     change.waiter?.fail(BackplaneError(.unavailable, "the connection ended before it had joined"))
                     return false
                 }
-                guard !current.isEmpty else {
-                    queue.finished()
-                    continue
-                }
-                sendAdds(current, isBatch: true)
-            case .discard(let departures): sendDiscards(departures)
+                if current.isEmpty { queue.finished(.adds) } else { sendAdds(current, isBatch: true) }
+            case .discard(let departures):
+                let gone = departures.filter { !table.contains($0.connection, channel: keys.liveChannel($0.group)) }
+                if gone.isEmpty { queue.finished(.discards) } else { sendDiscards(gone) }
             }
         }
     }
@@ -147,7 +145,7 @@ final class Membership {
             command.append(Self.rosterText(change.member))
         }
         client.submit(command).assumeIsolated().whenComplete { result in
-            if isBatch { self.queue.finished() }
+            if isBatch { self.queue.finished(.adds) }
             switch result {
             case .success(let reply):
                 let positions = reply.array ?? []
@@ -179,7 +177,7 @@ final class Membership {
             command.append(keys.channelName(gateway: configuration.gatewayID, connection: departure.connection))
         }
         client.submit(command).assumeIsolated().whenComplete { result in
-            self.queue.finished()
+            self.queue.finished(.discards)
             if case .failure(let error) = result {
                 self.failed("group_discard", error)
                 // What Redis refuses for good would be refused again: the lease's sweep is left to clean up after it.

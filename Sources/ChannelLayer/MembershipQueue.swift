@@ -1,12 +1,15 @@
 import Broker
 
-/// Memberships on their way to Redis: in order, one batch under way at a time, so that batches grow with the load and a
-/// storm of joins costs few round trips.
+/// Memberships on their way to Redis: in order, one batch of each kind under way at a time, so that batches grow with the
+/// load and a storm of joins costs few round trips.
+///
+/// Leaves and joins do not wait for each other: those of one turn leave in one write. So a leave that is sent late may come
+/// behind a new join of the same connection; the caller, who has the table, does not send that one.
 ///
 /// A value without I/O. `Waiter` is a promise in production.
 ///
 /// ```
-///   add/discard ──▶ queued ──nextBatch()──▶ under way ──finished()──▶ (next)
+///   add/discard ──▶ queued ──nextBatch()──▶ under way ──finished(kind)──▶ (next)
 ///   paused (Redis away): adds fail at once, discards are kept and go out first when it is back
 /// ```
 struct MembershipQueue<Waiter> {
@@ -27,13 +30,15 @@ struct MembershipQueue<Waiter> {
         case discard([Departure])
     }
 
+    enum Kind { case adds, discards }
+
     /// Groups in one FCALL.
     static var batchSize: Int { 512 }
 
     private var adds: [Change] = []
     private var discards: [Departure] = []
     private var refreshes: [Change] = []
-    private var isUnderWay = false
+    private var underWay: Set<Kind> = []
     private(set) var isPaused = true
 
     /// False when Redis is away: the waiter is to be failed.
@@ -49,23 +54,14 @@ struct MembershipQueue<Waiter> {
 
     /// What is taken may name connections that have gone meanwhile: the caller, who has the table, leaves those out.
     mutating func nextBatch() -> Batch? {
-        guard !isUnderWay, !isPaused else { return nil }
-        if !discards.isEmpty {
-            isUnderWay = true
-            return .discard(Self.take(&discards))
-        }
-        if !adds.isEmpty {
-            isUnderWay = true
-            return .add(Self.take(&adds))
-        }
-        if !refreshes.isEmpty {
-            isUnderWay = true
-            return .add(Self.take(&refreshes))
-        }
+        guard !isPaused else { return nil }
+        if !discards.isEmpty, underWay.insert(.discards).inserted { return .discard(Self.take(&discards)) }
+        if !adds.isEmpty, underWay.insert(.adds).inserted { return .add(Self.take(&adds)) }
+        if !refreshes.isEmpty, underWay.insert(.adds).inserted { return .add(Self.take(&refreshes)) }
         return nil
     }
 
-    mutating func finished() { isUnderWay = false }
+    mutating func finished(_ kind: Kind) { underWay.remove(kind) }
 
     /// A batch of departures that Redis did not confirm: owed. Repeating one that it did carry out is harmless.
     mutating func owe(_ departures: [Departure]) { discards.insert(contentsOf: departures, at: 0) }

@@ -29,6 +29,7 @@ struct Intake: Sendable {
                 } else {
                     _ = Handshake(socket, shard: shard.value)
                 }
+                socket.readAtOnce()
             }
             if loop === loops[0] { begin() } else { loop.execute(begin) }
         } refused: {

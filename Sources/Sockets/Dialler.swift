@@ -73,14 +73,14 @@ public final class Dialler: LoopSocket {
         loop.watch(descriptor, writes: true)
     }
 
-    func ready(readable: Bool, writable: Bool) {
+    func ready(_ event: csockets_event) {
         let failure = csockets_failure(descriptor)
         guard failure == 0 else {
             drop()
             return next("\(SocketError(code: -failure))")
         }
-        guard writable else { return }
-        loop.remove(descriptor)
+        guard event.writable else { return }
+        loop.release(descriptor)
         patience?.cancel()
         patience = nil
         let socket = PlainSocket(descriptor: descriptor, peer: .none, loop: loop, watermark: watermark)

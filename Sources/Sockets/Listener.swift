@@ -15,8 +15,10 @@ public final class Listener: LoopSocket {
     private let accepted: (CInt, PeerAddress) -> Void
     private let refused: () -> Void
 
-    /// Connections taken at a time, so that those that are open are looked after meanwhile.
-    private static let batch = 64
+    /// Connections to be taken at a time: more the more come, so that a single one costs a single call. At most 64, so that
+    /// those that are open are looked after meanwhile.
+    private var batch = 1
+    private static let largestBatch = 64
 
     /// Binds.
     ///
@@ -47,17 +49,20 @@ public final class Listener: LoopSocket {
         descriptor = -1
     }
 
-    func ready(readable: Bool, writable: Bool) {
-        for _ in 0..<Self.batch where descriptor >= 0 {
+    func ready(_ event: csockets_event) {
+        for _ in 0..<batch where descriptor >= 0 {
             var peer = csockets_peer()
             let client = csockets_accept(descriptor, &peer)
             switch -client {
             case ...0: accepted(client, PeerAddress(peer))
             case EMFILE, ENFILE: turnAway()
-            case EAGAIN: return
+            case EAGAIN:
+                batch = 1
+                return
             default: continue  // that connection has gone already; the next one may stand
             }
         }
+        batch = min(batch * 2, Self.largestBatch)
     }
 
     private func turnAway() {

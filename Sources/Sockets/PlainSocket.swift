@@ -45,7 +45,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         self.watermark = watermark
     }
 
-    /// Begins to listen to it. False: the kernel takes no more sockets, and it is closed.
+    /// Begins to listen to it, for the owner that it has. False: the kernel takes no more sockets, and it is closed.
     public func start() -> Bool {
         if loop.add(self, descriptor: descriptor) { return true }
         state = .closed
@@ -91,13 +91,18 @@ public final class PlainSocket: StreamSocket, LoopSocket {
 
     // MARK: The loop's word
 
-    func ready(readable: Bool, writable: Bool) {
-        if writable, isBlocked, state != .closed {
+    /// What has come already, without a turn of the loop: a client's request is often right behind its connection.
+    public func readAtOnce() { read() }
+
+    func ready(_ event: csockets_event) {
+        // Nobody reads any more, and the peer's end has come.
+        if event.ended, state == .finished { return close() }
+        if event.writable, isBlocked, state != .closed {
             isBlocked = false
             flush()
             if !isBlocked, state != .closed { loop.watch(descriptor, writes: false) }
         }
-        if readable { read() }
+        if event.readable { read() }
     }
 
     private func read() {

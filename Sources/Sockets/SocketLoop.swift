@@ -70,7 +70,8 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
             defer { inbox.isAsleep = false }
             return inbox.isAsleep
         }
-        if mustRing { csockets_ring(bell) }
+        // Who runs on the loop needs no bell: the loop looks into its inbox before it waits again.
+        if mustRing, !inEventLoop { csockets_ring(bell) }
     }
 
     /// At the end of this turn, when nobody is in the middle of anything. On the loop only.
@@ -148,7 +149,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         guard event.token != Self.bellToken else { return }
         let fd = Int(event.token & 0xFFFF_FFFF), generation = UInt32(event.token >> 32)
         guard let registration = registrations[fd], registration.generation == generation else { return }
-        registration.socket.ready(readable: event.readable, writable: event.writable)
+        registration.socket.ready(event)
     }
 
     /// What was asked before this turn and, a few rounds long, what that asked for in turn.
@@ -189,8 +190,11 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         _ = csockets_rewatch(epoll, descriptor, token(descriptor), writes)
     }
 
-    /// Before its descriptor is closed.
-    func remove(_ descriptor: CInt) {
+    /// Right before its descriptor is closed, which takes it out of the epoll set (epoll(7), question 6).
+    func remove(_ descriptor: CInt) { registrations[Int(descriptor)] = nil }
+
+    /// Its descriptor goes on to somebody else, who adds it again.
+    func release(_ descriptor: CInt) {
         _ = csockets_unwatch(epoll, descriptor)
         registrations[Int(descriptor)] = nil
     }
@@ -213,7 +217,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
 
 /// Something with a descriptor of its own. Called on its loop only.
 protocol LoopSocket: AnyObject {
-    func ready(readable: Bool, writable: Bool)
+    func ready(_ event: csockets_event)
     func close()
 }
 

@@ -56,7 +56,7 @@ struct MembershipQueueTests {
         #expect(queue.add(Self.change(5)) == false)
         queue.resume()
         #expect(Self.text(queue.nextBatch()) == "-4")
-        queue.finished()
+        queue.finished(.discards)
         #expect(Self.text(queue.nextBatch()) == nil)
     }
 
@@ -65,11 +65,11 @@ struct MembershipQueueTests {
     @Test func `Nothing queued is no batch`() {
         var queue = open()
         #expect(Self.text(queue.nextBatch()) == nil)
-        queue.finished()
+        queue.finished(.adds)
         #expect(Self.text(queue.nextBatch()) == nil)
     }
 
-    @Test func `Leaves go first, then joins, then refreshes, one batch at a time`() {
+    @Test func `Leaves go first, then joins, without waiting for each other; refreshes go after the joins`() {
         var queue = open()
         queue.refresh([Self.change(9, waiter: false)])
         _ = queue.add(Self.change(1))
@@ -77,13 +77,16 @@ struct MembershipQueueTests {
         queue.discard(Self.departure(3))
         queue.discard(Self.departure(4))
         #expect(Self.text(queue.nextBatch()) == "-3 -4")
-        #expect(Self.text(queue.nextBatch()) == nil)
-        queue.finished()
         #expect(Self.text(queue.nextBatch()) == "+1 +2")
         #expect(Self.text(queue.nextBatch()) == nil)
-        queue.finished()
+        queue.discard(Self.departure(5))
+        #expect(Self.text(queue.nextBatch()) == nil, "leaves are under way")
+        queue.finished(.adds)
         #expect(Self.text(queue.nextBatch()) == "+9")
-        queue.finished()
+        queue.finished(.discards)
+        #expect(Self.text(queue.nextBatch()) == "-5")
+        queue.finished(.adds)
+        queue.finished(.discards)
         #expect(Self.text(queue.nextBatch()) == nil)
     }
 
@@ -93,7 +96,7 @@ struct MembershipQueueTests {
         #expect(Self.text(queue.nextBatch()) == "+1")
         for number in 2...4 { _ = queue.add(Self.change(number)) }
         #expect(Self.text(queue.nextBatch()) == nil)
-        queue.finished()
+        queue.finished(.adds)
         #expect(Self.text(queue.nextBatch()) == "+2 +3 +4")
     }
 
@@ -102,7 +105,7 @@ struct MembershipQueueTests {
         queue.refresh([Self.change(1, waiter: false), Self.change(2, waiter: false)])
         queue.refresh([Self.change(3, waiter: false)])
         #expect(Self.text(queue.nextBatch()) == "+3")
-        queue.finished()
+        queue.finished(.adds)
         #expect(Self.text(queue.nextBatch()) == nil)
     }
 
@@ -112,7 +115,7 @@ struct MembershipQueueTests {
         var sizes: [Int] = []
         while case .add(let changes) = queue.nextBatch() {
             sizes.append(changes.count)
-            queue.finished()
+            queue.finished(.adds)
         }
         #expect(sizes == [512, 512, 1])
     }
@@ -123,7 +126,7 @@ struct MembershipQueueTests {
         guard case .discard(let first) = queue.nextBatch() else { return #expect(Bool(false)) }
         queue.discard(Self.departure(2))
         _ = queue.pause()
-        queue.finished()
+        queue.finished(.discards)
         queue.owe(first)
         #expect(Self.text(queue.nextBatch()) == nil)
         queue.resume()
@@ -136,7 +139,8 @@ struct MembershipQueueTests {
         var queue = Queue()
         var number = 0
         var joins: [Int] = [], leaves: [Int] = []
-        var underWay: Queue.Batch?
+        var leaving: [Queue.Departure]?
+        var isJoining = false
         var joined: [Int] = [], returned: [Int] = [], accepted: [Int] = []
         for _ in 0..<1500 {
             number += 1
@@ -152,30 +156,32 @@ struct MembershipQueueTests {
                 queue.discard(Self.departure(number))
                 leaves.append(number)
             case 12..<17:
-                let batch = queue.nextBatch()
-                if underWay != nil || queue.isPaused || (joins.isEmpty && leaves.isEmpty) {
-                    #expect(Self.text(batch) == nil)
-                } else if case .discard(let departures) = batch {
+                switch queue.nextBatch() {
+                case .discard(let departures):
+                    #expect(!queue.isPaused && leaving == nil)
                     #expect(departures.map { Int($0.connection.value) } == Array(leaves.prefix(512)))
                     leaves.removeFirst(departures.count)
-                    underWay = batch
-                } else if case .add(let changes) = batch {
-                    #expect(leaves.isEmpty)
+                    leaving = departures
+                case .add(let changes):
+                    #expect(!queue.isPaused && !isJoining && (leaving != nil || leaves.isEmpty))
                     #expect(changes.compactMap(\.waiter) == Array(joins.prefix(512)))
                     joins.removeFirst(changes.count)
                     joined += changes.compactMap(\.waiter)
-                    underWay = batch
-                } else {
-                    Issue.record("there was something to do, and no batch")
+                    isJoining = true
+                case nil:
+                    #expect(queue.isPaused || (leaving != nil || leaves.isEmpty) && (isJoining || joins.isEmpty))
                 }
-            case 17, 18:
-                guard let batch = underWay else { break }
-                queue.finished()
-                if case .discard(let departures) = batch, Bool.random(using: &generator) {
+            case 17:
+                isJoining = false
+                queue.finished(.adds)
+            case 18:
+                guard let departures = leaving else { break }
+                leaving = nil
+                queue.finished(.discards)
+                if Bool.random(using: &generator) {
                     queue.owe(departures)
                     leaves = departures.map { Int($0.connection.value) } + leaves
                 }
-                underWay = nil
             default:
                 if queue.isPaused {
                     queue.resume()

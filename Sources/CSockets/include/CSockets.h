@@ -18,6 +18,7 @@ typedef struct {
     uint64_t token;
     bool readable; // or ended, or failed: reading tells
     bool writable;
+    bool ended; // both directions: ours was shut, and the peer's end has come
 } csockets_event;
 
 // The other end of a connection; an IPv4 address is mapped into IPv6 (::ffff:a.b.c.d). All zeros: a Unix socket.
