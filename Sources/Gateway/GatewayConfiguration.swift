@@ -9,14 +9,14 @@ public struct GatewayConfiguration: Sendable {
     /// Sockets at once; one more is answered 503. Default 100,000.
     public var maximumConnections = 100_000
     /// Connections of one address at once (of an IPv6 /64); one more is answered 429. Default 0: no limit, since behind a
-    /// balancer all clients have the balancer's.
+    /// balancer that `trustedProxies` does not name all clients have the balancer's.
     public var maximumConnectionsPerAddress = 0
     /// Connections of one user at once on this gateway; one more is answered 429. Default 0: no limit.
     public var maximumConnectionsPerUser = 0
     /// Handshakes that are let in in a second, and at once; one more is answered 503. Default 0: no limit.
     public var maximumHandshakesPerSecond = 0
     /// Messages of one connection in a second, commands, pings and pongs included, and twice as many at once; more closes
-    /// with 1008, centrifuge with 3013. 0: no limit. Default 100.
+    /// with 4429, centrifuge with 3013. 0: no limit. Default 100.
     public var maximumMessagesPerSecond = 100
     /// Groups that one connection may subscribe to in a second, and twice `maximumGroups` at once; more is answered with error
     /// 111. 0: no limit. Default 20.

@@ -23,7 +23,7 @@ enum GatewayEndpoints {
 
     private static func json(_ gateway: FleetGateway) -> String {
         let fields = gateway.fields.sorted { $0.key < $1.key }.filter { $0.key != "gateway" }.map { key, value in
-            let isNumber = numbers.contains(key) && Int(value) != nil
+            let isNumber = numbers.contains(key) && value.wholeMatch(of: /[0-9]+(\.[0-9]+)?/) != nil
             return ",\(AdminAnswer.quoted(key)):\(isNumber ? value : AdminAnswer.quoted(value))"
         }
         return "{\"gateway\":\(AdminAnswer.quoted(gateway.id))\(fields.joined())}"

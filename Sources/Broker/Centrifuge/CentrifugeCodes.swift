@@ -6,7 +6,6 @@ public struct CentrifugeError: Error, Equatable, Sendable {
     public var isTemporary = false
 
     public static let `internal` = CentrifugeError(code: 100, message: "internal server error", isTemporary: true)
-    public static let unauthorized = CentrifugeError(code: 101, message: "unauthorized")
     public static let unknownChannel = CentrifugeError(code: 102, message: "unknown channel")
     public static let permissionDenied = CentrifugeError(code: 103, message: "permission denied")
     public static let methodNotFound = CentrifugeError(code: 104, message: "method not found")
@@ -37,5 +36,4 @@ public struct CentrifugeDisconnect: Equatable, Sendable {
     public static let badRequest = CentrifugeDisconnect(code: 3501, reason: "bad request")
     public static let stale = CentrifugeDisconnect(code: 3502, reason: "stale")
     public static let forced = CentrifugeDisconnect(code: 3503, reason: "force disconnect")
-    public static let tooManyErrors = CentrifugeDisconnect(code: 3509, reason: "too many errors")
 }

@@ -33,7 +33,7 @@ public struct LoginRequest: Sendable {
     public var headers: HTTPHeaders
     /// The other end of the socket: a proxy, or the client itself.
     public var peer: SocketAddress?
-    /// The client itself, as far as `gateway.trusted_proxies` have told; else the same as `peer`. Never a reason to trust a
+    /// The client itself, as `gateway.trusted_proxies` have told; nil: none are configured. Never a reason to trust a
     /// request.
     public var client: SocketAddress?
 }

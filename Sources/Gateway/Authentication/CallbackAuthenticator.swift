@@ -101,11 +101,11 @@ public actor CallbackAuthenticator: Authenticator {
         }
     }
 
-    /// Where trusted proxies have told who the client is, the client alone: the site may read the list from either end.
+    /// Where it is known which proxies can be believed, the client alone: the site may read the list from either end.
     private static func forwardedFor(_ request: LoginRequest) -> String {
-        let peer = request.peer?.ipAddress, client = request.client?.ipAddress
-        if let client, client != peer { return client }
-        return (request.headers["x-forwarded-for"] + [peer].compactMap { $0 }).joined(separator: ", ")
+        if let client = request.client?.ipAddress { return client }
+        let peer = [request.peer?.ipAddress].compactMap { $0 }
+        return (request.headers["x-forwarded-for"] + peer).joined(separator: ", ")
     }
 
     private func parse(_ body: ByteBuffer) -> Result<Identity, LoginFailure> {

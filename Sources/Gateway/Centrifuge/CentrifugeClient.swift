@@ -190,10 +190,18 @@ final class CentrifugeClient {
     private func identify(
         _ token: String, _ login: CentrifugeLogin, _ then: @escaping (Result<Identity, LoginFailure>) -> Void
     ) {
-        let (eventLoop, bound) = (shard.eventLoop, NIOLoopBound(then, eventLoop: shard.eventLoop))
+        let (eventLoop, began) = (shard.eventLoop, NIODeadline.now())
+        let bound = NIOLoopBound((self, then), eventLoop: eventLoop)
         Task { [login, eventLoop, bound] in
             let result = await login.identify(token: token)
-            eventLoop.execute { bound.value(result) }
+            eventLoop.execute {
+                let (client, then) = bound.value
+                guard client.stage != .ended else { return }
+                if case .success(let identity) = result, client.shard.wasRevoked(identity.user, since: began) {
+                    return client.wire.disconnect(.forced)
+                }
+                then(result)
+            }
         }
     }
 

@@ -20,7 +20,7 @@ struct CentrifugeEntry {
     /// nil: the token decides.
     let access: CentrifugeAccess?
     let login: CentrifugeLogin?
-    /// What a login lets the client do; nil: its claims make no group's name.
+    /// What a login lets the client do; nil: its claims make no group's name, or too many.
     let accessOf: (Identity) -> CentrifugeAccess?
 }
 

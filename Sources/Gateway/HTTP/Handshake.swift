@@ -39,8 +39,8 @@ final class Handshake: StreamSocketOwner {
 
     private var state: GatewayState { shard.state }
 
-    /// Longer than any login may take.
-    private static let loginSeconds = 15
+    /// For the logins, however many there are, and the joins.
+    private static let loginSeconds = 10
     /// For a refusal to be read.
     private static let farewellSeconds = 2
 
@@ -170,7 +170,7 @@ final class Handshake: StreamSocketOwner {
     ) {
         let request = LoginRequest(
             uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
-            client: clientAddress.socketAddress)
+            client: state.configuration.trustedProxies.isEmpty ? nil : clientAddress.socketAddress)
         let chain = LoginChain(logins: route.authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
@@ -218,8 +218,9 @@ final class Handshake: StreamSocketOwner {
         _ login: CentrifugeLogin, _ route: Route, _ values: [String: String], _ wish: ClientWish
     ) {
         guard case .webSocket(let key) = wish else { return }
+        let most = state.configuration.maximumGroups
         let entry = CentrifugeEntry(access: nil, login: login) { identity in
-            guard let (values, groups) = try? route.groups(values, identity) else { return nil }
+            guard let (values, groups) = try? route.groups(values, identity), groups.count <= most else { return nil }
             return route.access(values, groups, identity)
         }
         become(
@@ -368,10 +369,10 @@ final class Handshake: StreamSocketOwner {
 
 extension Handshake: Ticking {
     func tick() -> Int? {
-        if stage == .over {
-            // The refusal has had its time to be read.
-            socket.close()
-        } else {
+        switch stage {
+        case .over: socket.close()  // The refusal has had its time to be read.
+        case .working: refuse(Self.comeBack("the login takes too long", "login_unavailable", 2))
+        case .reading, .upgraded:
             refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: "timeout"))
         }
         return nil

@@ -111,7 +111,9 @@ final class Session {
 
     /// Whether more can be written. What waits is handed to the socket first, which often takes it at once; that may find
     /// that the client is gone, and end the session.
-    private var hasRoom: Bool {
+    private var hasRoom: Bool { hasRoom(transport) }
+
+    private func hasRoom(_ transport: any SessionTransport) -> Bool {
         if transport.isWritable { return true }
         transport.flush()
         return transport.isWritable
@@ -124,8 +126,10 @@ final class Session {
 
     /// A whole run of a group in which this session is live. False: it has to be looked at one by one.
     func deliver(_ run: inout PublicationRun, of members: GroupMembers) -> Bool {
-        let index = index(in: members)
-        guard hasRoom, transport.deflateWindow == nil, form != .eventStream || groups.count == 1 else { return false }
+        let index = index(in: members), transport = transport
+        guard hasRoom(transport), transport.deflateWindow == nil, form != .eventStream || groups.count == 1 else {
+            return false
+        }
         if let first = run.first, let last = run.last {
             if let shown = memberships[index].shown {
                 guard first.isComparable(to: shown), first.offset > shown.offset,
@@ -146,16 +150,20 @@ final class Session {
     }
 
     /// What the client has seen is never sent again: what the log gave it may still be on its way here.
-    private func write(_ encodings: inout Encodings, membership index: Int) {
+    ///
+    /// - Returns: whether it was written.
+    @discardableResult
+    private func write(_ encodings: inout Encodings, membership index: Int) -> Bool {
         if let position = encodings.publication.position {
             if let shown = memberships[index].shown {
                 if position.isComparable(to: shown) {
-                    if position.offset <= shown.offset { return }
+                    if position.offset <= shown.offset { return false }
                     if !encodings.publication.isLogged { tellMissed(position.offset - shown.offset - 1, index) }
                 } else if form == .centrifuge {
                     // Its SDK keeps the old history with new offsets, and could not recover from that: it subscribes
                     // again instead, which recovers, and learns the new one.
-                    return transport.tellLost(memberships[index].members.group, .historyChanged)
+                    transport.tellLost(memberships[index].members.group, .historyChanged)
+                    return false
                 }
             }
             memberships[index].shown = position
@@ -168,6 +176,7 @@ final class Session {
                 transport.deflateWindow.map { encodings.bytes(for: form, window: $0, by: shard.deflater) }
                     ?? encodings.bytes(for: form))
         }
+        return true
     }
 
     /// A publication that no log keeps, and a socket that is full: it is queued all the same up to a bound of its own, and
@@ -298,6 +307,8 @@ final class Session {
             memberships[index].place = .behind(reached, mustRead: false)
             return becomeLive(index)
         }
+        var delivered = 0
+        defer { shard.state.metrics.delivered.add(delivered) }
         for entry in page.entries {
             guard hasRoom else {
                 if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
@@ -305,13 +316,12 @@ final class Session {
             }
             if let publication = entry.publication {
                 var encodings = Encodings(publication)
-                write(&encodings, membership: index)
+                if write(&encodings, membership: index) { delivered += 1 }
                 // A new history may have taken a centrifuge client out of the group.
                 guard indexIfMember(of: members) == index else { return }
             }
             reached.offset = entry.offset
         }
-        shard.state.metrics.delivered.add(page.entries.count)
         transport.flush()
         // The flush may have found that the client is gone.
         guard indexIfMember(of: members) == index else { return }

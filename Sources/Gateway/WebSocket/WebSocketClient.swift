@@ -268,11 +268,11 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
 }
 
 extension WebSocketClient: Ticking {
-    /// The interval ± 10 %.
+    /// The interval ± 10 %, by the connection's number, which is random.
     private var nextPing: Int {
         if centrifuge != nil { return CentrifugeClient.pingSeconds }
         let interval = configuration.pingSeconds, spread = interval / 10
-        return max(interval + Int.random(in: -spread...spread), 1)
+        return max(interval - spread + Int(session.id.value % UInt64(2 * spread + 1)), 1)
     }
 
     func tick() -> Int? {

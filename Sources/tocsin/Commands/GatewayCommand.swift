@@ -29,7 +29,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Where clients connect. Default 0.0.0.0:8080.", valueName: "host:port"))
     var bind: String?
 
-    @Option(name: .long, help: ArgumentHelp("Health and metrics. Default 127.0.0.1:9090.", valueName: "host:port"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Health, metrics and the HTTP API. Default 127.0.0.1:9090.", valueName: "host:port"))
     var admin: String?
 
     @Option(
