@@ -12,9 +12,8 @@ import pytest
 from harness.process import REPOSITORY
 from harness.waiting import wait_until
 
-sys.path.insert(0, str(REPOSITORY))
-from Benchmarks.house import Scale  # noqa: E402
-from Benchmarks.shapes import all_shapes  # noqa: E402
+from Benchmarks.house import Scale
+from Benchmarks.shapes import all_shapes
 
 # A minute or so on two cores; slower where others build beside.
 pytestmark = pytest.mark.timeout(400)
