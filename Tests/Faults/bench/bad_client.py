@@ -95,6 +95,16 @@ def _is_switch(raw: bytes) -> bool:
     return bool(found) and (head.startswith(b"HTTP/1.1 101 ") or b"text/event-stream" in head)
 
 
+def first_status(port, data) -> int:
+    """A proxy may go on with the connection: only the first answer is read."""
+    with connect(port) as tcp:
+        tcp.sendall(data)
+        raw = b""
+        while b"\r\n" not in raw and (part := tcp.recv(65536)):
+            raw += part
+    return int(raw.split(b" ", 2)[1])
+
+
 class BadSocket(RawSocket):
     """A WebSocket that was let in, by a client that is about to misbehave."""
 

@@ -23,7 +23,7 @@ from jwt.algorithms import RSAAlgorithm
 from .bad_client import MARK, BadSocket, Reply, ask, handshake
 from .crowd import Crowd
 
-SECRET = f"{MARK}-hs256-secret-of-more-than-32-bytes"
+SECRET = f"{MARK}-secret-of-more-than-sixty-four-bytes-so-that-HS512-is-content-too"
 ADMIN_KEY = f"{MARK}-admin-key"
 REDIS_PASSWORD = f"{MARK}-redis-password"
 RSA = rsa.generate_private_key(65537, 2048)
@@ -135,6 +135,14 @@ class Target:
 
     def socket(self, path="/echo/bad", *lines, **fields) -> BadSocket:
         return BadSocket(self.port, path, *lines, **fields)
+
+    def closed_by(self, data: bytes, path="/echo/bad") -> tuple[int | None, str]:
+        """The code and the reason with which a WebSocket is closed that sends this."""
+        with self.socket(path) as bad:
+            bad.flood(data)
+            code, reason = bad.end()
+        self._heard += reason.encode()
+        return code, reason
 
     def token(self, key=SECRET, algorithm="HS256", headers=None, **more) -> str:
         self.tokens.append(jwt.encode(claims(**more), key, algorithm=algorithm, headers=headers))
