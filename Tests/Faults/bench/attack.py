@@ -32,7 +32,7 @@ class Attack:
         for name, case in cases.items():
             try:
                 check(case)
-            except AssertionError as failure:
+            except Exception as failure:
                 failure.add_note(f"case: {name}")
                 raise
         self.unnoticed(lambda: self._repeat(list(cases.values()), check))

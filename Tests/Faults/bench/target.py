@@ -20,7 +20,7 @@ from harness.http_client import get
 from harness.redis_server import RedisServer
 from jwt.algorithms import RSAAlgorithm
 
-from .bad_client import MARK, BadSocket, Reply, ask, handshake
+from .bad_client import MARK, BadSocket, Reply, ask, connect, handshake
 from .crowd import Crowd
 
 SECRET = f"{MARK}-secret-of-more-than-sixty-four-bytes-so-that-HS512-is-content-too"
@@ -132,6 +132,9 @@ class Target:
 
     def handshake(self, path="/ws/a", *lines, **fields) -> Reply:
         return self.ask(handshake(path, *lines, **fields))
+
+    def connect(self):
+        return connect(self.port)
 
     def socket(self, path="/echo/bad", *lines, **fields) -> BadSocket:
         return BadSocket(self.port, path, *lines, **fields)
