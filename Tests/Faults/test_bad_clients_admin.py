@@ -100,3 +100,10 @@ def test_s46_a_name_that_no_group_can_have_is_400(target, attack):
 
     names = ("%20", "a%0d%0ab", "%2e%2e%2f", "a" * 100, "%ff", "*", "a:b")
     attack({name: name for name in names}, check)
+
+
+def test_s46_other_methods_are_405(target, attack):
+    def check(method):
+        assert request(target.gateway.admin_port, method, "/metrics", headers=KEY).status == 405
+
+    attack({method: method for method in ("POST", "PUT", "DELETE", "PATCH")}, check)

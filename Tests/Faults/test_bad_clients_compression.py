@@ -36,6 +36,7 @@ DECLINED = {
     "a parameter twice": "; client_max_window_bits; client_max_window_bits",
     "a flag with a value": "; server_no_context_takeover=1",
     "a parameter nobody knows": "; window=12",
+    "a thousand of them": "; window" + ", x" * 999,
 }
 MALFORMED = {"a parameter without a name": "; =15", "an offer cut short": ";", "a quote without an end": '; a="b'}
 
@@ -45,7 +46,6 @@ def test_s25_an_offer_that_cannot_be_taken_goes_without_compression(target, atta
         reply = target.handshake("/echo/bad", OFFER + parameters)
         assert reply.status == 101 and "sec-websocket-extensions" not in reply.headers
 
-    attack(DECLINED | {"none, a thousand times": ", x" * 1000 + ", y"}, lambda case: check("; x=1" + case))
     attack(DECLINED, check)
 
 

@@ -36,7 +36,7 @@ def test_s21_s22_fragments_without_end_close_with_1009_at_the_65th(payload, targ
     def action():
         assert target.closed_by(flood)[0] == 1009
 
-    attack.once(action)
+    attack.once(action, per_second=2)
     assert resident(target.pid) - before < 1 << 20
 
 
@@ -50,7 +50,7 @@ def test_s24_a_flood_of_pings_closes_with_4429(payload, target, attack):
     def action():
         assert target.closed_by(flood) == (4429, "too many messages")
 
-    attack.once(action)
+    attack.once(action, per_second=1)
     assert target.cut("rate") > before
 
 
@@ -74,7 +74,7 @@ def test_s31_a_flood_of_messages_closes_with_4429(path, target, attack):
     def action():
         assert target.closed_by(flood, path) == (4429, "too many messages")
 
-    attack.once(action)
+    attack.once(action, per_second=1)
 
 
 @pytest.mark.quick
@@ -87,7 +87,7 @@ def test_s31_a_flood_of_commands_closes_with_3013(target, attack):
         assert target.closed_by(frame(TEXT, connect) + frame(TEXT, batch), "/open-rooms")[0] == 3013
         assert target.closed_by(frame(TEXT, connect) + repeated(0x80 | TEXT, b'{"id":2,"ping":{}}', 1000), "/open-rooms")[0] == 3013
 
-    attack.once(action)
+    attack.once(action, per_second=1)
 
 
 @pytest.mark.quick

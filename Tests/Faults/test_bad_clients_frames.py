@@ -1,10 +1,13 @@
 """Frames that RFC 6455 forbids, and messages that are too large: S14 to S20 and S23. The parser's own tests are in Swift
 (Tests/Gateway/WebSocket) and in the Autobahn suite; here they come over a socket, to a gateway that has other work."""
 
+import random
+import socket
 import struct
 
 import pytest
 from harness.clients import frame
+from harness.waiting import wait_until
 
 from .bench.memory import resident
 
@@ -124,3 +127,31 @@ def test_s23_fragments_without_a_beginning_or_an_end_close_with_1002(closes):
         "a binary inside a text": frame(TEXT, b"a", fin=False) + frame(BINARY, b"b"),
         "a continuation after the end": frame(TEXT, b"a") + frame(CONTINUATION, b"b"),
     })  # fmt: skip
+
+
+# And neither ----------------------------------------------------------------------------------------------------------
+
+
+def test_s48_random_bytes_end_that_connection_only(target, attack):
+    """A few of what the fuzzers try by the million (scripts/fuzz, Tests/Gateway/WebSocket/FrameFuzzTests.swift)."""
+    source = random.Random(7)
+
+    def action():
+        with target.socket() as bad:
+            bad.flood(source.randbytes(2000))
+            bad.tcp.shutdown(socket.SHUT_WR)  # in case that they are the beginning of something longer
+            assert bad.end()[0] in (None, 1002, 1003, 1007, 1009)
+
+    for _ in range(50):
+        action()
+    attack.once(action)
+
+
+def test_who_vanishes_in_the_middle_of_a_frame_is_forgotten(target):
+    for ending in "reset", "end":
+        bad = target.socket("/ws/vanishing")
+        bad.send(frame(TEXT, b"x" * 100)[:50])
+        if ending == "reset":
+            bad.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bad.tcp.close()
+    wait_until(lambda: target.store.hlen("tocsin:roster:vanishing") == 0, 10, "an empty roster")

@@ -1,5 +1,6 @@
 """Groups of somebody else, and names that are none: S34, S37, S38, and S47's half about groups."""
 
+import re
 import statistics
 import time
 
@@ -58,6 +59,7 @@ def test_s34_a_name_that_no_group_can_have_is_400_and_makes_no_key(target, attac
         assert target.handshake(path).status in (400, 404)
 
     cases = {name: f"/ws/{quoted(text)}" for name, text in NAMES.items()} | {n: f"/ws/{e}" for n, e in ESCAPES.items()}
+    cases |= {f"{name}, as it is": f"/ws/{text}" for name, text in NAMES.items() if re.fullmatch("[!-.0-~]+", text)}
     cases["nothing"] = "/ws/"
     attack(cases, check)
     assert set(target.store.keys("asgi:group:*")) - before == set()
@@ -102,7 +104,7 @@ def test_s37_the_129th_group_of_a_connection_is_one_too_many(target, attack):
             codes = [client.reply(n).get("error", {}).get("code") for n in range(2, count + 2)]
             assert codes == [None] * GROUPS + [LIMIT] * (count - GROUPS)
 
-    attack.once(action)
+    attack.once(action, per_second=2)
 
 
 def test_s37_a_login_that_names_more_groups_is_refused_as_a_whole(target, attack):

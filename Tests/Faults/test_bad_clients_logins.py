@@ -10,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from harness.clients import frame
+from harness.gateway import Gateway
 from harness.haproxy import HAProxy
 from harness.http_client import request
 from harness.nginx import Nginx
@@ -40,12 +41,18 @@ def test_s5_a_token_in_the_address_counts_only_where_that_is_switched_on(target)
 
 @pytest.mark.parametrize("proxy", [HAProxy, Nginx], ids=["haproxy", "nginx"])
 def test_s5_a_token_in_the_address_is_in_no_log_of_the_proxies_that_we_ship(proxy, target):
+    """Also when no gateway answers, which nginx writes into another log."""
     token = target.token()
-    with proxy([target.gateway]) as proxy:
+    gone = Gateway(target.redis.url, "gone")
+    with gone, proxy([target.gateway]) as proxy, Nginx([gone]) as left_alone:
         assert first_status(proxy.port, handshake(f"/token?token={token}x")) == 403
-        words = lambda: proxy.log + (proxy.access_log if proxy.name == "nginx" else "")  # noqa: E731
-        wait_until(lambda: "/token" in words(), 10, "a line about the request")
-        assert token not in words() and "?" not in words().partition("/token")[2][:1]
+        gone.kill()
+        assert first_status(left_alone.port, handshake(f"/token?token={token}y")) == 502
+        words = lambda: "".join(  # noqa: E731
+            each.log + (each.access_log + each.error_log if each.name == "nginx" else "") for each in (proxy, left_alone)
+        )
+        wait_until(lambda: words().count("/token") == 2, 10, "a line about each request")
+        assert token not in words() and "/token?" not in words()
 
 
 # Forged ---------------------------------------------------------------------------------------------------------------

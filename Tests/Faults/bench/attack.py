@@ -17,7 +17,7 @@ from .scale import Scale
 
 # With less difference nobody would see it; a machine's other work makes as much.
 FACTOR, FLOOR_MS = 1.5, 5.0
-WINDOW = 2.5
+WINDOW = 2.0
 # Two turns each; more, up to so many, where the machine had other things to do. The medians are compared.
 TURNS, MOST_TURNS = 2, 7
 # One bad client after the other, as fast as that: a flood has its own cases.
@@ -37,10 +37,10 @@ class Attack:
                 raise
         self.unnoticed(lambda: self._repeat(list(cases.values()), check))
 
-    def once(self, action: Callable):
-        """An attack without cases: a flood, a storm."""
+    def once(self, action: Callable, per_second=ROUNDS_PER_SECOND):
+        """An attack without cases: a flood, a storm; so many of them a second."""
         action()
-        self.unnoticed(lambda: self._repeat([action], lambda action: action()))
+        self.unnoticed(lambda: self._repeat([action], lambda action: action(), per_second))
 
     def unnoticed(self, action: Callable):
         """The good clients' p99 while action() goes on is not more than half as much again as without."""
@@ -61,12 +61,12 @@ class Attack:
         return beside <= max(FACTOR * without, without + FLOOR_MS)
 
     @staticmethod
-    def _repeat(cases, check):
+    def _repeat(cases, check, per_second=ROUNDS_PER_SECOND):
         began = time.monotonic()
         for number in itertools.count():
-            due = began + number / ROUNDS_PER_SECOND
-            now = time.monotonic()
-            if now - began > WINDOW:
-                return
-            time.sleep(max(0.0, due - now))
+            due = began + number / per_second
+            if max(due, time.monotonic()) - began > WINDOW:
+                break
+            time.sleep(max(0.0, due - time.monotonic()))
             check(cases[number % len(cases)])
+        time.sleep(max(0.0, began + WINDOW - time.monotonic()))

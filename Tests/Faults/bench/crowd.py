@@ -47,20 +47,19 @@ class Crowd:
             (status,) = fleet.tell("status")
             assert status["open"] == status["opens"] == status["clients"], status
 
-    def delays(self) -> Delays:
-        """Those of what came since this was asked before."""
-        found = [answer["delays"] for fleet in self._fleets for answer in fleet.tell("delays")]
+    def delays_during(self, action) -> Delays:
+        """action: seconds to wait, or what is to be done meanwhile."""
+        self._heard()
+        time.sleep(action) if isinstance(action, int | float) else action()
+        found = self._heard()
         count = sum(each["count"] for each in found)
         assert count, "the good clients heard nothing"
         # Both kinds have as many: the later of the two percentiles is the one to look at.
-        worst = {name: max(each[name] for each in found) * 1000 for name in ("p50", "p99", "max")}
-        return Delays(count, **worst)
+        return Delays(count, **{name: max(each[name] for each in found) * 1000 for name in ("p50", "p99", "max")})
 
-    def delays_during(self, action) -> Delays:
-        """action: seconds to wait, or what is to be done meanwhile."""
-        self.delays()
-        time.sleep(action) if isinstance(action, int | float) else action()
-        return self.delays()
+    def _heard(self) -> list[dict]:
+        """The delays of what came since this was asked before, of each kind of clients."""
+        return [answer["delays"] for fleet in self._fleets for answer in fleet.tell("delays")]
 
     def verdict(self) -> Verdict:
         """Ends them all; what they were shown is compared with what was sent."""
