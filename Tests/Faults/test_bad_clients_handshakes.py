@@ -180,7 +180,8 @@ def test_s8_s13_behind_a_proxy_odd_characters_and_large_headers_harm_nobody(prox
 ADMIN = [
     "/metrics", "/healthz", "/readyz", "/v1/gateways", "/v1/groups/a/messages", "/openapi.json", "/", "//metrics",
     "/./metrics", "/ws/../metrics", "/ws/a/../../metrics", "/%2e%2e/metrics", "/%6detrics", "/ws/..;/metrics", "/metrics/",
-    "/metrics?a=b", "/metrics;a=b", "/METRICS", "/ws/a%2f..%2f..%2fmetrics", "/debug/pprof", "/.env", "/server-status", "/ws", "/ws/", "/ws/a/b", "/WS/a", "//ws/a", "/ws/../ws/a", "/nothing",
+    "/metrics?a=b", "/metrics;a=b", "/METRICS", "/ws/a%2f..%2f..%2fmetrics", "/debug/pprof", "/.env", "/server-status",
+    "/ws", "/ws/", "/ws/a/b", "/WS/a", "//ws/a", "/ws/../ws/a", "/nothing",
 ]  # fmt: skip
 
 

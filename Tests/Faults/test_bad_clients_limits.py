@@ -1,7 +1,6 @@
 """More connections than one may have, and than there is room for: S32, and 20,000 clients at a gateway for 10,000."""
 
 import json
-import statistics
 
 import pytest
 from harness.clients import frame
@@ -10,7 +9,6 @@ from harness.waiting import wait_until
 
 from .bench import figures
 from .bench.bad_client import connect, handshake, read
-from .bench.commands import Commands
 from .bench.many import open_many, source
 from .bench.memory import resident
 from .bench.target import PER_ADDRESS, PER_USER

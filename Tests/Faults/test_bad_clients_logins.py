@@ -48,9 +48,11 @@ def test_s5_a_token_in_the_address_is_in_no_log_of_the_proxies_that_we_ship(prox
         assert first_status(proxy.port, handshake(f"/token?token={token}x")) == 403
         gone.kill()
         assert first_status(left_alone.port, handshake(f"/token?token={token}y")) == 502
-        words = lambda: "".join(  # noqa: E731
-            each.log + (each.access_log + each.error_log if each.name == "nginx" else "") for each in (proxy, left_alone)
-        )
+
+        def words():
+            files = (each.access_log + each.error_log for each in (proxy, left_alone) if each.name == "nginx")
+            return proxy.log + left_alone.log + "".join(files)
+
         wait_until(lambda: words().count("/token") == 2, 10, "a line about each request")
         assert token not in words() and "/token?" not in words()
 

@@ -30,7 +30,6 @@ TWICE = {
     "the right one first": (ORIGIN, "http://evil.example"),
     "the right one twice": (ORIGIN, ORIGIN),
 }
-EVENTS = {"Accept": "text/event-stream"}
 
 
 def refused(target, reply):

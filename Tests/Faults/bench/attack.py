@@ -27,6 +27,7 @@ ROUNDS_PER_SECOND = 200
 class Attack:
     def __init__(self, crowd: Crowd, scale: Scale, title: str):
         self._crowd, self._scale, self._title = crowd, scale, title
+        self._rounds = 0
 
     def __call__(self, cases: Mapping, check: Callable):
         for name, case in cases.items():
@@ -52,7 +53,8 @@ class Attack:
             attacked.append(self._crowd.delays_during(action).p99)
             if len(calm) >= TURNS and self._is_fine(calm, attacked):
                 break
-        figures.recorded.append(figures.Comparison(self._title, self._scale.name, calm, attacked))
+        rate = self._rounds / (WINDOW * len(calm))
+        figures.recorded.append(figures.Comparison(self._title, self._scale.name, calm, attacked, rate))
         assert self._is_fine(calm, attacked), f"p99 in ms without {calm}, with bad clients {attacked}"
 
     @staticmethod
@@ -60,8 +62,7 @@ class Attack:
         without, beside = statistics.median(calm), statistics.median(attacked)
         return beside <= max(FACTOR * without, without + FLOOR_MS)
 
-    @staticmethod
-    def _repeat(cases, check, per_second=ROUNDS_PER_SECOND):
+    def _repeat(self, cases, check, per_second=ROUNDS_PER_SECOND):
         began = time.monotonic()
         for number in itertools.count():
             due = began + number / per_second
@@ -69,4 +70,5 @@ class Attack:
                 break
             time.sleep(max(0.0, due - time.monotonic()))
             check(cases[number % len(cases)])
+            self._rounds += 1
         time.sleep(max(0.0, began + WINDOW - time.monotonic()))

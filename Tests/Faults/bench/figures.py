@@ -42,17 +42,17 @@ class Figure:
 class Comparison:
     """How late the good clients' messages were with bad clients about and without them, in turns; milliseconds."""
 
-    def __init__(self, title, scale, calm, attacked):
-        """calm, attacked: a p99 for each turn."""
+    def __init__(self, title, scale, calm, attacked, rate):
+        """calm, attacked: a p99 for each turn. rate: attacks a second; 0 where it is one that goes on."""
         self.title, self.scale = title, scale
         self.calm, self.attacked = statistics.median(calm), statistics.median(attacked)
-        self.turns = len(calm)
+        self.turns, self.rate = len(calm), rate
 
     @property
     def entry(self) -> dict:
         ratio = round(self.attacked / self.calm, 2)
         times = {"calm p99 ms": round(self.calm, 1), "p99 ms": round(self.attacked, 1), "ratio": ratio, "turns": self.turns}
-        return {"title": self.title, "scale": self.scale, **times}
+        return {"title": self.title, "scale": self.scale, "a second": round(self.rate, 1), **times}
 
     def __str__(self):
         return ", ".join(f"{name} {value}" for name, value in self.entry.items())
