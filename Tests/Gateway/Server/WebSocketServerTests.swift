@@ -101,7 +101,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test func `A message that is none, or is refused for good, is 1008, and one that is not accepted now 1013`() async throws {
+    @Test func `A message that is none, or is refused, is 1008, and one that is not accepted now 1013`() async throws {
         let routes = try [GatewayHouse.route("/chat/{room}", ["{room}"], receive: .groupSend)]
         try await GatewayHouse.run(routes) { house in
             let sender = try await house.connect("/chat/a")
