@@ -1,17 +1,49 @@
 """Fixtures of the fault tests. `-m quick` is what CI runs, at a small scale; without it everything runs at the full one."""
 
 import os
+import time
 
 import pytest
 
 from .bench import figures, network
+from .bench.attack import Attack
 from .bench.helper import Helper
 from .bench.scale import FULL, QUICK
+from .bench.target import Target
+
+
+@pytest.fixture(scope="session")
+def scale(request):
+    return QUICK if request.config.option.markexpr == "quick" or os.environ.get("TOCSIN_FAULTS") == "quick" else FULL
+
+
+@pytest.fixture(scope="session")
+def besieged(scale):
+    """The target of all bad clients of this run; in the end its good clients' logs are judged, and its words searched."""
+    target = Target(rate=scale.pick(100, 400))
+    try:
+        began = time.monotonic()
+        yield target
+        target.assert_no_secret_was_shown()
+        verdict = target.crowd.verdict()
+        figure = figures.Figure("S1-S48 good clients", scale.name, verdict, time.monotonic() - began, {})
+        figures.recorded.append(figure)
+        assert verdict.passes and not verdict.reconnects, verdict
+    finally:
+        target.close()
 
 
 @pytest.fixture
-def scale(request):
-    return QUICK if request.config.option.markexpr == "quick" or os.environ.get("TOCSIN_FAULTS") == "quick" else FULL
+def target(besieged):
+    """The same; after each test it lives and nobody has lost his connection."""
+    yield besieged
+    besieged.assert_unharmed()
+
+
+@pytest.fixture
+def attack(request, target, scale):
+    """attack(cases, check): see bench/attack.py."""
+    return Attack(target.crowd, scale, request.node.name)
 
 
 @pytest.fixture

@@ -1,22 +1,18 @@
-"""Malformed input on every entrance: the gateway lives, counts it, and goes on serving everybody else."""
+"""Malformed input from Redis' side: the gateway lives, counts it, and goes on serving everybody else. What clients do wrong
+is in Tests/Faults/test_bad_clients_*.py."""
 
 import json
 import os
 import random
-import socket
-import struct
 import time
 
 import msgpack
 import pytest
-from harness.clients import RawSocket, exactly, frame
-from harness.gateway import ORIGIN, Gateway, config
-from harness.http_client import request
+from harness.clients import exactly
+from harness.gateway import Gateway, config
 from harness.names import fleet_member, inbox_key
 from harness.waiting import wait_until
 from redis import ResponseError
-
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 
 
 @pytest.fixture(scope="module")
@@ -247,186 +243,3 @@ def test_our_own_keys_of_the_wrong_type_harm_only_that_group(key, gateway, redis
     assert clients.status(gateway.url("/ws/keys")) in (101, 500, 503)
     redis.delete(key)
     assert clients.status(gateway.url("/ws/keys")) == 101
-
-
-# Group names in the path ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a" * 100,
-        "a%20b",
-        "a%00b",
-        "a%0d%0ab",
-        "a:b",
-        "*",
-        "a%2Fb",
-        "%2e%2e%2fetc",
-        "%c3%a9",
-        "%d9%a3",
-        "a!b",
-        "%7Bx%7D",
-        "asgi%3Agroup%3Ax",
-        "a\\b",
-        "$(x)",
-        "a'b",
-        "a;b",
-    ],
-)
-def test_a_hostile_group_name_is_400_and_makes_no_key(name, gateway, redis, counted):
-    before = set(redis.keys("*:group:*"))
-    with RawSocket(gateway.port, f"/ws/{name}") as refused:
-        assert refused.status == 400
-    assert sum(counted("tocsin_handshakes_refused_total", reason=reason) for reason in ("group_name", "malformed")) == 1
-    assert set(redis.keys("*:group:*")) == before
-
-
-@pytest.mark.parametrize("name", ["%ff", "a%", "a%zz", "%C3"])
-def test_an_escape_that_means_nothing_is_refused(name, gateway, redis):
-    before = set(redis.keys("*:group:*"))
-    with RawSocket(gateway.port, f"/ws/{name}") as refused:
-        assert refused.status in (400, 404)
-    assert set(redis.keys("*:group:*")) == before
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/ws", "/ws/", "/ws/a/b", "/WS/a", "//ws/a", "/ws/../ws/a", "/nothing", "/metrics", "/v1/gateways"]
-)
-def test_an_unknown_path_is_404(path, gateway):
-    with RawSocket(gateway.port, path) as refused:
-        assert refused.status == 404
-
-
-@pytest.mark.parametrize("name", ["a", "a" * 99, "A-Z_09.x", "__proto__", "..."])
-def test_an_ordinary_group_name_is_let_in(name, gateway, redis, clients):
-    (listener,) = clients.open(gateway.url(f"/ws/{name}"))
-    redis.publish(f"asgi__group__{name}", '{"n":1}')
-    assert json.loads(listener.wait(1)[0]) == {"n": 1}
-
-
-# Handshakes and frames ------------------------------------------------------------------------------------------------
-
-
-FRAMES = {
-    "an unmasked frame": (frame(TEXT, b"hi", masked=False), 1002),
-    "RSV1 without an extension": (frame(TEXT, b"hi", rsv=4), 1002),
-    "RSV3": (frame(TEXT, b"hi", rsv=1), 1002),
-    "a reserved data opcode": (frame(3, b"hi"), 1002),
-    "a reserved control opcode": (frame(11, b"hi"), 1002),
-    "a fragmented ping": (frame(PING, b"hi", fin=False), 1002),
-    "a ping of 126 bytes": (frame(PING, b"x" * 126), 1002),
-    "a continuation of nothing": (frame(0, b"hi"), 1002),
-    "a text inside an unfinished text": (frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
-    "text that is not UTF-8": (frame(TEXT, b"\xff\xfe"), 1007),
-    "UTF-8 cut short": (frame(TEXT, "é".encode()[:1]), 1007),
-    "a surrogate in UTF-8": (frame(TEXT, b"\xed\xa0\x80"), 1007),
-    "a binary frame": (frame(BINARY, b"hi"), 1003),
-    "a message too large": (frame(TEXT, b"x" * 65537), 1009),
-    "a header that claims 2^62 bytes": (frame(TEXT, b"", length=2**62), 1009),
-    "fragments that add up to too much": (
-        b"".join(frame(TEXT if n == 0 else 0, b"x" * 30000, fin=False) for n in range(3)),
-        1009,
-    ),
-    "a close frame of one byte": (frame(CLOSE, b"\x03"), 1002),
-    "a close code nobody may send": (frame(CLOSE, struct.pack(">H", 1005)), 1002),
-    "a close code out of range": (frame(CLOSE, struct.pack(">H", 999)), 1002),
-    "a close reason that is not UTF-8": (frame(CLOSE, struct.pack(">H", 1000) + b"\xff"), 1007),
-}
-
-
-@pytest.mark.parametrize("name", FRAMES)
-def test_a_frame_that_breaks_the_protocol_closes_that_socket_with_its_code(name, gateway, counted):
-    data, code = FRAMES[name]
-    with RawSocket(gateway.port, "/echo/frames") as hostile:
-        assert hostile.status == 101
-        hostile.send(data)
-        assert hostile.close_code() == code
-    assert counted("tocsin_connections_cut_total", reason="protocol") == 1
-
-
-def test_random_bytes_after_the_handshake_end_that_socket_only(gateway):
-    source = random.Random(7)
-    for _ in range(20):
-        with RawSocket(gateway.port, "/echo/frames") as hostile:
-            try:
-                hostile.send(source.randbytes(2000))
-                assert hostile.close_code() in (None, 1002, 1003, 1007, 1009)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it did not wait for all 2,000
-
-
-def test_sockets_that_vanish_in_the_middle_are_forgotten(gateway, redis):
-    for ending in "reset", "end":
-        hostile = RawSocket(gateway.port, "/ws/vanishing")
-        hostile.send(frame(TEXT, b"x" * 100)[:50])
-        if ending == "reset":
-            hostile.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        hostile.tcp.close()
-    wait_until(lambda: redis.hlen("tocsin:roster:vanishing") == 0, 10, "an empty roster")
-
-
-def upgrade(*fields):
-    """A handshake whose Sec-WebSocket-… fields are these."""
-    lines = ["GET /ws/a HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Origin: {ORIGIN}", *fields]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-HANDSHAKES = {
-    "garbage": (b"GARBAGE\r\n\r\n", 400),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 40 + b"\r\n\r\n", 400),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-    "no key": (upgrade("Sec-WebSocket-Version: 13"), 400),
-    "a short key": (upgrade("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: c2hvcnQ="), 400),
-    "version 8": (upgrade("Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="), 426),
-    "a header of 40 KB": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * 40_000 + b"\r\n\r\n", 431),
-}
-
-
-@pytest.mark.parametrize("name", HANDSHAKES)
-def test_a_malformed_handshake_is_answered_with_its_status(name, gateway):
-    data, status = HANDSHAKES[name]
-    with socket.create_connection(("127.0.0.1", gateway.port), 5) as tcp:
-        tcp.settimeout(10)
-        try:
-            tcp.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # answered before all of it was sent
-        answer = tcp.recv(4096)
-    assert answer.startswith(b"HTTP/1.1 "), answer[:200]
-    assert int(answer.split(b" ")[1]) == status
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_other_methods_are_refused_at_both_ports(method, gateway):
-    assert request(gateway.port, method, "/ws/a", body=b"x").status in (400, 404, 405)
-    assert request(gateway.admin_port, method, "/metrics").status in (404, 405)
-
-
-def test_a_handshake_that_does_not_come_is_cut(gateway):
-    """Five seconds for the whole request; here, one that stays silent and one that drips."""
-    drops = iter(b"GET /ws/a HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 1000)
-    silent = socket.create_connection(("127.0.0.1", gateway.port), 5)
-    dripping = socket.create_connection(("127.0.0.1", gateway.port), 5)
-    began = time.monotonic()
-    ended = {}
-    for tcp in silent, dripping:
-        tcp.setblocking(False)
-    while len(ended) < 2 and time.monotonic() - began < 12:
-        for name, tcp in ("silent", silent), ("dripping", dripping):
-            if name in ended:
-                continue
-            try:
-                if name == "dripping":
-                    tcp.send(bytes([next(drops)]))
-                if tcp.recv(4096) == b"":
-                    ended[name] = time.monotonic() - began
-            except BlockingIOError:
-                pass
-            except OSError:
-                ended[name] = time.monotonic() - began
-        time.sleep(0.2)
-    for tcp in silent, dripping:
-        tcp.close()
-    assert ended.keys() == {"silent", "dripping"}
-    assert all(seconds < 9 for seconds in ended.values()), ended

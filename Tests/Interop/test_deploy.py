@@ -45,6 +45,7 @@ def test_nginx_accepts_its_configuration_without_a_warning(tmp_path):
     for shipped, ours in [
         ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
         ("/var/log/nginx/access.log", f"{tmp_path}/access"),
+        ("/var/log/nginx/error.log", f"{tmp_path}/errors"),
     ]:
         assert text.count(shipped) == 1
         text = text.replace(shipped, ours)

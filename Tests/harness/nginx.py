@@ -28,6 +28,7 @@ class Nginx(Process):
             (r"^        listen 80;$", f"        listen 127.0.0.1:{self.port};"),
             (r"(?:^        server 10\.0\.0\.\d+:8080 max_fails=2 fail_timeout=2s;\n)+", servers),
             (r"^    access_log \S+ path;$", f"    access_log {self.directory}/access path;"),
+            (r"^    error_log \S+ crit;$", f"    error_log {self.directory}/errors crit;"),
             (r"^worker_processes auto;$", f"worker_processes 2;\npid {self.directory}/pid;\ndaemon off;"),
         ]:
             text, times = re.subn(pattern, replacement, text, flags=re.MULTILINE)
@@ -42,6 +43,10 @@ class Nginx(Process):
     @property
     def access_log(self) -> str:
         return (self.directory / "access").read_text()
+
+    @property
+    def error_log(self) -> str:
+        return (self.directory / "errors").read_text()
 
     def ready(self):
         with socket.create_connection(("127.0.0.1", self.port), 1):

@@ -74,7 +74,7 @@ public struct AllowedHosts: Sendable {
     }
 
     /// - Parameters:
-    ///   - origin: the last Origin header of the request.
+    ///   - origin: the request's Origin header.
     ///   - host: the request's Host header, for the empty list.
     func allows(origin: String?, host: String) -> Bool {
         if patterns.contains(where: { if case .any = $0 { true } else { false } }) { return true }

@@ -295,7 +295,11 @@ final class CentrifugeClient {
 
     private func publish(_ id: UInt32, _ group: GroupName, _ data: ByteBuffer?) throws(CentrifugeError) {
         guard let data, let message = ClientMessage.message(from: data) else { throw .badRequest }
-        answer(id, shard.state.backplane.groupSend(message, to: group)) { _ in CentrifugeReply.empty(id, "publish") }
+        let sent = shard.state.backplane.groupSend(message, to: group).flatMapErrorThrowing { error in
+            // The same again would be refused again: "temporary" would have the SDK try for ever.
+            throw (error as? BackplaneError)?.code == .refused ? CentrifugeError.badRequest : error
+        }
+        answer(id, sent) { _ in CentrifugeReply.empty(id, "publish") }
     }
 
     private func presence(

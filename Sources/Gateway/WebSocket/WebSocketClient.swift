@@ -174,9 +174,16 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private func send(_ message: ByteBuffer, to group: GroupName) {
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
-        shard.state.backplane.groupSend(message, to: group).whenFailure { _ in
+        shard.state.backplane.groupSend(message, to: group).whenFailure { error in
             // Not accepted, so the client must not believe that it was.
-            eventLoop.execute { bound.value.close(.tryAgainLater, "the message was not accepted") }
+            let isFinal = (error as? BackplaneError)?.code == .refused
+            eventLoop.execute {
+                if isFinal {
+                    bound.value.close(.policy, "the message was refused")
+                } else {
+                    bound.value.close(.tryAgainLater, "the message was not accepted")
+                }
+            }
         }
     }
 

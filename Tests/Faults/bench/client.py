@@ -1,4 +1,4 @@
-"""One client of server-sent events that never gives up: it remembers its cursor, and comes back with it.
+"""Clients that never give up. One of server-sent events remembers its cursor, and comes back with it; a WebSocket has none.
 
 What it sees goes to its fleet's log, a line per event (logs.py).
 """
@@ -12,6 +12,7 @@ import time
 
 from . import logs
 from .sse import Chunks, Stream
+from .websocket import Frames, pong
 
 # Without a byte for so long, a connection is dead: the server writes a comment every 15 s.
 SILENCE = 45.0
@@ -25,8 +26,11 @@ SLOW_RECEIVE_BUFFER, SLOW_SEGMENT = 4096, 1400
 
 
 class Client(asyncio.Protocol):
-    def __init__(self, fleet, name, path, groups):
-        self.fleet, self.name, self.path, self.groups = fleet, name, path, groups
+    accepted = 200  # the status of an answer that lets it in
+
+    def __init__(self, fleet, number, path, groups):
+        self.fleet, self.number, self.path, self.groups = fleet, number, path, groups
+        self.name = f"{fleet.name}-{number}"
         self.cursor: str | None = None
         self.last: dict[str, int] = {}  # publisher/group → the highest number shown
         self.opens = 0
@@ -110,6 +114,8 @@ class Client(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 opened = socket.socket(socket.AF_INET)
                 opened.setblocking(False)
+                if self.fleet.sources:
+                    opened.bind((self.fleet.sources[self.number % len(self.fleet.sources)], 0))
                 if self.fleet.slow:
                     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_RECEIVE_BUFFER)
                     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SLOW_SEGMENT)
@@ -139,23 +145,26 @@ class Client(asyncio.Protocol):
         if not self._wanted:
             transport.abort()
             return
-        resume = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor and not self.fleet.forgetful else ""
         transport.write(
-            f"GET {self.path} HTTP/1.1\r\nHost: site.example\r\nOrigin: http://site.example\r\n"
-            f"Accept: text/event-stream\r\n{resume}\r\n".encode()
+            f"GET {self.path} HTTP/1.1\r\nHost: site.example\r\nOrigin: http://site.example\r\n{self._fields()}\r\n".encode()
         )
+
+    def _fields(self) -> str:
+        """The header fields that say what it wants to be."""
+        resume = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor and not self.fleet.forgetful else ""
+        return f"Accept: text/event-stream\r\n{resume}"
 
     def data_received(self, data):
         self._heard = time.monotonic()
         if self.is_open:
-            self._stream.feed(self._chunks.feed(data) if self._chunks else data)
+            self._feed(data)
             return
         self._head += data
         head, found, body = self._head.partition(b"\r\n\r\n")
         if not found:
             return
         status = int(head.split(b" ", 2)[1])
-        if status != 200:
+        if status != self.accepted:
             self.write(logs.REFUSED, str(status))
             self.transport.abort()
             return
@@ -167,6 +176,9 @@ class Client(asyncio.Protocol):
         self.fleet.heard()
         if body:
             self.data_received(body)
+
+    def _feed(self, data):
+        self._stream.feed(self._chunks.feed(data) if self._chunks else data)
 
     def connection_lost(self, error):
         if self.transport is not None:
@@ -198,7 +210,8 @@ class Client(asyncio.Protocol):
     def _message(self, data, id):
         if id is not None:
             self.cursor = id
-        name = json.loads(data)["id"]
+        message = json.loads(data)
+        name = message["id"]
         publisher_group, _, number = name.rpartition("/")
         position = id or ""
         if len(self.groups) > 1 and id:
@@ -207,7 +220,7 @@ class Client(asyncio.Protocol):
         number = int(number)
         if number > self.last.get(publisher_group, 0):
             self.last[publisher_group] = number
-        self.fleet.heard()
+        self.fleet.heard(message.get("at"))
 
     def _event(self, name, data):
         told = json.loads(data) if data else {}
@@ -220,3 +233,28 @@ class Client(asyncio.Protocol):
 
     def _set_retry(self, milliseconds):
         self._retry = milliseconds / 1000
+
+
+class WebSocketClient(Client):
+    """The same over a WebSocket: without a cursor, so what is sent while it is away is lost."""
+
+    accepted = 101
+
+    def _fields(self):
+        return (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        )
+
+    def _reset(self):
+        super()._reset()
+        self._frames = Frames(lambda text: self._message(text, None), self._pong)
+
+    def _feed(self, data):
+        self._frames.feed(data)
+
+    def _pong(self, payload):
+        self.transport.write(pong(payload))
+
+
+KINDS = {"events": Client, "websocket": WebSocketClient}

@@ -2,11 +2,12 @@
 
 import json
 import os
+import statistics
 
 from .checker import Verdict
 from .timing import percentile
 
-recorded: list["Figure"] = []
+recorded: list["Figure | Comparison | Count"] = []
 
 
 class Figure:
@@ -36,6 +37,35 @@ class Figure:
     def __str__(self):
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
         return f"{self.title} [{self.scale}]\n    " + str(self.verdict).replace("\n", "\n    ") + f"\n    {facts}"
+
+
+class Comparison:
+    """How late the good clients' messages were with bad clients about and without them, in turns; milliseconds."""
+
+    def __init__(self, title, scale, calm, attacked, rate):
+        """calm, attacked: a p99 for each turn. rate: attacks a second; 0 where it is one that goes on."""
+        self.title, self.scale = title, scale
+        self.calm, self.attacked = statistics.median(calm), statistics.median(attacked)
+        self.turns, self.rate = len(calm), rate
+
+    @property
+    def entry(self) -> dict:
+        ratio = round(self.attacked / self.calm, 2)
+        times = {"calm p99 ms": round(self.calm, 1), "p99 ms": round(self.attacked, 1), "ratio": ratio, "turns": self.turns}
+        return {"title": self.title, "scale": self.scale, "a second": round(self.rate, 1), **times}
+
+    def __str__(self):
+        return ", ".join(f"{name} {value}" for name, value in self.entry.items())
+
+
+class Count:
+    """Numbers that a test has found."""
+
+    def __init__(self, title, scale, **facts):
+        self.entry = {"title": title, "scale": scale, **facts}
+
+    def __str__(self):
+        return ", ".join(f"{name} {value}" for name, value in self.entry.items())
 
 
 def write():

@@ -8,14 +8,20 @@ class Fleet:
     """clients: (path, groups) of each. processes: they are dealt out to so many.
 
     slow: they have what a slow reader has, small buffers. forgetful: they do not send their cursor.
+    kind: "events" (server-sent) or "websocket". sources: the addresses that they come from, in turn.
     """
 
-    def __init__(self, name, targets, clients, processes=1, slow=False, forgetful=False, namespace=None):
+    def __init__(
+        self, name, targets, clients, processes=1, slow=False, forgetful=False, namespace=None, kind="events", sources=()
+    ):  # fmt: skip
         shares = [clients[n::processes] for n in range(processes)]
         self._helpers = [
             Helper(
                 "fleet_process",
-                {"name": f"{name}{n}", "targets": targets, "clients": share, "slow": slow, "forgetful": forgetful},
+                {
+                    "name": f"{name}{n}", "targets": targets, "clients": share, "slow": slow, "forgetful": forgetful,
+                    "kind": kind, "sources": list(sources),
+                },  # fmt: skip
                 namespace,
             )
             for n, share in enumerate(shares)

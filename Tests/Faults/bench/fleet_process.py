@@ -6,6 +6,7 @@ Its parent writes one JSON object a line and reads one JSON line for each:
   {"do": "until", "last": {…}, "timeout": s}   waits until all have been shown these numbers, by "publisher/group"
   {"do": "drop"} {"do": "flip", "share": x} {"do": "crawl"} {"do": "read"} {"do": "status"}
   {"do": "targets", "targets": [[host, port], …]}
+  {"do": "delays"}                     how late messages were since the last time this was asked: count, p50, p99, max, in s
 The answer is the status: clients, open, shown, opens.
 """
 
@@ -15,19 +16,21 @@ import random
 import sys
 import time
 
-from .client import Client
+from .client import KINDS
+from .timing import percentile
 
 
 class Fleet:
     def __init__(self, spec):
         self.targets = [tuple(target) for target in spec["targets"]]
         self.log = open(spec["log"], "w", buffering=1 << 20)
+        self.name, self.sources = spec["name"], spec["sources"]
         self.slow, self.forgetful = spec["slow"], spec["forgetful"]
+        self.delays: list[float] | None = None  # None: nobody has asked yet
         self.tasks: set[asyncio.Task] = set()
         self.shown = 0
         self.clients = [
-            Client(self, f"{spec['name']}-{n}", path, tuple(groups))
-            for n, (path, groups) in enumerate(spec["clients"])
+            KINDS[spec["kind"]](self, n, path, tuple(groups)) for n, (path, groups) in enumerate(spec["clients"])
         ]
 
     def spawn(self, work):
@@ -36,8 +39,11 @@ class Fleet:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def heard(self):
+    def heard(self, sent=None):
+        """sent: when the message was, by its publisher's clock, which is ours (logs.py)."""
         self.shown += 1
+        if sent is not None and self.delays is not None:
+            self.delays.append(time.monotonic() - sent)
 
     def status(self):
         return {
@@ -85,6 +91,14 @@ class Fleet:
             case "drop" | "crawl" | "read" as word:
                 for client in self.clients:
                     getattr(client, word)()
+            case "delays":
+                late, self.delays = self.delays or [], []
+                return {
+                    "delays": {
+                        "count": len(late), "p50": percentile(late, 0.5), "p99": percentile(late, 0.99),
+                        "max": max(late, default=0.0),
+                    }
+                }  # fmt: skip
             case "status":
                 pass
             case unknown:

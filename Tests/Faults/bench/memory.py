@@ -1,5 +1,7 @@
 """What a process takes, as the kernel counts it."""
 
+from pathlib import Path
+
 
 def resident(pid) -> int:
     """Bytes in memory now."""
@@ -8,3 +10,11 @@ def resident(pid) -> int:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
     raise RuntimeError("no VmRSS")
+
+
+def processor(pid) -> float:
+    """Seconds of processor time so far, all threads."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9

@@ -86,7 +86,8 @@ class Publishers:
             await asyncio.sleep(PAUSE)
 
     def body(self, id):
-        return json.dumps({"id": id, "pad": self.padding} if self.padding else {"id": id})
+        message = {"id": id, "at": time.monotonic()}
+        return json.dumps({**message, "pad": self.padding} if self.padding else message)
 
     async def attempt(self, connection, group, id, body):
         began = time.monotonic()

@@ -101,12 +101,16 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test func `A message that is none is 1008, and one that is not accepted 1013`() async throws {
+    @Test func `A message that is none, or is refused, is 1008, and one that is not accepted now 1013`() async throws {
         let routes = try [GatewayHouse.route("/chat/{room}", ["{room}"], receive: .groupSend)]
         try await GatewayHouse.run(routes) { house in
             let sender = try await house.connect("/chat/a")
             try await sender.send(.text("no JSON"))
             #expect(try await sender.closeCode() == 1008)
+            house.backplane.setSends(.refusing)
+            let refused = try await house.connect("/chat/a")
+            try await refused.send(.text("{}"))
+            #expect(try await refused.closeCode() == 1008)
             house.backplane.setSends(.unavailable)
             let unlucky = try await house.connect("/chat/a")
             try await unlucky.send(.text("{}"))

@@ -1,0 +1,74 @@
+"""An attack: what it is answered, and what the good clients notice of it.
+
+    attack(FRAMES, lambda frame: closes_with(1002, frame))
+
+Each case is checked once. At the full scale they are then repeated, one after the other, for some seconds, in turn with
+seconds of calm: the p99 of the good clients' delays may be half as much again as without.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+from . import figures
+from .crowd import Crowd
+from .scale import Scale
+
+# With less difference nobody would see it; a machine's other work makes as much.
+FACTOR, FLOOR_MS = 1.5, 5.0
+WINDOW = 2.0
+# Two turns each; more, up to so many, where the machine had other things to do. The medians are compared.
+TURNS, MOST_TURNS = 2, 7
+# One bad client after the other, as fast as that: a flood has its own cases.
+ROUNDS_PER_SECOND = 200
+
+
+class Attack:
+    def __init__(self, crowd: Crowd, scale: Scale, title: str):
+        self._crowd, self._scale, self._title = crowd, scale, title
+        self._rounds = 0
+
+    def __call__(self, cases: Mapping, check: Callable):
+        for name, case in cases.items():
+            try:
+                check(case)
+            except Exception as failure:
+                failure.add_note(f"case: {name}")
+                raise
+        self.unnoticed(lambda: self._repeat(list(cases.values()), check))
+
+    def once(self, action: Callable, per_second=ROUNDS_PER_SECOND):
+        """An attack without cases: a flood, a storm; so many of them a second."""
+        action()
+        self.unnoticed(lambda: self._repeat([action], lambda action: action(), per_second))
+
+    def unnoticed(self, action: Callable):
+        """The good clients' p99 while action() goes on is not more than half as much again as without."""
+        if self._scale.name != "full":  # what a few seconds on a busy machine say is chance
+            return
+        calm, attacked = [], []
+        while len(calm) < MOST_TURNS:
+            calm.append(self._crowd.delays_during(WINDOW).p99)
+            attacked.append(self._crowd.delays_during(action).p99)
+            if len(calm) >= TURNS and self._is_fine(calm, attacked):
+                break
+        rate = self._rounds / (WINDOW * len(calm))
+        figures.recorded.append(figures.Comparison(self._title, self._scale.name, calm, attacked, rate))
+        assert self._is_fine(calm, attacked), f"p99 in ms without {calm}, with bad clients {attacked}"
+
+    @staticmethod
+    def _is_fine(calm, attacked) -> bool:
+        without, beside = statistics.median(calm), statistics.median(attacked)
+        return beside <= max(FACTOR * without, without + FLOOR_MS)
+
+    def _repeat(self, cases, check, per_second=ROUNDS_PER_SECOND):
+        began = time.monotonic()
+        for number in itertools.count():
+            due = began + number / per_second
+            if max(due, time.monotonic()) - began > WINDOW:
+                break
+            time.sleep(max(0.0, due - time.monotonic()))
+            check(cases[number % len(cases)])
+            self._rounds += 1
+        time.sleep(max(0.0, began + WINDOW - time.monotonic()))
