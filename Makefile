@@ -4,13 +4,13 @@
 SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
-.PHONY: help run build test check format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance fuzz faults leaks bench deps test-deps clean
+.PHONY: help run build test check style format swift-test function-test interop-test browser-test conformance-test fault-test \
+        conformance fuzz faults leaks cost-test bench deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
 	@echo "make test          everything that can be tested without Docker"
-	@echo "make check         formatting, imports, the function library's syntax"
+	@echo "make check         formatting, imports, file lengths, and what messages and connections cost in instructions"
 	@echo "make swift-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
@@ -29,9 +29,11 @@ build: deps
 
 # TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
 test: export TOCSIN_STRICT := 1
-test: test-deps check swift-test leaks function-test interop-test browser-test conformance-test fault-test
+test: test-deps style swift-test cost-test leaks function-test interop-test browser-test conformance-test fault-test
 
-check:
+check: style cost-test
+
+style:
 	swift format lint --strict --recursive Package.swift Sources Tests
 	scripts/check-house
 
@@ -41,6 +43,10 @@ format:
 swift-test:
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release -Xswiftc -enable-testing --skip-build
+
+# Instructions, system calls and allocations of the gateway's loop: figures that noise cannot change, with limits.
+cost-test: test-deps build
+	$(PYTEST) Tests/Cost
 
 # The C shim alone, with random input, under valgrind.
 leaks:

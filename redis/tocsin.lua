@@ -295,7 +295,7 @@ local function read_position(key, clock)
     return new_epoch(key, clock, history), history, 0, history .. ':0', 'new'
   end
   if m[2] == history then return m[1], history, offset end
-  local lineage = redis.call('HGET', key, 'lineage')
+  local lineage = redis.call('HMGET', key, 'lineage')[1]
   lineage = (lineage and lineage .. ',' or '') .. history .. ':' .. string.format('%d', offset)
   local _, commas = string.gsub(lineage, ',', '')
   if commas >= MAX_LINEAGE then lineage = string.gsub(lineage, '^[^,]*,', '', 1) end
@@ -541,7 +541,7 @@ local function read_group(group, text, limit, budget, seconds, clock)
   local e, h, o = string.match(text, '^(%x+)%.(%x+):(%d+)$')
   if not e or #o > 15 then return { 'reset', position, 0, {} } end
   if text == BEGINNING then e, h = epoch, history end
-  if not changed and h ~= history then lineage = redis.call('HGET', key, 'lineage') or '' end
+  if not changed and h ~= history then lineage = redis.call('HMGET', key, 'lineage')[1] or '' end
   local verdict, proven = continuity({ epoch = e, history = h, offset = tonumber(o) }, epoch, history, offset, lineage)
   if (verdict ~= 'resumed' and verdict ~= 'history_changed') or proven == offset then
     return { verdict, position, proven, {} }

@@ -5,17 +5,17 @@
 ///   position to two messages.
 /// - offset: 1, 2, 3, … without holes. 0: before the first message.
 public struct Position: Hashable, Sendable, CustomStringConvertible {
-    public var epoch: String
-    public var history: String
+    public var epoch: HexDigits
+    public var history: HexDigits
     public var offset: UInt64
 
-    public init(epoch: String, history: String, offset: UInt64) {
+    public init(epoch: HexDigits, history: HexDigits, offset: UInt64) {
         self.epoch = epoch
         self.history = history
         self.offset = offset
     }
 
-    /// nil when the text is no position. Bounded: an epoch and a history have at most 40 hex digits each.
+    /// nil when the text is no position. Bounded: an epoch and a history have at most 16 hex digits each.
     public init?(_ text: some StringProtocol) {
         var text = String(text)
         guard let position = text.withUTF8({ Position(utf8: $0) }) else { return nil }
@@ -24,9 +24,9 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
 
     /// The same from bytes.
     public init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
-        guard bytes.count <= 110, let dot = Self.index(of: UInt8(ascii: "."), in: bytes, from: 0),
+        guard bytes.count <= 54, let dot = Self.index(of: UInt8(ascii: "."), in: bytes, from: 0),
             let colon = Self.index(of: UInt8(ascii: ":"), in: bytes, from: dot + 1),
-            let epoch = Self.hex(bytes, 0..<dot), let history = Self.hex(bytes, (dot + 1)..<colon),
+            let epoch = HexDigits(utf8: bytes[..<dot]), let history = HexDigits(utf8: bytes[(dot + 1)..<colon]),
             colon + 1 < bytes.count
         else { return nil }
         var offset: UInt64 = 0
@@ -43,17 +43,6 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
     private static func index(of byte: UInt8, in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
         for index in start..<bytes.count where bytes[index] == byte { return index }
         return nil
-    }
-
-    private static func hex(_ bytes: UnsafeBufferPointer<UInt8>, _ place: Range<Int>) -> String? {
-        guard (1...40).contains(place.count) else { return nil }
-        for index in place {
-            switch bytes[index] {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): continue
-            default: return nil
-            }
-        }
-        return String(decoding: bytes[place], as: UTF8.self)
     }
 
     /// Before anything was ever sent, whatever epoch will be the first: what a reader has who was told that the group's key

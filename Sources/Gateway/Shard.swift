@@ -1,6 +1,5 @@
 import Broker
 import NIOCore
-import Synchronization
 
 /// One event loop's part of the gateway: its sessions by group, its clock, and the flush at the end of a fan-out.
 ///
@@ -209,31 +208,3 @@ final class Shard {
 }
 
 @available(*, unavailable) extension Shard: Sendable {}
-
-/// The shard as the backplane sees it: one hop per loop for all that has come since the last one.
-final class ShardOutlet: Outlet {
-    private let shard: NIOLoopBound<Shard>
-    private let eventLoop: any EventLoop
-    private let waiting = Mutex<[Delivery]>([])
-
-    init(shard: NIOLoopBound<Shard>, eventLoop: any EventLoop) {
-        self.shard = shard
-        self.eventLoop = eventLoop
-    }
-
-    func deliver(_ deliveries: [Delivery]) {
-        if eventLoop.inEventLoop { return shard.value.deliver(deliveries) }
-        let isFirst = waiting.withLock { waiting in
-            defer { waiting += deliveries }
-            return waiting.isEmpty
-        }
-        guard isFirst else { return }
-        eventLoop.execute {
-            let all = self.waiting.withLock { waiting in
-                defer { waiting = [] }
-                return waiting
-            }
-            self.shard.value.deliver(all)
-        }
-    }
-}

@@ -5,11 +5,11 @@ import Testing
 
 private let group = try! GroupName("g")
 
-private func position(_ offset: UInt64, epoch: String = "e1", history: String = "aa") -> Position {
+private func position(_ offset: UInt64, epoch: HexDigits = "e1", history: HexDigits = "aa") -> Position {
     Position(epoch: epoch, history: history, offset: offset)
 }
 
-private func publication(_ offset: UInt64, epoch: String = "e1", history: String = "aa") -> Publication {
+private func publication(_ offset: UInt64, epoch: HexDigits = "e1", history: HexDigits = "aa") -> Publication {
     Publication(
         group: group, position: position(offset, epoch: epoch, history: history),
         json: ByteBuffer(string: "{\"n\":\(offset)}"))
@@ -176,7 +176,7 @@ extension GroupCursor.Action {
         var cursor = GroupCursor()
         cursor.joined(at: position(3))
         #expect(cursor.take(publication(1_000_000)).word == "fill 3")
-        _ = cursor.take(publication(4, epoch: "other"))
+        _ = cursor.take(publication(4, epoch: "0e"))
         _ = cursor.take(publication(4))
         let first = cursor.filled(with: page(.resumed, now: position(3), proven: 3))
         #expect(first.strangers == 1)

@@ -20,7 +20,7 @@ CLIENTS, MESSAGES = 50, 20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def gateway():
     with house(counted(Tocsin)) as (redis, (server,)):
         with redis_client.Redis(port=redis.port, db=3) as client:
@@ -93,7 +93,7 @@ def assert_at_most(cost, instructions, system_calls, allocations):
 
 @pytest.mark.parametrize(
     "protocol, path, instructions",
-    [(PLAIN, "/ws/news", 1850), (SSE, "/ws/news", 1850), (CENTRIFUGE, "/centrifuge/news", 1850)],
+    [(PLAIN, "/ws/news", 1850), (SSE, "/ws/news", 1850), (CENTRIFUGE, "/centrifuge/news", 2050)],
 )
 @pytest.mark.parametrize("verb", ["PUBLISH", "group_send"])
 def test_one_more_client_of_a_group_costs_one_write_and_no_allocation(gateway, protocol, path, instructions, verb):
@@ -109,8 +109,7 @@ def test_one_more_client_of_a_group_costs_one_write_and_no_allocation(gateway, p
     for count in (CLIENTS, 2 * CLIENTS):
         with gateway.clients(path, protocol, count) as clients:
             costs.append(gateway.cost(send, MESSAGES))
-    print((costs[1] - costs[0]).per(CLIENTS))
-    assert_at_most((costs[1] - costs[0]).per(CLIENTS), instructions, 1.05, 0.05)
+    assert_at_most((costs[1] - costs[0]).per(CLIENTS), instructions, 1.05, 0.1)
 
 
 def test_a_private_message_costs_one_turn_and_three_system_calls(gateway):
@@ -121,8 +120,7 @@ def test_a_private_message_costs_one_turn_and_three_system_calls(gateway):
             read_until(clients[number % CLIENTS], b"%05d" % number)
 
         cost = gateway.cost(send, 200)
-    print(cost)
-    assert_at_most(cost, 19_500, 3.2, 18)
+    assert_at_most(cost, 19_300, 3.1, 10.5)
     assert cost.turns < 1.1
 
 
@@ -136,5 +134,4 @@ def test_a_connection_costs_at_most_this_from_accept_to_close(gateway):
                     pass
 
         cost = gateway.cost(come_and_go, 100)
-    print(cost)
-    assert_at_most(cost, 215_000, 24, 135)
+    assert_at_most(cost, 212_000, 18.5, 142)

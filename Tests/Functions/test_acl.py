@@ -218,6 +218,15 @@ def test_a_publisher_sends_with_every_option_and_without_a_refusal(unrefused):
     assert login(unrefused, "operator").xlen(own("log:p")) == 1
 
 
+def test_a_publisher_goes_on_in_a_group_that_another_server_wrote(unrefused):
+    client = login(unrefused, "publisher")
+    before = Position.parse(client.fcall("group_send", 1, group_key("moved"), "{}")[0])
+    # What a promotion looks like from inside: the group was last written under another replication id.
+    login(unrefused, "gateway").hset(own("pos:moved"), "history", "0123456789")
+    after = Position.parse(client.fcall("group_send", 1, group_key("moved"), "{}")[0])
+    assert after == before._replace(offset=2)
+
+
 def test_a_publisher_s_sends_leave_the_age_of_the_log_to_those_who_may_read_it(unrefused):
     publisher, gateway = login(unrefused, "publisher"), login(unrefused, "gateway")
     for n in range(15):

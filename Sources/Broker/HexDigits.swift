@@ -1,0 +1,32 @@
+/// One to sixteen hex digits as they were written, in the size of a number: compared and copied without counting references,
+/// which is most of what a position costs on its way to a thousand clients.
+public struct HexDigits: Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
+    private let value: UInt64
+    /// Leading zeros are digits, too.
+    private let count: UInt8
+
+    /// nil when there are none, too many, or something else than `0`–`9` and `a`–`f`.
+    public init?(utf8 digits: some Collection<UInt8>) {
+        guard (1...16).contains(digits.count) else { return nil }
+        var value: UInt64 = 0
+        for digit in digits {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        self.value = value
+        count = UInt8(digits.count)
+    }
+
+    public init?(_ text: some StringProtocol) { self.init(utf8: text.utf8) }
+
+    /// For digits in the source; anything else traps.
+    public init(stringLiteral text: String) { self.init(text)! }
+
+    public var description: String {
+        let text = String(value, radix: 16)
+        return String(repeating: "0", count: Int(count) - text.utf8.count) + text
+    }
+}

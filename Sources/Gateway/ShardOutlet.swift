@@ -1,0 +1,64 @@
+import Broker
+import NIOCore
+import Synchronization
+
+/// The shard as the backplane sees it: one hop per loop for all that has come since the last one.
+final class ShardOutlet: Outlet {
+    private let shard: NIOLoopBound<Shard>
+    private let eventLoop: any EventLoop
+    private let mailbox = Mutex(Mailbox())
+
+    init(shard: NIOLoopBound<Shard>, eventLoop: any EventLoop) {
+        self.shard = shard
+        self.eventLoop = eventLoop
+    }
+
+    func deliver(_ deliveries: [Delivery]) {
+        if eventLoop.inEventLoop { return shard.value.deliver(deliveries) }
+        guard mailbox.withLock({ $0.put(deliveries) }) else { return }
+        eventLoop.execute { self.shard.value.deliver(self.mailbox.withLock { $0.empty() }) }
+    }
+}
+
+/// Deliveries on their way to another loop. A value without I/O.
+///
+/// A loop that is busy for seconds does not make it grow without end: above the bound publications are dropped, and their
+/// groups' clients are told that messages are missing.
+struct Mailbox {
+    /// Bytes of publications. A loop hands out gigabytes in a second, so this is one that has stopped.
+    static let maximumBytes = 64 << 20
+
+    private let maximumBytes: Int
+    private var deliveries: [Delivery] = []
+    private var byteCount = 0
+    /// Groups of which something was dropped, and where they stand.
+    private var lost: [GroupName: Position] = [:]
+    private var hasCalled = false
+
+    init(maximumBytes: Int = Self.maximumBytes) { self.maximumBytes = maximumBytes }
+
+    /// - Returns: whether the loop has to be told; once until it is emptied.
+    mutating func put(_ more: [Delivery]) -> Bool {
+        for delivery in more {
+            guard case .publication(let publication) = delivery else {
+                deliveries.append(delivery)
+                continue
+            }
+            let size = publication.json.readableBytes
+            // What follows something dropped would be shown behind a hole.
+            if byteCount + size > maximumBytes || lost[publication.group] != nil {
+                lost[publication.group] = publication.position ?? .beginning
+            } else {
+                byteCount += size
+                deliveries.append(delivery)
+            }
+        }
+        defer { hasCalled = true }
+        return !hasCalled
+    }
+
+    mutating func empty() -> [Delivery] {
+        defer { self = Mailbox(maximumBytes: maximumBytes) }
+        return deliveries + lost.map { .lost($0.key, .gap, $0.value) }
+    }
+}
