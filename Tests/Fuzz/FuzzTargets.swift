@@ -15,7 +15,9 @@ enum FuzzTargets {
 
     /// Each has a folder of inputs in corpus/.
     private static let all: [String: Target] = [
-        "frames": frames, "inflate": inflate, "requests": requests, "proxies": proxies,
+        "centrifuge": centrifuge, "configuration": configuration, "frames": frames,
+        "inflate": inflate, "json": json, "jwks": jwks, "jwt": jwt, "msgpack": msgpack, "names": names,
+        "proxies": proxies, "replies": replies, "requests": requests, "sessions": sessions, "zlib": zlib,
     ]
 
     static let chosen: Target = {

@@ -75,6 +75,7 @@ extension FuzzTargets {
             guard case .needsMore = single.feed(ByteBuffer(bytes: [byte])) else { preconditionFailure("too early") }
         }
         guard case .head = single.feed(ByteBuffer(bytes: [UInt8(ascii: "\n")])) else { preconditionFailure("too late") }
+        credentials(LoginRequest(uri: head.target, headers: head.headers), size: input.count)
         do throws(Refusal) {
             try HandshakeGuard.checkRequest(head)
             _ = router.match(head.target.prefix { $0 != "?" })
@@ -89,6 +90,25 @@ extension FuzzTargets {
             precondition(answer.components(separatedBy: "\r\n").count == (agreement == nil ? 6 : 7))
         } catch {
             precondition(error.status.code >= 400)
+        }
+    }
+
+    /// The places of a request where a token or a session may be.
+    private static func credentials(_ request: LoginRequest, size: Int) {
+        var location = TokenLocation()
+        location.cookie = "token"
+        do throws(LoginFailure) {
+            let token = try location.token(request)
+            precondition(token.utf8.count <= size * 3, "a token is longer than what was sent")
+        } catch {
+            guard case .refused = error else { preconditionFailure("\(error)") }
+        }
+        if let name = TokenLocation.chosenSubprotocol(request.headers) {
+            precondition(!name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) })
+            precondition(!name.lowercased().hasPrefix("bearer."), "a token was answered")
+        }
+        if let cookie = RequestCookies.value("sessionid", in: request.headers) {
+            precondition(!cookie.utf8.contains(UInt8(ascii: ";")))
         }
     }
 
