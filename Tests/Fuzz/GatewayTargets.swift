@@ -42,6 +42,7 @@ extension FuzzTargets {
 
     /// A compressed payload. What can be read is compressed and read again; nothing depends on what was read before.
     @Sendable static func inflate(_ input: [UInt8]) {
+        // libFuzzer has one thread.
         nonisolated(unsafe) let used = usedInflater
         let event = used.message(ByteBuffer(bytes: input), isText: false)
         precondition(
@@ -61,6 +62,7 @@ extension FuzzTargets {
 
     // libFuzzer has one thread.
     nonisolated(unsafe) private static let usedInflater = MessageInflater(maximumMessageBytes: 20_000)
+    // libFuzzer has one thread.
     nonisolated(unsafe) private static let deflater: MessageDeflater = {
         var configuration = CompressionConfiguration()
         configuration.threshold = 0

@@ -136,7 +136,7 @@ private func outcome(
     _ login: @escaping @Sendable () async throws(LoginFailure) -> Identity
 ) -> Result<Identity, LoginFailure> {
     final class Place { var result: Result<Identity, LoginFailure>? }
-    // The task is over when its initializer returns.
+    // libFuzzer has one thread, and the task is over when its initializer returns.
     nonisolated(unsafe) let place = Place()
     Task(executorPreference: CallersThread()) {
         do throws(LoginFailure) { place.result = .success(try await login()) } catch { place.result = .failure(error) }

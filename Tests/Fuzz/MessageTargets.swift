@@ -41,6 +41,7 @@ extension FuzzTargets {
         else { preconditionFailure("the relay does not let it pass") }
         precondition(
             channels == decoded.channels && read.json == decoded.json && read.channels.isEmpty && read.stamp == nil)
-        precondition(message.readableBytes <= bytes.readableBytes + 3, "it grew on its way")
+        // JSON's NaN becomes null.
+        precondition(message.readableBytes <= bytes.readableBytes * 4 / 3, "it grew on its way")
     }
 }
