@@ -2,6 +2,8 @@ import Broker
 import Foundation
 import NIOCore
 
+@testable import Gateway
+
 /// JSON as clients and publishers write it.
 extension FuzzTargets {
     /// One text: what is read as an object is one line, means the same when it is read again, and is JSON to Foundation too.
@@ -23,6 +25,16 @@ extension FuzzTargets {
         precondition(again.text == line.text && again.channels == nil && again.stamp == nil)
         precondition(isForeignJSON(line.text), "nobody else reads it")
         fields(original.text)
+        sent(bytes)
+    }
+
+    /// What becomes of it when a browser sends it: the type is not the browser's, however that is spelled.
+    private static func sent(_ bytes: ByteBuffer) {
+        guard let message = ClientMessage.message(from: bytes), let fields = try? JSONFields(message),
+            let object = try? JSONText.object(message)
+        else { preconditionFailure("a browser cannot send it") }
+        precondition(fields.string("type") == "receive", "a browser chose the type")
+        precondition(object.text == message && object.stamp == nil && object.channels == nil)
     }
 
     /// Nothing that ends a line: the text is sent as one `data:` field, and as one of several lines in a frame.
