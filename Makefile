@@ -5,16 +5,16 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 .PHONY: help run build test check style format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance fuzz faults leaks cost-test bench deps test-deps clean
+        conformance fuzz fuzz-test faults leaks cost-test bench deps test-deps clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
 	@echo "make test          everything that can be tested without Docker"
 	@echo "make check         formatting, imports, file lengths, and what messages and connections cost in instructions"
-	@echo "make swift-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
+	@echo "make swift-test | cost-test | fuzz-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
-	@echo "make fuzz          frames, handshakes, PROXY headers and compressed messages under libFuzzer, a minute each"
+	@echo "make fuzz          all that reads other people's bytes under libFuzzer, a minute for each of scripts/fuzz' targets"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make bench         measures Tocsin beside its peers (make bench QUICK=1: only tries it; .venv/bin/python -m Benchmarks --help)"
 	@echo "make format        formats the Swift sources"
@@ -29,7 +29,7 @@ build: deps
 
 # TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
 test: export TOCSIN_STRICT := 1
-test: test-deps style swift-test cost-test leaks function-test interop-test browser-test conformance-test fault-test
+test: test-deps style swift-test cost-test fuzz-test leaks function-test interop-test browser-test conformance-test fault-test
 
 check: style cost-test
 
@@ -71,9 +71,13 @@ conformance: test-deps build
 	scripts/autobahn-environment
 	$(PYTEST) Tests/Conformance
 
-# Frames, handshakes and compressed messages under libFuzzer, a minute each.
+# All that reads other people's bytes, under libFuzzer: a minute for each target.
 fuzz: build
 	scripts/fuzz
+
+# The inputs that are kept, and four seconds of new ones for each target.
+fuzz-test: build
+	scripts/fuzz --test 4
 
 deps:
 	scripts/install-packages run

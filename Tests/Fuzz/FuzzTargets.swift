@@ -1,138 +1,30 @@
-import Broker
 import Foundation
-import NIOCore
-import NIOHTTP1
 
 /// What libFuzzer calls with each input: the target that TOCSIN_FUZZ names. Not part of the package: scripts/fuzz compiles
-/// it into the Gateway module.
+/// it and the modules that it reads with.
 ///
 /// A target traps where something is not as it must be, which libFuzzer takes for a crash.
 @_cdecl("LLVMFuzzerTestOneInput")
-func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     FuzzTargets.chosen(Array(UnsafeBufferPointer(start: start, count: count)))
     return 0
 }
 
 enum FuzzTargets {
-    static let chosen: @Sendable ([UInt8]) -> Void =
-        switch ProcessInfo.processInfo.environment["TOCSIN_FUZZ"] {
-        case "frames": frames
-        case "inflate": inflate
-        case "requests": requests
-        case "proxies": proxies
-        case let other:
-            fatalError("TOCSIN_FUZZ must be frames, inflate, requests or proxies, not \(other ?? "nothing")")
-        }
+    typealias Target = @Sendable ([UInt8]) -> Void
 
-    /// The first byte: whether compression was negotiated, and how many bytes come at once. The rest: what a client sends.
-    @Sendable static func frames(_ input: [UInt8]) {
-        guard let settings = input.first else { return }
-        let bytes = input.dropFirst()
-        let whole = events(bytes, piece: max(bytes.count, 1), allowsCompression: settings & 0x80 != 0)
-        let pieces = events(bytes, piece: Int(settings & 0x7F) + 1, allowsCompression: settings & 0x80 != 0)
-        precondition(whole == pieces, "bytes in pieces mean something else")
-        for (index, event) in whole.enumerated() {
-            switch event {
-            case .text(let text):
-                precondition(
-                    text.readableBytes <= 1000 && String(validating: text.readableBytesView, as: UTF8.self) != nil)
-            case .binary(let bytes), .compressed(let bytes, _): precondition(bytes.readableBytes <= 1000)
-            case .ping(let payload): precondition(payload.readableBytes <= 125)
-            case .pong: break
-            case .close(let code): precondition(code.map(CloseCode.mayBeReceived) ?? true)
-            case .violation: precondition(index == whole.count - 1, "something came after a violation")
-            }
-        }
-    }
+    /// Each has a folder of inputs in corpus/.
+    private static let all: [String: Target] = [
+        "centrifuge": centrifuge, "configuration": configuration, "frames": frames,
+        "inflate": inflate, "json": json, "jwks": jwks, "jwt": jwt, "msgpack": msgpack, "names": names,
+        "proxies": proxies, "replies": replies, "requests": requests, "sessions": sessions, "zlib": zlib,
+    ]
 
-    private static func events(_ bytes: ArraySlice<UInt8>, piece: Int, allowsCompression: Bool) -> [FrameParser.Event] {
-        var parser = FrameParser(maximumMessageBytes: 1000, maximumFragments: 8, allowsCompression: allowsCompression)
-        var events: [FrameParser.Event] = []
-        var rest = bytes
-        while !rest.isEmpty {
-            parser.feed(ByteBuffer(bytes: rest.prefix(piece)))
-            rest = rest.dropFirst(piece)
-            while let event = parser.next() { events.append(event) }
+    static let chosen: Target = {
+        let name = ProcessInfo.processInfo.environment["TOCSIN_FUZZ"] ?? "nothing"
+        guard let target = all[name] else {
+            fatalError("TOCSIN_FUZZ must be one of \(all.keys.sorted().joined(separator: ", ")), not \(name)")
         }
-        return events
-    }
-
-    /// A compressed payload. What can be read is compressed and read again; nothing depends on what was read before.
-    @Sendable static func inflate(_ input: [UInt8]) {
-        nonisolated(unsafe) let used = usedInflater
-        let event = used.message(ByteBuffer(bytes: input), isText: false)
-        precondition(
-            event == MessageInflater(maximumMessageBytes: 20_000).message(ByteBuffer(bytes: input), isText: false))
-        switch event {
-        case .binary(let message):
-            precondition(message.readableBytes <= 20_000)
-            guard let frame = deflater.frame(text: message, window: .small) else { return }
-            precondition(frame.readableBytes < message.readableBytes + 10)
-            let header = frame.readableBytes - 4 > 0xFFFF ? 10 : frame.readableBytes - 2 > 125 ? 4 : 2
-            let payload = frame.getSlice(at: header, length: frame.readableBytes - header)!
-            precondition(used.message(payload, isText: false) == .binary(message), "it is not what it was")
-        case .violation(let code, _): precondition(code == .invalidData || code == .tooBig)
-        default: preconditionFailure("\(event)")
-        }
-    }
-
-    // libFuzzer has one thread.
-    nonisolated(unsafe) private static let usedInflater = MessageInflater(maximumMessageBytes: 20_000)
-    nonisolated(unsafe) private static let deflater: MessageDeflater = {
-        var configuration = CompressionConfiguration()
-        configuration.threshold = 0
-        return MessageDeflater(configuration)
+        return target
     }()
-
-    /// A request's bytes: the parser, whole and byte by byte, and the checks of a handshake.
-    @Sendable static func requests(_ input: [UInt8]) {
-        var whole = RequestHeadParser(), single = RequestHeadParser()
-        guard case .head(let head, let rest) = whole.feed(ByteBuffer(bytes: input)) else { return }
-        for byte in input.dropLast(rest.readableBytes + 1) {
-            guard case .needsMore = single.feed(ByteBuffer(bytes: [byte])) else { preconditionFailure("too early") }
-        }
-        guard case .head = single.feed(ByteBuffer(bytes: [UInt8(ascii: "\n")])) else { preconditionFailure("too late") }
-        do throws(Refusal) {
-            try HandshakeGuard.checkRequest(head)
-            _ = router.match(head.target.prefix { $0 != "?" })
-            let wish = try ClientWish(head)
-            let hosts = AllowedHosts([".example.com", "https://site.example:8443"])
-            _ = hosts.allows(origin: head.first("origin"), host: head.first("host") ?? "")
-            let fields = head.values(of: "sec-websocket-extensions")
-            let agreement = try DeflateAgreement.negotiate(fields, compression)
-            guard case .webSocket(let key) = wish else { return }
-            let answer = String(buffer: SwitchingAnswer.webSocket(key: key, deflate: agreement))
-            // Nothing of the client's may end a line of the answer.
-            precondition(answer.components(separatedBy: "\r\n").count == (agreement == nil ? 6 : 7))
-        } catch {
-            precondition(error.status.code >= 400)
-        }
-    }
-
-    /// The PROXY protocol's header, whole and byte by byte.
-    @Sendable static func proxies(_ input: [UInt8]) {
-        var whole = ProxyHeaderParser(), single = ProxyHeaderParser()
-        let outcome = whole.feed(ByteBuffer(bytes: input))
-        var last = ProxyHeaderParser.Outcome.needsMore
-        var taken = 0
-        for byte in input where last == .needsMore {
-            last = single.feed(ByteBuffer(bytes: [byte]))
-            taken += 1
-        }
-        precondition(taken <= ProxyHeaderParser.maximumBinaryBytes, "it waits for too much")
-        guard case .header(let source, let rest) = outcome else { return precondition(outcome == last) }
-        precondition(last == .header(source: source, rest: ByteBuffer()), "bytes in pieces mean something else")
-        precondition(taken + rest.readableBytes == input.count, "bytes were lost")
-    }
-
-    private static let compression: CompressionConfiguration = {
-        var configuration = CompressionConfiguration()
-        configuration.isEnabled = true
-        return configuration
-    }()
-
-    private static let router = Router(routes: [
-        try! Route(path: PathTemplate("/ws/{room}"), groups: [GroupTemplate("{room}")]),
-        try! Route(path: PathTemplate("/users/isinsufficient"), groups: [GroupTemplate("news")]),
-    ])
 }

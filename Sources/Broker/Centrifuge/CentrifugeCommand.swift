@@ -1,14 +1,14 @@
 public import NIOCore
 
 /// One command of a centrifuge client, as far as this server understands it.
-public struct CentrifugeCommand: Sendable {
+public struct CentrifugeCommand: Sendable, Equatable {
     /// What a client that subscribes knows of the channel.
     public struct Recovery: Sendable, Equatable {
         public var epoch: String
         public var offset: UInt64
     }
 
-    public enum Request: Sendable {
+    public enum Request: Sendable, Equatable {
         /// subs: server-side subscriptions that the client wants to recover.
         case connect(token: String?, subs: [String: Recovery])
         case subscribe(channel: String, recovery: Recovery?)
