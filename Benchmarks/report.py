@@ -22,6 +22,7 @@ each server as one process at its best configuration, on a Redis of its own with
 - **× floor** compares with `Benchmarks/floor.c`, which makes a frame once and sends it once per socket, and does
   nothing else. A gateway of one write per delivery should not cost less: a quotient below 1 there is noise.
 - Each number is the median of the rounds. Servers take turns within a round.
+- Instructions are counted under QEMU, so neither speed nor noise is in them; `Tests/Cost` holds limits to them.
 - Django Channels gets 2 % of a group's message rate, 10 % of the private one, and at most 1,000 clients: one process
   carries no more.
 """

@@ -8,6 +8,7 @@ from .fan_out import FanOut
 from .gateways import Gateways
 from .group_send import GroupSend
 from .instructions import Instructions
+from .logins import Logins
 from .private import Private
 from .shape import Shape
 
@@ -41,6 +42,7 @@ def all_shapes(scale: Scale) -> list[Shape]:
         Private("private-history", "The same by group_send, history 100", scale, history=True, reference=True, goal=25),
         GroupSend("group-send", "group_send: what one Redis accepts", scale),
         Gateways("gateways", "Two gateways in place of one, the load of the first table by group_send", scale),
+        Logins("logins", "Handshakes with each kind of login, 2,000 clients", scale),
         Instructions("instructions", "User-space instructions per delivery", scale),
     ]
 

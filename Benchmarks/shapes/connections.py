@@ -25,6 +25,12 @@ class Connections(Load):
             Figure("redis_ms", "Redis ms per 1,000 connects"),
             Figure("idle", "idle CPU %", digits=2, goal=self.goal_idle),
         )
+        self.note = (
+            "What remains of a plain client once it has joined: its socket with an empty queue, the WebSocket's parser and"
+            " state, the session with one membership, a place in the loop's table of descriptors, in the clock's wheel and in"
+            " the list of its group, and its entries in the tables of open clients and of members. No buffer, timer, task or"
+            " closure. Bytes received lie in one buffer of the loop until they are a whole frame."
+        )
         self.against = ""  # nothing is kept per connection there: every quotient is huge
         self.estimate = self.scale.seconds(self.idle) + 3 + self.scale.clients(self.clients) / 2000
 
