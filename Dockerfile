@@ -21,11 +21,10 @@ RUN --mount=type=cache,id=tocsin-build,target=/src/.build,sharing=locked \
 COPY redis/tocsin.lua redis/
 COPY Sources Sources
 # Function names and debug information are most of what the compiler writes. STRIP=--strip-debug keeps the names, for
-# perf and core dumps: 22 MB more. SwiftPM wants the folders of the tests to exist, even empty.
+# perf and core dumps: 22 MB more.
 ARG STRIP=--strip-all
 RUN --mount=type=cache,id=tocsin-build,target=/src/.build,sharing=locked \
-    sed -n 's/.*path: "\(Tests[^"]*\)".*/\1/p' Package.swift | xargs -r mkdir -p \
- && swift build -c release --product tocsin --static-swift-stdlib \
+    swift build -c release --product tocsin --static-swift-stdlib \
  && strip ${STRIP} -o /tocsin .build/release/tocsin
 
 FROM ${RUN_IMAGE}

@@ -1,4 +1,5 @@
 // swift-tools-version:6.2
+import Foundation
 import PackageDescription
 
 // Why each dependency is in the tree: docs/decisions.md, "Dependencies".
@@ -38,6 +39,8 @@ let package = Package(
             dependencies: [
                 "Broker", "RedisClient",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             // A link to redis/tocsin.lua: the program carries the library that it loads.
@@ -156,6 +159,11 @@ let package = Package(
         ),
     ]
 )
+
+// The image is built from Sources alone.
+if !FileManager.default.fileExists(atPath: Context.packageDirectory + "/Tests") {
+    package.targets.removeAll { $0.path?.hasPrefix("Tests/") == true }
+}
 
 for target in package.targets where target.type != .system && !["CHiredis", "CSockets"].contains(target.name) {
     target.swiftSettings = [

@@ -57,7 +57,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         membership = Membership(
             configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
         lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
-        relay = Relay(keys: keys, gatewayID: configuration.gatewayID, client: client, metrics: metrics, logger: logger)
+        relay = Relay(configuration, keys: keys, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(keys: keys, client: client)
         probe = SubscriptionProbe(
             keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, logger: logger)
@@ -271,7 +271,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         metrics.received.add()
         metrics.receivedBytes.add(payload.readableBytes)
         do {
-            let message = try WireMessage.decode(payload)
+            let message = try WireMessage.decode(configuration.encryption.opened(payload))
             let position = message.stamp?.withUnsafeReadableBytes { Position(utf8: $0.bindMemory(to: UInt8.self)) }
             feed.received(
                 Publication(

@@ -8,17 +8,20 @@ public final class GroupTail: RedisSubscriberDelegate {
     private let group: GroupName
     private let channel: String
     private let subscriber: RedisSubscriber
+    private let encryption: FernetKeys
     private let onMessage: (Publication) -> Void
     private let onMalformed: (String) -> Void
     private let onLive: () -> Void
 
     /// Made on the event loop, where all its callbacks come.
     public init(
-        _ configuration: RedisConfiguration, keys: LayerKeys, group: GroupName, on eventLoop: any EventLoop,
-        logger: Logger, onLive: @escaping () -> Void, onMalformed: @escaping (String) -> Void,
+        _ configuration: RedisConfiguration, keys: LayerKeys, group: GroupName, encryption: FernetKeys = FernetKeys(),
+        on eventLoop: any EventLoop, logger: Logger, onLive: @escaping () -> Void,
+        onMalformed: @escaping (String) -> Void,
         onMessage: @escaping (Publication) -> Void
     ) {
         self.group = group
+        self.encryption = encryption
         channel = keys.liveChannel(group)
         subscriber = RedisSubscriber(configuration, on: eventLoop, logger: logger)
         self.onMessage = onMessage
@@ -30,7 +33,7 @@ public final class GroupTail: RedisSubscriberDelegate {
 
     public func subscriber(received payload: ByteBuffer, on channel: String) {
         do {
-            let message = try WireMessage.decode(payload)
+            let message = try WireMessage.decode(encryption.opened(payload))
             let position = message.stamp.flatMap { Position(String(buffer: $0)) }
             onMessage(Publication(group: group, position: position, json: message.json))
         } catch {

@@ -19,6 +19,8 @@ public struct LayerConfiguration: Sendable {
     public var waitReplicas = 0
     /// How long to wait for them.
     public static let waitMilliseconds = 500
+    /// For the messages of a Django side with `symmetric_encryption_keys`. Default: none.
+    public var encryption = FernetKeys()
     /// What others may want to know of this gateway: host, version, address.
     public var gatewayFields: [String: String] = [:]
 

@@ -28,6 +28,7 @@ final class Relay {
 
     private let keys: LayerKeys
     private let gatewayID: String
+    private let encryption: FernetKeys
     private let client: RedisClient
     private let logger: Logger
     private let metrics: LayerMetrics
@@ -37,9 +38,12 @@ final class Relay {
     /// The living gateways, as the last lease told.
     var living: [String] = []
 
-    init(keys: LayerKeys, gatewayID: String, client: RedisClient, metrics: LayerMetrics, logger: Logger) {
+    init(
+        _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, metrics: LayerMetrics, logger: Logger
+    ) {
         self.keys = keys
-        self.gatewayID = gatewayID
+        gatewayID = configuration.gatewayID
+        encryption = configuration.encryption
         self.client = client
         self.metrics = metrics
         self.logger = logger
@@ -138,7 +142,7 @@ final class Relay {
     private func commit(_ id: String, _ bytes: ByteBuffer, inbox: Int, _ done: @escaping (Outcome) -> Void) {
         let message: ByteBuffer, groups: [GroupName]
         do {
-            let body = try LayerMessage.body(ofInboxMember: bytes)
+            let body = try encryption.opened(LayerMessage.body(ofInboxMember: bytes))
             let (bare, channels) = try LayerMessage.withoutChannels(body)
             message = bare
             groups = channels.compactMap { self.group(of: $0, inbox: inbox) }

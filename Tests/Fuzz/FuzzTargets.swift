@@ -15,7 +15,7 @@ enum FuzzTargets {
 
     /// Each has a folder of inputs in corpus/.
     private static let all: [String: Target] = [
-        "centrifuge": centrifuge, "configuration": configuration, "frames": frames,
+        "centrifuge": centrifuge, "configuration": configuration, "fernet": fernet, "frames": frames,
         "inflate": inflate, "json": json, "jwks": jwks, "jwt": jwt, "msgpack": msgpack, "names": names,
         "proxies": proxies, "replies": replies, "requests": requests, "sessions": sessions, "zlib": zlib,
     ]

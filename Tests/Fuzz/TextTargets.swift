@@ -10,7 +10,7 @@ extension FuzzTargets {
         let text = String(decoding: input, as: UTF8.self)
         if let position = Position(text) {
             precondition(Position(position.description) == position)
-            precondition(position.epoch.count <= 40 && position.history.count <= 40)
+            precondition(position.epoch.description.count <= 16 && position.history.description.count <= 16)
             precondition(position.description.utf8.count <= text.utf8.count, "a position was written longer")
         }
         let groups = text.utf8.count { $0 == UInt8(ascii: ",") } + 1

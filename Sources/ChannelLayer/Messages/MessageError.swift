@@ -8,6 +8,8 @@ public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible 
     public enum Reason: Equatable, Sendable {
         /// Neither a msgpack map nor a JSON object.
         case notAMap
+        /// A Fernet token that no key of the configuration opens.
+        case encrypted
         /// A length or count reaches beyond the end, or the message ends too early.
         case truncated
         /// Bytes after the msgpack map.
@@ -52,6 +54,7 @@ extension MessageError.Reason: CustomStringConvertible {
     public var description: String {
         switch self {
         case .notAMap: "neither a msgpack map nor a JSON object"
+        case .encrypted: "encrypted, and opened by none of redis.encryption_keys"
         case .truncated: "message ends too early"
         case .trailing: "bytes after the msgpack map"
         case .tooLarge: "message too large"

@@ -144,6 +144,7 @@ extension Configuration {
             gatewayID: gatewayID, policies: groups)
         layer.waitReplicas = redis.waitReplicas
         layer.groupExpiry = redis.groupExpiry
+        layer.encryption = FernetKeys(try redis.encryption.keys())
         layer.refreshInterval = redis.refreshSeconds.map { .seconds(Int64($0)) }
         layer.gatewayFields = [
             "version": Tocsin.version, "host": ProcessInfo.processInfo.hostName, "bind": "\(gateway.bind)",

@@ -23,13 +23,14 @@ struct TailCommand: AsyncParsableCommand {
         let configuration = try await CommandSession.run(options) { $0.configuration }
         let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
         let keys = try configuration.keys
+        let encryption = FernetKeys(try configuration.redis.encryption.keys())
         let isJSON = output.json
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let logger = Logger(label: "tocsin") { _ in LineLogHandler(settings: configuration.log) }
         let tail = try await loop.submit {
             NIOLoopBound(
                 GroupTail(
-                    settings, keys: keys, group: name, on: loop, logger: logger,
+                    settings, keys: keys, group: name, encryption: encryption, on: loop, logger: logger,
                     onLive: { note("listening to \(name) at \(settings.address); Ctrl-C ends") },
                     onMalformed: { note("a message that is no JSON object and no msgpack map: \($0)") },
                     onMessage: { message in

@@ -43,9 +43,7 @@ extension Configuration {
             }
             redis.prefix = prefix
         }
-        if let keys = try reader.texts("encryption_keys"), !keys.isEmpty {
-            throw reader.bad("encryption_keys", "is not supported in this version: leave it empty")
-        }
+        redis.encryption = try LayerEncryption(reader)
         if let expiry = try reader.integer("group_expiry", 1...315_360_000) { redis.groupExpiry = expiry }
         redis.refreshSeconds = try reader.integer("refresh_seconds", 1...86_400)
         if let replicas = try reader.integer("wait_replicas", 0...16) { redis.waitReplicas = replicas }

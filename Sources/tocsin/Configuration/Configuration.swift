@@ -8,6 +8,7 @@ struct Configuration {
     struct Redis {
         var hosts = ["redis://127.0.0.1:6379/3"]
         var prefix = "asgi"
+        var encryption = LayerEncryption()
         var groupExpiry = 86_400
         var refreshSeconds: Int?
         var waitReplicas = 0

@@ -1,0 +1,79 @@
+import Crypto
+import CryptoExtras
+import NIOCore
+
+/// What opens the messages of a Django side with `symmetric_encryption_keys`: Fernet tokens in the place of msgpack or JSON.
+///
+/// A token is base64url of version, time, initialisation vector, AES-128-CBC text and HMAC-SHA256. Any of the keys may have
+/// made it. Its time is not looked at: channels_redis lets Redis forget what is too old, and what waits in staging is late by
+/// no fault of its sender. Messages in clear are taken too, as every other publisher sends them.
+///
+/// Sources: the Fernet specification (github.com/fernet/spec); channels_redis 4.3, `make_fernet`: a key is the SHA-256 of its
+/// text, 16 bytes to sign and 16 to encrypt.
+public struct FernetKeys: Sendable {
+    private struct Key: Sendable {
+        let signing: SymmetricKey
+        let encryption: SymmetricKey
+
+        init(_ text: String) {
+            let digest = Array(SHA256.hash(data: Array(text.utf8)))
+            signing = SymmetricKey(data: digest[..<16])
+            encryption = SymmetricKey(data: digest[16...])
+        }
+    }
+
+    private let keys: [Key]
+
+    /// - Parameter texts: as they stand in Django's settings.
+    public init(_ texts: [String] = []) { keys = texts.map(Key.init) }
+
+    /// The message in clear: the bytes themselves where they are no token.
+    ///
+    /// - Throws: ``MessageError`` with `encrypted` for a token that no key opens, whether it is foreign or was changed.
+    public func opened(_ bytes: ByteBuffer) throws(MessageError) -> ByteBuffer {
+        // No message begins with this letter, every token does: the version's first bits.
+        guard bytes.readableBytesView.first == UInt8(ascii: "g") else { return bytes }
+        guard let token = Self.decoded(bytes.readableBytesView), token.count >= 73, token[0] == 0x80 else {
+            throw MessageError(offset: 0, reason: .encrypted)
+        }
+        let signed = token.dropLast(32), code = token.suffix(32)
+        for key in keys {
+            guard HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: signed, using: key.signing),
+                let vector = try? AES._CBC.IV(ivBytes: signed[9..<25]),
+                let text = try? AES._CBC.decrypt(signed[25...], using: key.encryption, iv: vector)
+            else { continue }
+            return ByteBuffer(bytes: text)
+        }
+        throw MessageError(offset: 0, reason: .encrypted)
+    }
+
+    /// base64url with its padding (RFC 4648 section 5); nil: it is none.
+    private static func decoded(_ text: ByteBufferView) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 4 * 3)
+        var bits: UInt32 = 0, count = 0
+        for letter in text.dropLast(padding) {
+            guard let value = value(of: letter) else { return nil }
+            bits = bits << 6 | UInt32(value)
+            count += 6
+            guard count >= 8 else { continue }
+            count -= 8
+            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        }
+        // Bits that are in no byte are zeros, so that a token has one spelling.
+        return bits & (1 << UInt32(count) - 1) == 0 ? bytes : nil
+    }
+
+    private static func value(of letter: UInt8) -> UInt8? {
+        switch letter {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): letter - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): letter - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): letter - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/// `symmetric_encryption_keys` of the Django side: in the file, the environment, or a file of their own.
+struct LayerEncryption {
+    private var values: [String] = []
+    private var file: String?
+    private static let fileKey = "redis.encryption_keys_file"
+
+    init() {}
+
+    /// - Throws: `ConfigurationError`, which never repeats a key.
+    init(_ reader: ConfigurationReader) throws(ConfigurationError) {
+        values = try reader.secrets("encryption_keys") ?? []
+        file = try reader.text("encryption_keys_file")
+        guard values.isEmpty || file == nil else {
+            throw reader.bad("encryption_keys_file", "and encryption_keys are both there: keep one")
+        }
+        guard !values.contains("") else { throw reader.bad("encryption_keys", "must not hold an empty key") }
+    }
+
+    /// The first is what Django encrypts with; all of them open. In a file: one a line.
+    ///
+    /// - Throws: `ConfigurationError` when the file cannot be read, or is empty.
+    func keys() throws(ConfigurationError) -> [String] {
+        guard let file else { return values }
+        let lines = try TokenLogin.text(of: file, for: Self.fileKey).split(whereSeparator: \.isNewline).map(String.init)
+        guard !lines.isEmpty else { throw ConfigurationError("\(Self.fileKey): \(file) is empty: one key a line") }
+        return lines
+    }
+}
