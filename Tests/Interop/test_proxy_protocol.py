@@ -124,5 +124,5 @@ def test_x_forwarded_for_counts_from_trusted_proxies(redis_server, site):
         forwarded = "X-Forwarded-For: 10.9.9.9, 203.0.113.5"
         assert upgrade(gateway.port, "/in", forwarded, source="127.0.0.1") == 101
         assert upgrade(gateway.port, "/in", forwarded) == 101
-    # Whom no trusted proxy names is who it is, whatever it says.
+        # Whom no trusted proxy names is who it is, whatever it says.
         assert site.seen == ["203.0.113.5", CLIENT]
