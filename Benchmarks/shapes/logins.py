@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ class Logins(Load):
             "connects": connect["connects_per_s"],
             "redis_ms": connect["redis_cpu_ms_per_1000"],
         }
-        return Run(figures, shown(arguments), raw)
+        command = re.sub(r"(Bearer |sessionid=)[\w.:-]{20,}", r"\1…", shown(arguments))
+        return Run(figures, command, raw)
 
     def arguments(self, server, redis, protocol, history):
         # Each client is another user, as far as a site would know.
