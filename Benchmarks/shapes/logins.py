@@ -1,16 +1,14 @@
 """What each kind of login adds to a handshake."""
 
 import contextlib
-import http.server
 import json
 import re
-import threading
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.free_port import free_port
+from harness.small_site import SmallSite
 
 from ..house import house
 from ..servers.server import PLAIN
@@ -140,29 +138,18 @@ def by_cached_session(stack):
     return {"kind": "django_session", "engine": "cache", "redis": ""}, [f"Cookie: sessionid={KEY}"]
 
 
+class Site(SmallSite):
+    """Says who has which cookie."""
+
+    protocol = "HTTP/1.1"
+
+    def answer(self, path, headers):
+        return 200, json.dumps({"user": headers["Cookie"]}).encode()
+
+
 def by_callback(stack):
-    """A site that says who has which cookie."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            body = json.dumps({"user": self.headers["Cookie"]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    class Site(http.server.ThreadingHTTPServer):
-        request_queue_size = 128
-
-    server = Site(("127.0.0.1", free_port()), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    stack.callback(server.shutdown)
-    return {"kind": "callback", "url": f"http://127.0.0.1:{server.server_port}/", "timeout": "10s"}, ["Cookie: sessionid={u}"]
+    site = stack.enter_context(Site())
+    return {"kind": "callback", "url": f"{site.url}/", "timeout": "10s"}, ["Cookie: sessionid={u}"]
 
 
 LOGINS = {

@@ -1,10 +1,8 @@
 """Logins without asking the site: tokens that PyJWT signs, key sets that turn over, sessions that Django itself makes.
 What is forged is in Tests/Faults/test_bad_clients_logins.py."""
 
-import http.server
 import json
 import os
-import threading
 import time
 
 import jwt
@@ -15,6 +13,7 @@ from harness.django_site import DjangoSite
 from harness.free_port import free_port
 from harness.gateway import ORIGIN, Gateway, config, tocsin
 from harness.sdk import Sdk
+from harness.small_site import SmallSite
 from harness.waiting import wait_until
 from jwt.algorithms import get_default_algorithms
 from websockets.sync.client import connect
@@ -44,26 +43,16 @@ def bearer(text):
     return {"headers": {"Authorization": f"Bearer {text}"}}
 
 
-class Issuer:
+class Issuer(SmallSite):
     """Publishes a set of keys, as an identity provider does; what it says can be changed while it runs."""
 
     def __init__(self):
-        self.port, self.asked, self.status, self.body = free_port(), 0, 200, b"{}"
-        issuer = self
+        self.asked, self.status, self.body = 0, 200, b"{}"
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                issuer.asked += 1
-                self.send_response(issuer.status)
-                self.send_header("Content-Length", str(len(issuer.body)))
-                self.end_headers()
-                self.wfile.write(issuer.body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def answer(self, path, headers):
+        self.asked += 1
+        return self.status, self.body
 
     def publish(self, **keys):
         """kid=(private key, algorithm)"""
@@ -73,11 +62,6 @@ class Issuer:
             for kid, (key, algorithm) in keys.items()
         ]  # fmt: skip
         self.status, self.body = 200, json.dumps({"keys": entries}).encode()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-
 
 @pytest.fixture
 def issuer():

@@ -1,46 +1,28 @@
 """HAProxy with send-proxy-v2 in front of gateways, plain and with TLS behind it: the login is told the client's address."""
 
-import http.server
 import json
 import re
 import socket
-import threading
 
 import pytest
 from harness.certificates import Authority
 from harness.gateway import Gateway, config
 from harness.haproxy import HAProxy
+from harness.small_site import SmallSite
 
 CLIENT = "127.0.0.9"
 
 
-class Site:
+class Site(SmallSite):
     """Says yes to everybody, and writes down the X-Forwarded-For of each question."""
 
-    def __enter__(self):
-        site = self
+    def __init__(self):
         self.seen = []
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                site.seen.append(self.headers["X-Forwarded-For"])
-                body = json.dumps({"user": str(len(site.seen))}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, path, headers):
+        self.seen.append(headers["X-Forwarded-For"])
+        return 200, json.dumps({"user": str(len(self.seen))}).encode()
 
 
 class ProxyingHAProxy(HAProxy):

@@ -5,11 +5,9 @@ everything, and none of its words shows a secret.
 """
 
 import contextlib
-import http.server
 import json
 import re
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from harness.gateway import Gateway, config
 from harness.http_client import get
 from harness.redis_server import RedisServer
+from harness.small_site import SmallSite
 from jwt.algorithms import RSAAlgorithm
 
 from .bad_client import MARK, BadSocket, Reply, ask, connect, handshake
@@ -40,34 +39,17 @@ def claims(**more):
     return {"sub": "42", "exp": int(time.time()) + 600, "jti": MARK, **more}
 
 
-class Site:
+class Site(SmallSite):
     """What the gateway asks: `/auth`, the login by cookie, which lets in everybody, and `/keys`, an issuer's keys."""
 
     def __init__(self):
         self.asked = 0
-        site = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                site.asked += self.path == "/auth"
-                answer = {"user": "42"} if self.path == "/auth" else {"keys": [site.key]}
-                body = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
         self.key = {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "one", "alg": "RS256", "use": "sig"}
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        super().__init__()
 
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, path, headers):
+        self.asked += path == "/auth"
+        return 200, json.dumps({"user": "42"} if path == "/auth" else {"keys": [self.key]}).encode()
 
 
 def settings(site_url, public_key_file) -> dict:

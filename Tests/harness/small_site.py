@@ -1,0 +1,47 @@
+"""A site in a thread, for what a gateway asks of one: who somebody is, which keys an issuer has."""
+
+import http.server
+import threading
+
+
+class SmallSite:
+    """Subclasses say what is answered. Asked from several threads at once."""
+
+    protocol = "HTTP/1.0"  # a connection for each question: what is closed is away. HTTP/1.1 keeps them
+
+    class _Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # a gateway asks for many clients at once
+
+    def __init__(self):
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = site.protocol
+
+            def do_GET(self):
+                status, body = site.answer(self.path, self.headers)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = self._Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, path, headers) -> tuple[int, bytes]:
+        raise NotImplementedError
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
