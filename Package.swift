@@ -95,6 +95,11 @@ let package = Package(
             path: "Tests/Support"
         ),
         .testTarget(
+            name: "SocketsTests",
+            dependencies: ["Sockets", "CSockets", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
+            path: "Tests/Sockets"
+        ),
+        .testTarget(
             name: "BrokerTests",
             dependencies: ["Broker", .product(name: "NIOCore", package: "swift-nio")],
             path: "Tests/Broker"

@@ -25,8 +25,13 @@ public struct HexDigits: Hashable, Sendable, CustomStringConvertible, Expressibl
     /// For digits in the source; anything else traps.
     public init(stringLiteral text: String) { self.init(text)! }
 
-    public var description: String {
-        let text = String(value, radix: 16)
-        return String(repeating: "0", count: Int(count) - text.utf8.count) + text
+    public var description: String { value.hex(count: Int(count)) }
+}
+
+extension FixedWidthInteger {
+    /// In hex, with zeros before it.
+    public func hex(count: Int) -> String {
+        let digits = String(self, radix: 16)
+        return String(repeating: "0", count: Swift.max(count - digits.utf8.count, 0)) + digits
     }
 }

@@ -15,10 +15,7 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
 
     public static func random() -> ConnectionID { ConnectionID(value: .random(in: .min ... .max)) }
 
-    public var description: String {
-        let hex = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - hex.count) + hex
-    }
+    public var description: String { value.hex(count: 16) }
 }
 
 /// A connection as a member of groups: what the roster says of it.

@@ -48,14 +48,10 @@ public struct LayerKeys: Sendable {
 
     // MARK: The relay
 
-    private static func hex(_ inbox: Int) -> String {
-        inbox < 16 ? "0" + String(inbox, radix: 16) : String(inbox, radix: 16)
-    }
-
     /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
-    public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(Self.hex(inbox))!" }
+    public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(inbox.hex(count: 2))!" }
     public func inbox(_ inbox: Int) -> String { prefix + fleetChannel(inbox) }
-    public func staging(_ inbox: Int) -> String { "\(own)staging:\(Self.hex(inbox))" }
+    public func staging(_ inbox: Int) -> String { "\(own)staging:\(inbox.hex(count: 2))" }
     /// Where Redis rings when the inbox is written (redis.io, "Redis keyspace notifications").
     public func doorbell(_ inbox: Int) -> String { "__keyspace@\(database)__:\(self.inbox(inbox))" }
 }

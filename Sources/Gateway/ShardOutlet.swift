@@ -33,12 +33,13 @@ struct Mailbox {
     private var byteCount = 0
     /// Groups of which something was dropped, and where they stand.
     private var lost: [GroupName: Position] = [:]
-    private var hasCalled = false
 
     init(maximumBytes: Int = Self.maximumBytes) { self.maximumBytes = maximumBytes }
 
     /// - Returns: whether the loop has to be told; once until it is emptied.
     mutating func put(_ more: [Delivery]) -> Bool {
+        // Who put the first one has told it.
+        let isFirst = deliveries.isEmpty && lost.isEmpty
         for delivery in more {
             guard case .publication(let publication) = delivery else {
                 deliveries.append(delivery)
@@ -53,8 +54,7 @@ struct Mailbox {
                 deliveries.append(delivery)
             }
         }
-        defer { hasCalled = true }
-        return !hasCalled
+        return isFirst
     }
 
     mutating func empty() -> [Delivery] {

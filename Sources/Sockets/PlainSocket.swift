@@ -6,16 +6,19 @@ public import NIOCore
 ///
 /// Bytes go to the kernel with one system call a flush, however many messages they are. Lives on its loop.
 public final class PlainSocket: StreamSocket, LoopSocket {
-    public let peer: PeerAddress
-    public var owner: (any StreamSocketOwner)?
-    private let loop: SocketLoop
+    // What a delivery looks at comes first, and so shares a line of the cache with the object's head.
     private let descriptor: CInt
-    private let watermark: Watermark
-    private var queue = WriteQueue()
     private var state = State.open
     private var isFull = false
     /// The kernel takes no more; the loop tells when it does.
     private var isBlocked = false
+    /// The queue holds something.
+    private var isWaiting = false
+    private var queue = WriteQueue()
+    public let peer: PeerAddress
+    public var owner: (any StreamSocketOwner)?
+    private let loop: SocketLoop
+    private let watermark: Watermark
 
     private enum State {
         case open
@@ -45,7 +48,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         self.watermark = watermark
     }
 
-    /// Begins to listen to it, for the owner that it has. False: the kernel takes no more sockets, and it is closed.
+    /// Begins to listen to it. False: the kernel takes no more sockets, and it is closed.
     public func start() -> Bool {
         if loop.add(self, descriptor: descriptor) { return true }
         state = .closed
@@ -62,13 +65,29 @@ public final class PlainSocket: StreamSocket, LoopSocket {
     public func write(_ bytes: ByteBuffer) {
         guard state == .open else { return }
         queue.append(bytes)
+        isWaiting = true
         if queue.byteCount > watermark.high { isFull = true }
+    }
+
+    /// Straight from the bytes where nothing waits: what the kernel takes is never queued.
+    public func send(_ bytes: ByteBuffer) {
+        var left = bytes
+        if state == .open, !isWaiting {
+            let count = bytes.withUnsafeReadableBytes { csockets_send(descriptor, $0.baseAddress, $0.count) }
+            if count == bytes.readableBytes { return }
+            // A failure shows again at the flush.
+            if count > 0 { left.moveReaderIndex(forwardBy: count) }
+        }
+        write(left)
+        flush()
     }
 
     public func flush() {
         guard state == .open || state == .finishing, !isBlocked else { return }
         do {
-            if try !queue.send(to: descriptor) {
+            if try queue.send(to: descriptor) {
+                isWaiting = false
+            } else {
                 isBlocked = true
                 loop.watch(descriptor, writes: true)
             }

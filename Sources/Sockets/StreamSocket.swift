@@ -18,12 +18,21 @@ public protocol StreamSocket: AnyObject {
     var unansweredSeconds: Int { get }
     func write(_ bytes: ByteBuffer)
     func flush()
+    /// `write` and `flush` in one.
+    func send(_ bytes: ByteBuffer)
     /// Ends it now; what waits is lost. The owner is told at the end of the loop's turn.
     func close()
     /// Ends the sending side when everything has left; the peer's end, or the owner's deadline, ends the rest.
     ///
     /// Closing a socket that holds unread bytes would send a reset, which throws away what the peer has not read yet.
     func finish()
+}
+
+extension StreamSocket {
+    public func send(_ bytes: ByteBuffer) {
+        write(bytes)
+        flush()
+    }
 }
 
 /// What a socket tells.

@@ -6,9 +6,9 @@ import NIOCore
 ///
 /// One buffer, the usual case, is kept without an allocation; several leave in one system call.
 struct WriteQueue {
+    private(set) var byteCount = 0
     private var first: ByteBuffer?
     private var rest: CircularBuffer<ByteBuffer>?
-    private(set) var byteCount = 0
 
     /// Pieces of one call; more than this gain nothing.
     private static let maximumPieces = 64

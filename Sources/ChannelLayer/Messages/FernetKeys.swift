@@ -1,3 +1,4 @@
+import Broker
 import Crypto
 import CryptoExtras
 import NIOCore
@@ -50,30 +51,6 @@ public struct FernetKeys: Sendable {
     /// base64url with its padding (RFC 4648 section 5); nil: it is none.
     private static func decoded(_ text: ByteBufferView) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
-        let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count / 4 * 3)
-        var bits: UInt32 = 0, count = 0
-        for letter in text.dropLast(padding) {
-            guard let value = value(of: letter) else { return nil }
-            bits = bits << 6 | UInt32(value)
-            count += 6
-            guard count >= 8 else { continue }
-            count -= 8
-            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-        }
-        // Bits that are in no byte are zeros, so that a token has one spelling.
-        return bits & (1 << UInt32(count) - 1) == 0 ? bytes : nil
-    }
-
-    private static func value(of letter: UInt8) -> UInt8? {
-        switch letter {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): letter - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): letter - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): letter - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
-        default: nil
-        }
+        return Base64URL.decode(text.dropLast(text.suffix(2).count { $0 == UInt8(ascii: "=") }))
     }
 }

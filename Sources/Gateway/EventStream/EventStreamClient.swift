@@ -76,6 +76,11 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         socket.flush()
     }
 
+    func send(_ bytes: ByteBuffer) {
+        isUnflushed = false
+        socket.send(bytes)
+    }
+
     var pendingBytes: Int { socket.pendingBytes }
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) {

@@ -11,7 +11,7 @@ struct PublicationRun {
     let first: Position?
     private(set) var last: Position?
     private var byteCount: Int
-    private var joined: [WireForm: ByteBuffer] = [:]
+    private var whole = BytesByForm()
 
     init(_ publication: Publication) {
         encodings = [Encodings(publication)]
@@ -42,11 +42,13 @@ struct PublicationRun {
 
     /// All of it, without compression.
     mutating func bytes(for form: WireForm) -> ByteBuffer {
-        if encodings.count == 1 { return encodings[0].bytes(for: form) }
-        if let joined = joined[form] { return joined }
-        var all = ByteBufferAllocator().buffer(capacity: byteCount + 16 * encodings.count)
-        for index in encodings.indices { all.writeImmutableBuffer(encodings[index].bytes(for: form)) }
-        joined[form] = all
+        if let bytes = whole[form] { return bytes }
+        var all = encodings[0].bytes(for: form)
+        if encodings.count > 1 {
+            all = ByteBufferAllocator().buffer(capacity: byteCount + 16 * encodings.count)
+            for index in encodings.indices { all.writeImmutableBuffer(encodings[index].bytes(for: form)) }
+        }
+        whole[form] = all
         return all
     }
 

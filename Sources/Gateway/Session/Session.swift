@@ -35,10 +35,7 @@ final class Session {
         for (group, start) in zip(groups, starts) {
             let members = shard.members(of: group)
             members.joining -= 1
-            memberships.append(
-                SessionMembership(
-                    members: members, place: .behind(start.position, mustRead: start.isResumption),
-                    shown: start.position))
+            memberships.append(SessionMembership(members: members, start: start))
             members.addBehind(self)
         }
         proceedAll()
@@ -49,9 +46,7 @@ final class Session {
         let members = shard.members(of: group)
         members.joining -= 1
         groups.append(group)
-        memberships.append(
-            SessionMembership(
-                members: members, place: .behind(start.position, mustRead: start.isResumption), shown: start.position))
+        memberships.append(SessionMembership(members: members, start: start))
         members.addBehind(self)
         proceed(memberships.count - 1)
     }
@@ -66,7 +61,7 @@ final class Session {
 
     private func leave(_ membership: SessionMembership) {
         switch membership.place {
-        case .live(let slot): membership.members.removeLive(slot: slot)
+        case .live(let slot): _ = membership.members.removeLive(slot: slot)
         case .behind, .reading: membership.members.removeBehind(self)
         }
         shard.tidy(membership.members)
@@ -109,42 +104,14 @@ final class Session {
 
     // MARK: Deliveries
 
-    /// Whether more can be written. What waits is handed to the socket first, which often takes it at once; that may find
-    /// that the client is gone, and end the session.
-    private var hasRoom: Bool { hasRoom(transport) }
-
-    private func hasRoom(_ transport: any SessionTransport) -> Bool {
-        if transport.isWritable { return true }
-        transport.flush()
-        return transport.isWritable
-    }
-
     func isLive(in members: GroupMembers) -> Bool {
         guard let index = indexIfMember(of: members), case .live = memberships[index].place else { return false }
         return true
     }
 
-    /// A whole run of a group in which this session is live. False: it has to be looked at one by one.
-    func deliver(_ run: inout PublicationRun, of members: GroupMembers) -> Bool {
-        let index = index(in: members), transport = transport
-        guard hasRoom(transport), transport.deflateWindow == nil, form != .eventStream || groups.count == 1 else {
-            return false
-        }
-        if let first = run.first, let last = run.last {
-            if let shown = memberships[index].shown {
-                guard first.isComparable(to: shown), first.offset > shown.offset,
-                    run.isLogged || first.follows(shown)
-                else { return false }
-            }
-            memberships[index].shown = last
-        }
-        transport.write(run.bytes(for: form))
-        return true
-    }
-
     /// One publication of a group in which this session is live. False: it could not be taken.
     func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
-        guard hasRoom else { return false }
+        guard transport.hasRoom else { return false }
         write(&encodings, membership: index(in: members))
         return true
     }
@@ -214,8 +181,9 @@ final class Session {
     /// The socket was full when a publication came: from the one before on, the log has to serve.
     func fellBehind(at position: Position, in members: GroupMembers) {
         guard let index = indexIfMember(of: members), case .live(let slot) = memberships[index].place else { return }
-        members.removeLive(slot: slot)
+        let shown = members.removeLive(slot: slot)
         memberships[index].place = .behind(position, mustRead: true)
+        memberships[index].shown = shown
         members.addBehind(self)
         if slowSince == nil {
             slowSince = .now()
@@ -249,8 +217,7 @@ final class Session {
         let members = memberships[index].members
         let hasMore = members.last.map { !(cursor.isComparable(to: $0) && cursor.offset >= $0.offset) } ?? false
         if mustRead || hasMore { return read(index, since: cursor) }
-        members.removeBehind(self)
-        members.addLive(self)
+        enterLive(index)
         if memberships.allSatisfy({ if case .live = $0.place { true } else { false } }) { slowSince = nil }
     }
 
@@ -310,7 +277,7 @@ final class Session {
         var delivered = 0
         defer { shard.state.metrics.delivered.add(delivered) }
         for entry in page.entries {
-            guard hasRoom else {
+            guard transport.hasRoom else {
                 if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
                 return
             }
@@ -343,9 +310,18 @@ final class Session {
 
     private func becomeLive(_ index: Int) {
         guard !isEnded, case .behind = memberships[index].place else { return }
+        enterLive(index)
+    }
+
+    private func enterLive(_ index: Int) {
         let members = memberships[index].members
         members.removeBehind(self)
-        members.addLive(self)
+        let takesRuns = transport.deflateWindow == nil && (form != .eventStream || groups.count == 1)
+        let slot = members.addLive(
+            LiveMember(
+                session: self, transport: transport, form: form, takesRuns: takesRuns,
+                shown: memberships[index].shown))
+        memberships[index].place = .live(slot)
     }
 }
 

@@ -13,8 +13,21 @@ struct SessionMembership {
 
     let members: GroupMembers
     var place: Place
-    /// The last position that the client has been shown, for protocols that show it.
-    var shown: Position?
     /// Messages without history that were dropped since the client was last told.
     var dropped = 0
+    /// While the place is not live.
+    private var shownBefore: Position?
+
+    /// Where a session begins.
+    init(members: GroupMembers, start: Session.Start) {
+        self.members = members
+        place = .behind(start.position, mustRead: start.isResumption)
+        shownBefore = start.position
+    }
+
+    /// The last position that the client has been shown. A live member has it in its slot.
+    var shown: Position? {
+        get { if case .live(let slot) = place { members.live[slot].shown } else { shownBefore } }
+        set { if case .live(let slot) = place { members.show(newValue, slot: slot) } else { shownBefore = newValue } }
+    }
 }

@@ -11,6 +11,8 @@ protocol SessionTransport: AnyObject {
     /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
+    /// The same bytes, handed to the socket now, behind what waits already.
+    func send(_ bytes: ByteBuffer)
     var deflateWindow: DeflateWindow? { get }
     /// The client has to be told that messages between may be missing, in the words of its protocol.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
@@ -19,6 +21,13 @@ protocol SessionTransport: AnyObject {
 }
 
 extension SessionTransport {
+    /// Whether more can be written. What waits is handed to the socket first, which often takes it at once.
+    var hasRoom: Bool {
+        if isWritable { return true }
+        flush()
+        return isWritable
+    }
+
     /// What the client inflates publications with; nil: it does not.
     var deflateWindow: DeflateWindow? { nil }
 }
@@ -52,65 +61,5 @@ enum Ending {
         case .revoked: "ended by the operator"
         case .expired: "login expired"
         }
-    }
-}
-
-/// The forms in which a client may want its messages.
-enum WireForm {
-    /// A WebSocket text frame with the message as JSON.
-    case plain
-    /// An event of `text/event-stream`.
-    case eventStream
-    /// A WebSocket text frame with a push of the centrifuge protocol.
-    case centrifuge
-}
-
-/// One publication in each wire form, encoded when the first session wants it: the same bytes for all of an event loop.
-struct Encodings {
-    let publication: Publication
-    private var plain: ByteBuffer?
-    private var event: ByteBuffer?
-    private var push: ByteBuffer?
-    private var compressed: [CompressedForm: ByteBuffer] = [:]
-
-    private struct CompressedForm: Hashable {
-        var form: WireForm
-        var window: DeflateWindow
-    }
-
-    init(_ publication: Publication) { self.publication = publication }
-
-    mutating func bytes(for form: WireForm) -> ByteBuffer {
-        switch form {
-        case .plain:
-            if let plain { return plain }
-            let frame = FrameWriter.text(publication.json)
-            plain = frame
-            return frame
-        case .centrifuge:
-            if let push { return push }
-            let frame = FrameWriter.text(CentrifugeReply.push(publication))
-            push = frame
-            return frame
-        case .eventStream:
-            if let event { return event }
-            let text = EventWriter.message(publication.json, id: publication.position?.description)
-            event = text
-            return text
-        }
-    }
-
-    /// For a client that negotiated permessage-deflate: the same as without it where that is not shorter.
-    mutating func bytes(for form: WireForm, window: DeflateWindow, by deflater: MessageDeflater) -> ByteBuffer {
-        if let frame = compressed[CompressedForm(form: form, window: window)] { return frame }
-        let text: ByteBuffer
-        switch form {
-        case .plain: text = publication.json
-        case .centrifuge: text = CentrifugeReply.push(publication)
-        case .eventStream: return bytes(for: form)
-        }
-        let frame = deflater.frame(text: text, window: window) ?? bytes(for: form)
-        compressed[CompressedForm(form: form, window: window)] = frame
-        return frame
     }
 }

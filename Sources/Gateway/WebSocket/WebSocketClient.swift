@@ -6,8 +6,13 @@ import Sockets
 ///
 /// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
 final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
-    private let shard: Shard
+    // What a delivery looks at comes first, and so shares a line of the cache with the object's head.
     private let socket: any StreamSocket
+    private var machine = WebSocketStateMachine()
+    private var isUnflushed = false
+    private var isReading = false
+    private var isEnded = false
+    private let shard: Shard
     private let route: Route
     private var session: Session!
     /// nil for plain clients.
@@ -15,10 +20,6 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
     private let starts: [Session.Start]
     let deflateWindow: DeflateWindow?
     private var parser: FrameParser
-    private var machine = WebSocketStateMachine()
-    private var isUnflushed = false
-    private var isReading = false
-    private var isEnded = false
     private var messages = TokenBucket()
     private(set) var ticket: Ticket
     var wheelPlace: WheelPlace?
@@ -218,6 +219,11 @@ final class WebSocketClient: ConnectedClient, SessionTransport, CentrifugeWire {
         guard isUnflushed else { return }
         isUnflushed = false
         socket.flush()
+    }
+
+    func send(_ bytes: ByteBuffer) {
+        isUnflushed = false
+        socket.send(bytes)
     }
 
     // MARK: Closing

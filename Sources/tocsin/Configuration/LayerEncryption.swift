@@ -21,8 +21,6 @@ struct LayerEncryption {
     /// - Throws: `ConfigurationError` when the file cannot be read, or is empty.
     func keys() throws(ConfigurationError) -> [String] {
         guard let file else { return values }
-        let lines = try TokenLogin.text(of: file, for: Self.fileKey).split(whereSeparator: \.isNewline).map(String.init)
-        guard !lines.isEmpty else { throw ConfigurationError("\(Self.fileKey): \(file) is empty: one key a line") }
-        return lines
+        return try SecretFile(file, key: Self.fileKey).lines(of: "key")
     }
 }

@@ -28,10 +28,7 @@ struct SessionLogin {
     /// - Throws: `ConfigurationError`, which never repeats a secret.
     func secrets(_ values: [String], file: String?) throws(ConfigurationError) -> [String] {
         guard let file else { return values }
-        let key = "\(path).secret_keys_file"
-        let lines = try TokenLogin.text(of: file, for: key).split(whereSeparator: \.isNewline).map(String.init)
-        guard !lines.isEmpty else { throw ConfigurationError("\(key): \(file) is empty: one SECRET_KEY a line") }
-        return lines
+        return try SecretFile(file, key: "\(path).secret_keys_file").lines(of: "SECRET_KEY")
     }
 
     /// - Throws: `ConfigurationError`, which never repeats a secret.

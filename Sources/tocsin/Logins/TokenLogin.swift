@@ -1,4 +1,3 @@
-import Foundation
 import Gateway
 
 /// An entry of `auth:` of the kind jwt, as it was written. Files are read when somebody needs the keys: a command that needs
@@ -32,7 +31,7 @@ struct TokenLogin {
         case .secrets(let secrets):
             return try self.secrets(secrets).map { VerificationKey(secret: $0, algorithms: secrets.algorithms) }
         case .publicKey(let file):
-            let text = try Self.text(of: file, for: "\(path).public_key_file")
+            let text = try SecretFile(file, key: "\(path).public_key_file").text()
             do {
                 return [try VerificationKey(pem: text, algorithms: algorithms)]
             } catch {
@@ -46,7 +45,7 @@ struct TokenLogin {
     func secrets(_ secrets: Secrets) throws(ConfigurationError) -> [[UInt8]] {
         guard let file = secrets.file else { return secrets.values.map { Array($0.utf8) } }
         let key = "\(path).\(secrets.key)_file"
-        var text = try Self.text(of: file, for: key)
+        var text = try SecretFile(file, key: key).text()
         // Editors and `echo` end a file with a line break that is no part of the secret.
         while text.last?.isNewline == true { text.removeLast() }
         guard text.utf8.count >= VerificationKey.minimumSecret else {
@@ -58,12 +57,4 @@ struct TokenLogin {
     static let secretRule =
         "must be \(VerificationKey.minimumSecret) bytes or longer: shorter secrets can be guessed from a token "
         + "(openssl rand -base64 32 makes one)"
-
-    static func text(of file: String, for key: String) throws(ConfigurationError) -> String {
-        do {
-            return try String(contentsOfFile: file, encoding: .utf8)
-        } catch {
-            throw ConfigurationError("\(key): cannot read \(file): \(error.localizedDescription)")
-        }
-    }
 }

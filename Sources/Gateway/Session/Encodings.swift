@@ -1,0 +1,76 @@
+import Broker
+import NIOCore
+
+/// The forms in which a client may want its messages.
+enum WireForm {
+    /// A WebSocket text frame with the message as JSON.
+    case plain
+    /// An event of `text/event-stream`.
+    case eventStream
+    /// A WebSocket text frame with a push of the centrifuge protocol.
+    case centrifuge
+}
+
+/// The same in each wire form, as far as somebody wanted it. Asked once a delivery, so it hashes nothing.
+struct BytesByForm {
+    private var plain: ByteBuffer?
+    private var event: ByteBuffer?
+    private var push: ByteBuffer?
+
+    subscript(form: WireForm) -> ByteBuffer? {
+        get {
+            switch form {
+            case .plain: plain
+            case .eventStream: event
+            case .centrifuge: push
+            }
+        }
+        set {
+            switch form {
+            case .plain: plain = newValue
+            case .eventStream: event = newValue
+            case .centrifuge: push = newValue
+            }
+        }
+    }
+}
+
+/// One publication in each wire form, encoded when the first session wants it: the same bytes for all of an event loop.
+struct Encodings {
+    let publication: Publication
+    private var encoded = BytesByForm()
+    private var compressed: [CompressedForm: ByteBuffer] = [:]
+
+    private struct CompressedForm: Hashable {
+        var form: WireForm
+        var window: DeflateWindow
+    }
+
+    init(_ publication: Publication) { self.publication = publication }
+
+    mutating func bytes(for form: WireForm) -> ByteBuffer {
+        if let bytes = encoded[form] { return bytes }
+        let bytes =
+            switch form {
+            case .plain: FrameWriter.text(publication.json)
+            case .centrifuge: FrameWriter.text(CentrifugeReply.push(publication))
+            case .eventStream: EventWriter.message(publication.json, id: publication.position?.description)
+            }
+        encoded[form] = bytes
+        return bytes
+    }
+
+    /// For a client that negotiated permessage-deflate: the same as without it where that is not shorter.
+    mutating func bytes(for form: WireForm, window: DeflateWindow, by deflater: MessageDeflater) -> ByteBuffer {
+        if let frame = compressed[CompressedForm(form: form, window: window)] { return frame }
+        let text: ByteBuffer
+        switch form {
+        case .plain: text = publication.json
+        case .centrifuge: text = CentrifugeReply.push(publication)
+        case .eventStream: return bytes(for: form)
+        }
+        let frame = deflater.frame(text: text, window: window) ?? bytes(for: form)
+        compressed[CompressedForm(form: form, window: window)] = frame
+        return frame
+    }
+}
