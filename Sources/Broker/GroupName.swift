@@ -8,7 +8,7 @@ public struct GroupName: Hashable, Sendable, CustomStringConvertible {
     public static let maximumLength = 99
 
     /// - Throws: `NameError`, whose words do not repeat the name.
-    public init(_ text: some StringProtocol) throws(NameError) {
+    public init(_ text: String) throws(NameError) {
         let bytes = text.utf8
         guard !bytes.isEmpty else { throw NameError(reason: "is empty") }
         guard bytes.count <= Self.maximumLength else {
@@ -17,7 +17,7 @@ public struct GroupName: Hashable, Sendable, CustomStringConvertible {
         guard bytes.allSatisfy(Self.isAllowed) else {
             throw NameError(reason: "has a character other than ASCII letters, digits, \"-\", \"_\" and \".\"")
         }
-        self.text = String(text)
+        self.text = text
     }
 
     static func isAllowed(_ byte: UInt8) -> Bool {

@@ -29,9 +29,16 @@ public struct HexDigits: Hashable, Sendable, CustomStringConvertible, Expressibl
 }
 
 extension FixedWidthInteger {
-    /// In hex, with zeros before it.
+    /// Its last digits in hex, with zeros before them where it has fewer.
     public func hex(count: Int) -> String {
-        let digits = String(self, radix: 16)
-        return String(repeating: "0", count: Swift.max(count - digits.utf8.count, 0)) + digits
+        String(unsafeUninitializedCapacity: count) { text in
+            var rest = self
+            for index in (0..<count).reversed() {
+                let digit = UInt8(truncatingIfNeeded: rest & 15)
+                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                rest >>= 4
+            }
+            return count
+        }
     }
 }

@@ -142,22 +142,3 @@ int chiredis_reader_next(chiredis_reader *reader, chiredis_reply *reply)
 }
 
 const char *chiredis_reader_error(const chiredis_reader *reader) { return reader->hiredis->errstr; }
-
-long long chiredis_command_format(const uint8_t *bytes, const size_t *lengths, int count, char **command)
-{
-    const char *few[32], **arguments = few;
-    if (count > 32) {
-        arguments = malloc((size_t)count * sizeof *arguments);
-        if (!arguments) return -1;
-    }
-    const char *at = (const char *)bytes;
-    for (int i = 0; i < count; i++) {
-        arguments[i] = at;
-        at += lengths[i];
-    }
-    long long length = redisFormatCommandArgv(command, count, arguments, lengths);
-    if (arguments != few) free(arguments);
-    return length < 0 ? -1 : length;
-}
-
-void chiredis_command_free(char *command) { redisFreeCommand(command); }

@@ -300,7 +300,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     }
 
     private func presence(_ payload: ByteBuffer, on channel: String) {
-        guard let group = try? GroupName(channel.dropFirst(keys.presencePrefix.count)),
+        guard let group = try? GroupName(String(channel.dropFirst(keys.presencePrefix.count))),
             let (entry, joined) = PresenceEntry.event(payload)
         else { return metrics.malformedLive.add() }
         feed.presence(group, entry, joined: joined)

@@ -13,6 +13,21 @@ struct GroupTable {
         fileprivate var interest: [Int] = []
 
         func interests(_ outlet: Int) -> Bool { outlet < interest.count && interest[outlet] > 0 }
+
+        /// - Returns: whether it was not there before.
+        fileprivate mutating func add(_ member: Member, outlet: Int) -> Bool {
+            while interest.count <= outlet { interest.append(0) }
+            guard members.updateValue(member, forKey: member.connection) == nil else { return false }
+            interest[outlet] += 1
+            return true
+        }
+
+        /// - Returns: how many are left; nil when it was not there.
+        fileprivate mutating func remove(_ connection: ConnectionID, outlet: Int) -> Int? {
+            guard members.removeValue(forKey: connection) != nil else { return nil }
+            interest[outlet] -= 1
+            return members.count
+        }
     }
 
     private var entries: [String: Entry] = [:]
@@ -35,27 +50,18 @@ struct GroupTable {
     }
 
     mutating func add(_ member: Member, to group: GroupName, channel: String, outlet: Int) {
-        var entry = entries.removeValue(forKey: channel) ?? Entry(group: group, isLogged: isLogged(group))
-        defer { entries[channel] = entry }
-        while entry.interest.count <= outlet { entry.interest.append(0) }
-        guard entry.members.updateValue(member, forKey: member.connection) == nil else { return }
-        entry.interest[outlet] += 1
-        memberships += 1
+        if entries[channel] == nil { entries[channel] = Entry(group: group, isLogged: isLogged(group)) }
+        if entries[channel]!.add(member, outlet: outlet) { memberships += 1 }
     }
 
     enum DiscardAction: Equatable { case notAMember, others, last }
 
     mutating func discard(_ connection: ConnectionID, channel: String, outlet: Int) -> DiscardAction {
-        guard var entry = entries.removeValue(forKey: channel) else { return .notAMember }
-        guard entry.members.removeValue(forKey: connection) != nil else {
-            entries[channel] = entry
-            return .notAMember
-        }
-        entry.interest[outlet] -= 1
+        guard let left = entries[channel]?.remove(connection, outlet: outlet) else { return .notAMember }
         memberships -= 1
-        if entry.members.isEmpty { return .last }
-        entries[channel] = entry
-        return .others
+        if left > 0 { return .others }
+        entries[channel] = nil
+        return .last
     }
 
     /// Everything, for writing all memberships again.

@@ -7,6 +7,9 @@ public struct LayerKeys: Sendable {
     /// What our own keys start with. Not the layer's prefix: channels_redis' flush() deletes all that starts with it.
     private let own: String
     public let database: Int
+    // Names are made for every join and every leave: one text behind another is the cheapest way.
+    private let groupPrefix: String
+    private let livePrefix: String
 
     /// The fleet's inboxes: 16, so that the layer's capacity of 100 a key is 16 times as much.
     public static let inboxCount = 16
@@ -15,13 +18,15 @@ public struct LayerKeys: Sendable {
         self.prefix = prefix
         self.database = database
         own = prefix == "asgi" ? "tocsin:" : "tocsin:\(prefix):"
+        groupPrefix = prefix + ":group:"
+        livePrefix = prefix + "__group__"
     }
 
     /// The zset of a group's channels, as channels_redis names it.
-    public func group(_ group: GroupName) -> String { "\(prefix):group:\(group.text)" }
+    public func group(_ group: GroupName) -> String { groupPrefix + group.text }
 
     /// The pub/sub channel of a group's live messages, as channels_redis' pub/sub layer names it.
-    public func liveChannel(_ group: GroupName) -> String { "\(prefix)__group__\(group.text)" }
+    public func liveChannel(_ group: GroupName) -> String { livePrefix + group.text }
 
     /// Who joins a group and leaves it.
     public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
@@ -44,7 +49,9 @@ public struct LayerKeys: Sendable {
     public func gateway(_ id: String) -> String { "\(own)gateway:\(id)" }
 
     /// What a connection is called in rosters and by Django: a channel name of channels_redis.
-    public func channelName(gateway: String, connection: ConnectionID) -> String { "specific.\(gateway)!\(connection)" }
+    public func channelName(gateway: String, connection: ConnectionID) -> String {
+        "specific." + gateway + "!" + connection.description
+    }
 
     // MARK: The relay
 

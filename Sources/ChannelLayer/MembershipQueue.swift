@@ -38,7 +38,8 @@ struct MembershipQueue<Waiter> {
     private var adds: [Change] = []
     private var discards: [Departure] = []
     private var refreshes: [Change] = []
-    private var underWay: Set<Kind> = []
+    private var addsAreUnderWay = false
+    private var discardsAreUnderWay = false
     private(set) var isPaused = true
 
     /// False when Redis is away: the waiter is to be failed.
@@ -55,13 +56,23 @@ struct MembershipQueue<Waiter> {
     /// What is taken may name connections that have gone meanwhile: the caller, who has the table, leaves those out.
     mutating func nextBatch() -> Batch? {
         guard !isPaused else { return nil }
-        if !discards.isEmpty, underWay.insert(.discards).inserted { return .discard(Self.take(&discards)) }
-        if !adds.isEmpty, underWay.insert(.adds).inserted { return .add(Self.take(&adds)) }
-        if !refreshes.isEmpty, underWay.insert(.adds).inserted { return .add(Self.take(&refreshes)) }
+        if !discards.isEmpty, !discardsAreUnderWay {
+            discardsAreUnderWay = true
+            return .discard(Self.take(&discards))
+        }
+        if !adds.isEmpty || !refreshes.isEmpty, !addsAreUnderWay {
+            addsAreUnderWay = true
+            return .add(adds.isEmpty ? Self.take(&refreshes) : Self.take(&adds))
+        }
         return nil
     }
 
-    mutating func finished(_ kind: Kind) { underWay.remove(kind) }
+    mutating func finished(_ kind: Kind) {
+        switch kind {
+        case .adds: addsAreUnderWay = false
+        case .discards: discardsAreUnderWay = false
+        }
+    }
 
     /// A batch of departures that Redis did not confirm: owed. Repeating one that it did carry out is harmless.
     mutating func owe(_ departures: [Departure]) { discards.insert(contentsOf: departures, at: 0) }
@@ -79,7 +90,11 @@ struct MembershipQueue<Waiter> {
     }
 
     private static func take<T>(_ queue: inout [T]) -> [T] {
-        defer { queue.removeFirst(min(queue.count, batchSize)) }
+        if queue.count <= batchSize {
+            defer { queue = [] }
+            return queue
+        }
+        defer { queue.removeFirst(batchSize) }
         return Array(queue.prefix(batchSize))
     }
 }

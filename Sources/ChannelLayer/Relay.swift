@@ -171,7 +171,7 @@ final class Relay {
     private func group(of channel: String, inbox: Int) -> GroupName? {
         let fleet = keys.fleetChannel(inbox)
         guard channel.hasPrefix(fleet) else { return nil }
-        return try? GroupName(channel.dropFirst(fleet.count))
+        return try? GroupName(String(channel.dropFirst(fleet.count)))
     }
 
     /// A message that nobody can ever read leaves the staging stream, counted.

@@ -95,20 +95,3 @@ struct RedisReplyReader: ~Copyable {
         RedisError(.protocolViolation, "what Redis sent is no RESP2: \(String(cString: chiredis_reader_error(reader)))")
     }
 }
-
-extension RedisCommand {
-    /// Appends the command as RESP, formatted by hiredis.
-    func write(to buffer: inout ByteBuffer) {
-        var command: UnsafeMutablePointer<CChar>?
-        let length = bytes.withUnsafeReadableBytes { bytes in
-            lengths.withUnsafeBufferPointer { lengths in
-                chiredis_command_format(
-                    bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), lengths.baseAddress, Int32(lengths.count),
-                    &command)
-            }
-        }
-        guard length >= 0, let command else { fatalError("out of memory") }
-        buffer.writeBytes(UnsafeRawBufferPointer(start: command, count: Int(length)))
-        chiredis_command_free(command)
-    }
-}

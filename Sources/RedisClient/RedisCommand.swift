@@ -2,19 +2,21 @@ public import NIOCore
 
 /// A Redis command: its name and arguments, as bytes.
 ///
+/// Written as RESP's bulk strings as it is built: hiredis' formatter would go over all of it again, with a `sprintf` for each
+/// argument (redis.io, "Redis serialization protocol").
+///
 /// ```swift
 /// var command = RedisCommand("ZADD", "asgi:group:news")
 /// command.append(1_795_351_382)
 /// ```
 public struct RedisCommand: Sendable {
-    /// All arguments, one behind the other.
-    var bytes: ByteBuffer
-    var lengths: [Int]
+    private let name: String
+    private var strings: ByteBuffer
+    private var count = 0
 
     public init(_ name: String, _ arguments: String...) {
-        bytes = ByteBuffer()
-        lengths = []
-        lengths.reserveCapacity(arguments.count + 1)
+        self.name = name
+        strings = ByteBufferAllocator().buffer(capacity: 128)
         append(name)
         for argument in arguments { append(argument) }
     }
@@ -27,17 +29,55 @@ public struct RedisCommand: Sendable {
         return command
     }
 
-    public mutating func append(_ text: String) { lengths.append(bytes.writeString(text)) }
-    public mutating func append(_ number: Int) { lengths.append(bytes.writeString(String(number))) }
-    public mutating func append(_ argument: ByteBuffer) { lengths.append(bytes.writeImmutableBuffer(argument)) }
+    public mutating func append(_ text: String) {
+        begin(text.utf8.count)
+        strings.writeString(text)
+        strings.writeStaticString("\r\n")
+    }
 
-    /// How many bytes its arguments have.
-    var size: Int { bytes.readableBytes }
+    public mutating func append(_ number: Int) { append(String(number)) }
+
+    public mutating func append(_ argument: ByteBuffer) {
+        begin(argument.readableBytes)
+        strings.writeImmutableBuffer(argument)
+        strings.writeStaticString("\r\n")
+    }
+
+    private mutating func begin(_ length: Int) {
+        count += 1
+        strings.writeHead("$", length)
+    }
+
+    /// Appends the command to what is on its way to Redis.
+    func write(to buffer: inout ByteBuffer) {
+        buffer.writeHead("*", count)
+        buffer.writeImmutableBuffer(strings)
+    }
+}
+
+extension ByteBuffer {
+    /// What kind of value comes, and of how many parts: `$42\r\n`.
+    fileprivate mutating func writeHead(_ kind: Unicode.Scalar, _ count: Int) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: 24) { bytes in
+            bytes[0] = UInt8(ascii: kind)
+            var rest = count, end = 1
+            repeat {
+                rest /= 10
+                end += 1
+            } while rest > 0
+            rest = count
+            for index in stride(from: end - 1, to: 0, by: -1) {
+                bytes[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+            bytes[end] = UInt8(ascii: "\r")
+            bytes[end + 1] = UInt8(ascii: "\n")
+            return end + 2
+        }
+    }
 }
 
 extension RedisCommand: CustomStringConvertible {
     /// The name only: arguments can be secrets (`AUTH`) or people's messages.
-    public var description: String {
-        bytes.getString(at: bytes.readerIndex, length: lengths[0]) ?? "?"
-    }
+    public var description: String { name }
 }

@@ -33,10 +33,6 @@ struct GroupNameTests {
         }
         #expect(GroupName.maximumLength == 99)
     }
-
-    @Test func `A part of a text is a name like a whole one`() throws {
-        #expect(try GroupName("specific.tocsin-0e!news".dropFirst(19)) == GroupName("news"))
-    }
 }
 
 struct ConnectionIDTests {

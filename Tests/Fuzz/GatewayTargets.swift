@@ -80,7 +80,7 @@ extension FuzzTargets {
         credentials(LoginRequest(uri: head.target, headers: head.headers), size: input.count)
         do throws(Refusal) {
             try HandshakeGuard.checkRequest(head)
-            _ = router.match(head.target.prefix { $0 != "?" })
+            _ = router.match(head.path)
             let wish = try ClientWish(head)
             let hosts = AllowedHosts([".example.com", "https://site.example:8443"])
             _ = hosts.allows(origin: head.first("origin"), host: head.first("host") ?? "")

@@ -54,10 +54,4 @@ int chiredis_reader_next(chiredis_reader *reader, chiredis_reply *reply);
 // What went wrong, in hiredis' words. Never NULL; empty when nothing did.
 const char *chiredis_reader_error(const chiredis_reader *reader);
 
-// Formats a command of count arguments, whose bytes lie one behind the other in `bytes` and whose lengths are in
-// `lengths`. Returns the command's length and sets *command (free it with chiredis_command_free); -1 when there is no
-// memory. An array instead of hiredis' char ** keeps pointers to pointers out of Swift.
-long long chiredis_command_format(const uint8_t *bytes, const size_t *lengths, int count, char **command);
-void chiredis_command_free(char *command);
-
 #endif

@@ -23,14 +23,14 @@ public struct AllowedHosts: Sendable {
 
         /// nil: no host in it. As Python's urlparse reads it.
         init?(_ text: String, isPattern: Bool = false) {
-            guard let scheme = AllowedHosts.scheme(text), text.dropFirst(scheme.count).hasPrefix("://") else {
-                return nil
-            }
-            let authority = AllowedHosts.authority(text.dropFirst(scheme.count + 3))
+            guard let scheme = AllowedHosts.scheme(text) else { return nil }
+            let rest = text.utf8[scheme.endIndex...]
+            guard rest.starts(with: "://".utf8) else { return nil }
+            let authority = AllowedHosts.authority(rest.dropFirst(3))
             guard let (host, port) = AllowedHosts.split(authority), !host.isEmpty, host.first != "." || isPattern else {
                 return nil
             }
-            self.scheme = scheme.lowercased()
+            self.scheme = Substring(scheme).lowercased()
             self.host = host
             self.port = port ?? Self.defaultPort(self.scheme)
         }
@@ -53,24 +53,32 @@ public struct AllowedHosts: Sendable {
         self.patterns = patterns.compactMap { text in
             if text == "*" { return .any }
             if Self.scheme(text) != nil { return Origin(text, isPattern: true).map(Pattern.origin) }
-            let host = Self.split(Self.authority(text[...]))?.host ?? ""
+            let host = Self.split(Self.authority(text.utf8[...]))?.host ?? ""
             return .host(host.isEmpty ? text.lowercased() : host)
         }
     }
 
+    // By bytes: no character outside ASCII is part of what is looked for, and a request waits for each of them.
+
     /// What stands before the first colon, if it can be a scheme (RFC 3986 section 3.1).
-    private static func scheme(_ text: String) -> Substring? {
-        guard let colon = text.firstIndex(of: ":"), let first = text.first, first.isASCII, first.isLetter else {
-            return nil
-        }
-        let scheme = text[..<colon]
-        return scheme.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) } ? scheme : nil
+    private static func scheme(_ text: String) -> Substring.UTF8View? {
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), let first = text.utf8.first, isLetter(first)
+        else { return nil }
+        let scheme = text.utf8[..<colon]
+        return scheme.allSatisfy { isLetter($0) || isDigit($0) || "+-.".utf8.contains($0) } ? scheme : nil
     }
 
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
     /// Host and port of what follows `//`.
-    private static func authority(_ text: Substring) -> Substring {
-        let authority = text.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-        return authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+    private static func authority(_ text: Substring.UTF8View) -> Substring.UTF8View {
+        let authority = text.prefix { !"/?#".utf8.contains($0) }
+        guard let at = authority.lastIndex(of: UInt8(ascii: "@")) else { return authority }
+        return authority[at...].dropFirst()
     }
 
     /// - Parameters:
@@ -79,7 +87,7 @@ public struct AllowedHosts: Sendable {
     func allows(origin: String?, host: String) -> Bool {
         if patterns.contains(where: { if case .any = $0 { true } else { false } }) { return true }
         guard let origin = origin.flatMap({ Origin($0) }) else { return false }
-        if wantsOwnHost { return Self.split(host[...])?.host == origin.host }
+        if wantsOwnHost { return Self.split(host.utf8[...])?.host == origin.host }
         return patterns.contains { pattern in
             switch pattern {
             case .any: true
@@ -96,18 +104,18 @@ public struct AllowedHosts: Sendable {
     }
 
     /// `Example.com:8000` → `example.com`, 8000; `[::1]:80` → `::1`, 80. nil when it cannot be read.
-    private static func split(_ text: Substring) -> (host: String, port: Int?)? {
-        var host = text.prefix { $0 != ":" }, rest = text[host.endIndex...]
-        if text.hasPrefix("[") {
-            guard let close = text.firstIndex(of: "]") else { return nil }
-            host = text[text.index(after: text.startIndex)..<close]
-            rest = text[text.index(after: close)...]
+    private static func split(_ text: Substring.UTF8View) -> (host: String, port: Int?)? {
+        let colon = UInt8(ascii: ":")
+        var host = text.prefix { $0 != colon }, rest = text[host.endIndex...]
+        if text.first == UInt8(ascii: "[") {
+            guard let close = text.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+            host = text[..<close].dropFirst()
+            rest = text[close...].dropFirst()
         }
-        guard rest.count > 1 else { return rest.isEmpty || rest == ":" ? (host.lowercased(), nil) : nil }
-        let digits = rest.dropFirst()
-        guard rest.first == ":", digits.allSatisfy({ $0.isASCII && $0.isNumber }), let port = UInt16(digits) else {
-            return nil
-        }
-        return (host.lowercased(), Int(port))
+        let name = Substring(host).lowercased(), digits = rest.dropFirst()
+        if rest.isEmpty { return (name, nil) }
+        guard rest.first == colon, digits.allSatisfy(isDigit) else { return nil }
+        if digits.isEmpty { return (name, nil) }
+        return UInt16(Substring(digits)).map { (name, Int($0)) }
     }
 }

@@ -125,8 +125,7 @@ final class Handshake: StreamSocketOwner {
             let list = head.values(of: "x-forwarded-for")
             clientAddress = proxies.client(nearest: clientAddress, forwardedFor: list)
         }
-        let target = head.target
-        let path = target.prefix { $0 != "?" }
+        let path = head.path
         guard let (index, values) = state.router.match(path) else {
             if state.configuration.demoPage, path == "/" { return respond(DemoPage.response) }
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")

@@ -27,6 +27,11 @@ struct RequestHead: Sendable {
 
     var method: String { text(methodPlace) }
     var target: String { text(targetPlace) }
+    /// The target without its query.
+    var path: String {
+        let end = bytes[targetPlace].firstIndex(of: UInt8(ascii: "?")) ?? targetPlace.upperBound
+        return text(targetPlace.lowerBound..<end)
+    }
     var fieldCount: Int { fields.count }
     var isGET: Bool { equals(methodPlace, "GET") }
     var isHTTP11: Bool { equals(versionPlace, "HTTP/1.1") }
@@ -35,7 +40,11 @@ struct RequestHead: Sendable {
     /// The values of a field's lines, in order.
     ///
     /// - Parameter name: in small letters.
-    func values(of name: StaticString) -> [String] { places(of: name).map(text) }
+    func values(of name: StaticString) -> [String] {
+        var values: [String] = []
+        for field in fields where isNamed(field, name) { values.append(text(field.value)) }
+        return values
+    }
 
     func first(_ name: StaticString) -> String? { place(of: name).map(text) }
     func last(_ name: StaticString) -> String? {
@@ -44,8 +53,12 @@ struct RequestHead: Sendable {
     func has(_ name: StaticString) -> Bool { place(of: name) != nil }
     /// The field's only value; nil when it is missing or there are several.
     func only(_ name: StaticString) -> String? {
-        let places = places(of: name)
-        return places.count == 1 ? text(places[0]) : nil
+        var only: Place?
+        for field in fields where isNamed(field, name) {
+            guard only == nil else { return nil }
+            only = field.value
+        }
+        return only.map(text)
     }
 
     /// Whether one of the field's comma-separated elements is this token, without case.
@@ -67,7 +80,6 @@ struct RequestHead: Sendable {
     private func text(_ place: Place) -> String { String(decoding: bytes[place], as: UTF8.self) }
     private func isNamed(_ field: Field, _ name: StaticString) -> Bool { equalsLowercased(field.name, name) }
     private func place(of name: StaticString) -> Place? { fields.first { isNamed($0, name) }?.value }
-    private func places(of name: StaticString) -> [Place] { fields.filter { isNamed($0, name) }.map(\.value) }
 
     private func equals(_ place: Place, _ text: StaticString) -> Bool {
         text.withUTF8Buffer { place.count == $0.count && bytes[place].elementsEqual($0) }

@@ -9,11 +9,14 @@ enum SwitchingAnswer {
     static func webSocket(
         key: String, deflate: DeflateAgreement? = nil, subprotocol: String? = nil
     ) -> ByteBuffer {
-        var extensions = deflate.map { "Sec-WebSocket-Extensions: \($0.response)\r\n" } ?? ""
-        if let subprotocol { extensions += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
-        return ByteBuffer(
-            string: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Accept: \(accept(key))\r\n\(extensions)\r\n")
+        var answer = ByteBufferAllocator().buffer(capacity: 160)
+        answer.writeStaticString(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
+        answer.writeString(accept(key))
+        if let deflate { answer.writeString("\r\nSec-WebSocket-Extensions: \(deflate.response)") }
+        if let subprotocol { answer.writeString("\r\nSec-WebSocket-Protocol: \(subprotocol)") }
+        answer.writeStaticString("\r\n\r\n")
+        return answer
     }
 
     /// RFC 6455 section 4.2.2, number 5.4.

@@ -37,20 +37,20 @@ public struct PathTemplate: Sendable, Equatable {
     }
 
     /// The parameters' values, percent-decoded; nil when the path is another one. A final slash makes another path.
-    public func match(_ path: Substring) -> [String: String]? {
-        guard path.hasPrefix("/") else { return nil }
-        let parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == segments.count else { return nil }
-        var values: [String: String] = [:]
-        for (segment, part) in zip(segments, parts) {
+    public func match(_ path: String) -> [String: String]? {
+        var rest = path.utf8[...], values: [String: String] = [:]
+        for segment in segments {
+            guard rest.popFirst() == UInt8(ascii: "/") else { return nil }
+            let part = rest.prefix { $0 != UInt8(ascii: "/") }
+            rest = rest[part.endIndex...]
             switch segment {
-            case .literal(let text): guard part == text else { return nil }
+            case .literal(let text): guard part.elementsEqual(text.utf8) else { return nil }
             case .parameter(let name):
-                guard !part.isEmpty, let value = PercentDecoding.decode(part) else { return nil }
+                guard !part.isEmpty, let value = PercentDecoding.decode(Substring(part)) else { return nil }
                 values[name] = value
             }
         }
-        return values
+        return rest.isEmpty ? values : nil
     }
 }
 

@@ -65,7 +65,7 @@ public struct Route: Sendable {
 struct Router: Sendable {
     let routes: [Route]
 
-    func match(_ path: Substring) -> (index: Int, values: [String: String])? {
+    func match(_ path: String) -> (index: Int, values: [String: String])? {
         for (index, route) in routes.enumerated() {
             if let values = route.path.match(path) { return (index, values) }
         }

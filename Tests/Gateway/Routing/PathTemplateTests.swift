@@ -4,7 +4,7 @@ import Testing
 
 struct PathTemplateTests {
     private func match(_ template: String, _ path: String) throws -> [String: String]? {
-        try PathTemplate(template).match(path[...])
+        try PathTemplate(template).match(path)
     }
 
     @Test(arguments: [
