@@ -94,7 +94,7 @@ def assert_at_most(cost, instructions, system_calls, allocations):
 
 @pytest.mark.parametrize(
     "protocol, path, instructions",
-    [(PLAIN, "/ws/news", 1850), (SSE, "/ws/news", 1850), (CENTRIFUGE, "/centrifuge/news", 2050)],
+    [(PLAIN, "/ws/news", 930), (SSE, "/ws/news", 990), (CENTRIFUGE, "/centrifuge/news", 940)],
 )
 @pytest.mark.parametrize("verb", ["PUBLISH", "group_send"])
 def test_one_more_client_of_a_group_costs_one_write_and_no_allocation(gateway, protocol, path, instructions, verb):
@@ -121,7 +121,7 @@ def test_a_private_message_costs_one_turn_and_three_system_calls(gateway):
             read_until(clients[number % CLIENTS], b"%05d" % number)
 
         cost = gateway.cost(send, 200)
-    assert_at_most(cost, 19_300, 3.1, 10.5)
+    assert_at_most(cost, 18_300, 3.1, 9.2)
     assert cost.turns < 1.1
 
 
@@ -135,4 +135,4 @@ def test_a_connection_costs_at_most_this_from_accept_to_close(gateway):
                     pass
 
         cost = gateway.cost(come_and_go, 100)
-    assert_at_most(cost, 212_000, 18.5, 142)
+    assert_at_most(cost, 168_000, 17.5, 113)

@@ -135,7 +135,7 @@ extension EventStreamClient: Ticking {
             socket.close()
             return nil
         }
-        if isWritable { write(EventWriter.comment) }
+        if isWritable { send(EventWriter.comment) }
         isProbing = true
         return shard.state.configuration.pongSeconds
     }

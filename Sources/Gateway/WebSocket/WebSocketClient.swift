@@ -318,7 +318,7 @@ extension WebSocketClient: Ticking {
         case .ignore: return nil
         case .sendPing:
             // An SDK in a browser cannot see a WebSocket's ping: the protocol has one of its own.
-            write(centrifuge == nil ? FrameWriter.ping() : FrameWriter.text(CentrifugeReply.ping))
+            send(centrifuge == nil ? FrameWriter.ping() : FrameWriter.text(CentrifugeReply.ping))
             return pongWait
         case .wait: return max(nextPing - pongWait, 1)
         case .end:
