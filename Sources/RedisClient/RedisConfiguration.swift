@@ -4,8 +4,10 @@ public import NIOSSL
 /// How to reach one Redis and how patient to be with it.
 public struct RedisConfiguration: Sendable {
     public var address: RedisAddress
-    /// For `rediss://`. Default: the system's certificate authorities, full verification.
-    public var tls: TLSConfiguration = .makeClientConfiguration()
+    /// For `rediss://`: what a connection shows and believes. Asked for each connection, on its event loop, so that renewed
+    /// files count from the next one on; what it throws fails that one. Default: the system's certificate authorities, full
+    /// verification.
+    public var tls: @Sendable () throws -> TLSConfiguration = { .makeClientConfiguration() }
     /// For `rediss://`: the name that is asked for (SNI) and that the certificate must have. Default: the address' host.
     public var serverName: String?
     /// Shown by `CLIENT LIST`.

@@ -56,7 +56,7 @@ extension RedisConnection {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if case .tls(let host, _) = address.transport {
-                        let context = try NIOSSLContext(configuration: configuration.tls)
+                        let context = try NIOSSLContext(configuration: configuration.tls())
                         try channel.pipeline.syncOperations.addHandler(
                             tlsHandler(context, host: configuration.serverName ?? host))
                     }

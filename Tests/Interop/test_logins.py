@@ -63,11 +63,11 @@ class Issuer(SmallSite):
         ]  # fmt: skip
         self.status, self.body = 200, json.dumps({"keys": entries}).encode()
 
+
 @pytest.fixture
 def issuer():
-    issuer = Issuer()
-    yield issuer
-    issuer.close()
+    with Issuer() as issuer:
+        yield issuer
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """rediss://: a real redis-server with TLS, a gateway and tocsin doctor, with right and wrong certificates."""
 
 import json
+from pathlib import Path
 
 import pytest
 from harness.certificates import Authority
@@ -57,6 +58,37 @@ def test_both_sides_over_tls(server, settings, clients, authority):
         (socket,) = clients.open(f"wss://localhost:{gateway.port}/ws/a", tls=authority.client())
         server.client().fcall("group_send", 1, "asgi:group:a", '{"n":1}')
         assert socket.wait(1) == ['{"n":1}']
+
+
+def test_renewed_files_count_from_the_next_connection_on(server, settings, clients, tmp_path):
+    """Another authority, as after a change of issuers: everything that is signed by the old one is refused."""
+    files = {key: tmp_path / key for key in settings if key.endswith("_file")}
+    for key, copy in files.items():
+        copy.write_bytes(Path(settings[key]).read_bytes())
+    kept = settings | {key: str(copy) for key, copy in files.items()}
+    with Gateway(server.tls_url, config=config(redis={"tls": kept})) as gateway, server.client() as redis:
+        (socket,) = clients.open(gateway.url("/ws/a"))
+        next_one = Authority(tmp_path, "next")
+        mine, theirs = next_one.issue("tocsin-next"), next_one.issue("redis-next", "DNS:redis.example.com")
+        before = redis.config_get("tls-cert-file", "tls-key-file", "tls-ca-cert-file")
+        try:
+            for key, new in [("ca_file", next_one.certificate), ("certificate_file", mine.certificate), ("key_file", mine.key)]:
+                if key in files:
+                    files[key].write_bytes(new.read_bytes())
+            set_files(redis, {
+                "tls-cert-file": theirs.certificate, "tls-key-file": theirs.key, "tls-ca-cert-file": next_one.certificate,
+            })  # fmt: skip
+            for kind in ("normal", "pubsub"):
+                redis.client_kill_filter(_type=kind, skipme=True)
+            redis.fcall("group_send", 1, "asgi:group:a", '{"n":1}')
+            assert socket.wait(1, timeout=20) == ['{"n":1}']
+        finally:
+            set_files(redis, before)
+
+
+def set_files(redis, files):
+    """At once: each of them alone would not fit the others."""
+    redis.execute_command("CONFIG", "SET", *(str(word) for pair in files.items() for word in pair))
 
 
 def test_doctor_is_content_with_what_is_right(server, settings, tmp_path):

@@ -65,7 +65,7 @@ struct RedisTLSTests {
         try await run { server in
             let tls = try trust("ca", of: server)
             for host in ["127.0.0.1", "localhost"] {
-                try await RedisClient.run("rediss://\(host):\(server.port)/2", { $0.tls = tls }) { client in
+                try await RedisClient.run("rediss://\(host):\(server.port)/2", { $0.tls = { tls } }) { client in
                     try await client.ready()
                     #expect(await client.ask(RedisCommand("CLIENT", "INFO")).contains(" db=2 "))
                 }
@@ -76,7 +76,7 @@ struct RedisTLSTests {
     @Test func `A server whose authority is a stranger is refused before a word of the login`() async throws {
         try await run { server in
             let tls = try trust("stranger", of: server)
-            try await RedisClient.run("rediss://u:Tr0ub4dor@127.0.0.1:\(server.port)", { $0.tls = tls }) { client in
+            try await RedisClient.run("rediss://u:Tr0ub4dor@127.0.0.1:\(server.port)", { $0.tls = { tls } }) { client in
                 let error = try await client.failure(with: "CERTIFICATE_VERIFY_FAILED")
                 #expect(error.code == .unavailable)
                 #expect(!error.message.contains("Tr0ub4dor"))
@@ -88,7 +88,8 @@ struct RedisTLSTests {
         try await run(names: "DNS:redis.example.com") { server in
             let tls = try trust("ca", of: server)
             for host in ["127.0.0.1", "localhost"] {
-                try await RedisClient.run("rediss://\(host):\(server.port)", { $0.tls = tls }) { client async throws in
+                try await RedisClient.run("rediss://\(host):\(server.port)", { $0.tls = { tls } }) {
+                    client async throws in
                     #expect(try await client.failure(with: "refused").code == .unavailable)
                 }
             }

@@ -1,6 +1,5 @@
 import ChannelLayer
 import Foundation
-import NIOSSL
 import RedisClient
 
 extension Configuration {
@@ -30,21 +29,15 @@ extension Configuration {
         var settings = RedisConfiguration(
             address: try address ?? RedisAddress(redis.hosts[0]), clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
-        if let tls = redis.tls {
-            // Silence would be a connection in the clear that was meant to be encrypted.
-            guard settings.address.isEncrypted else {
-                throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.address)")
-            }
-            settings.tls = try tls.configuration()
-            settings.serverName = tls.serverName
+        // Silence would be a connection in the clear that was meant to be encrypted.
+        guard redis.tls == nil || settings.address.isEncrypted else {
+            throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.address)")
         }
-        if let file = redis.caFile {
-            do {
-                settings.tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))
-            } catch {
-                throw ConfigurationError("redis.ca_file: cannot read certificates from \(file): \(error)")
-            }
-        }
+        settings.serverName = redis.tls?.serverName
+        let (tls, caFile) = (redis.tls ?? RedisTLS(), redis.caFile)
+        settings.tls = { try tls.configuration(caFile: caFile) }
+        // A file that cannot be read stops the start. Later it stops a connection, which is tried again.
+        _ = try settings.tls()
         return settings
     }
 

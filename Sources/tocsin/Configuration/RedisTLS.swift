@@ -13,13 +13,17 @@ struct RedisTLS: Equatable {
 
     /// Reads the files.
     ///
+    /// - Parameter caFile: `redis.ca_file`, the other name of `redis.tls.ca_file`.
     /// - Throws: `ConfigurationError`, which names the file and what to do; nothing of the key is in it.
-    func configuration() throws(ConfigurationError) -> TLSConfiguration {
+    func configuration(caFile other: String? = nil) throws(ConfigurationError) -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
-        if let caFile { tls.trustRoots = .certificates(try Self.certificates(caFile, "ca_file")) }
+        if let caFile { tls.trustRoots = .certificates(try Self.certificates(caFile, "redis.tls.ca_file")) }
+        if let other { tls.trustRoots = .certificates(try Self.certificates(other, "redis.ca_file")) }
         guard let certificateFile, let keyFile else { return tls }
-        tls.certificateChain = try Self.certificates(certificateFile, "certificate_file").map { .certificate($0) }
+        tls.certificateChain = try Self.certificates(certificateFile, "redis.tls.certificate_file").map {
+            .certificate($0)
+        }
         do {
             tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem))
         } catch {
@@ -35,7 +39,7 @@ struct RedisTLS: Equatable {
 
     private static func certificates(_ file: String, _ key: String) throws(ConfigurationError) -> [NIOSSLCertificate] {
         guard let certificates = try? NIOSSLCertificate.fromPEMFile(file), !certificates.isEmpty else {
-            throw ConfigurationError("redis.tls.\(key): cannot read certificates in PEM form from \(file)")
+            throw ConfigurationError("\(key): cannot read certificates in PEM form from \(file)")
         }
         return certificates
     }

@@ -109,6 +109,20 @@ final class FakeBackplane: Backplane {
     @discardableResult
     func publish(_ json: String, to group: String) -> Position { publish(ByteBuffer(string: json), to: group) }
 
+    /// As what one read of Redis brought comes: in one call to every loop.
+    func publish(together messages: [(json: String, group: String)]) {
+        let (outlets, deliveries) = state.withLock { state in
+            let deliveries = messages.map { message in
+                let name = try! GroupName(message.group), json = ByteBuffer(string: message.json)
+                state.log[name, default: []].append(json)
+                return Delivery.publication(
+                    Publication(group: name, position: Self.position(state.log[name]!.count), json: json))
+            }
+            return (state.outlets, deliveries)
+        }
+        loop.execute { for outlet in outlets { outlet.deliver(deliveries) } }
+    }
+
     /// To every loop, as an operator's word comes.
     func everywhere(_ delivery: Delivery) {
         for outlet in state.withLock({ $0.outlets }) { outlet.deliver([delivery]) }

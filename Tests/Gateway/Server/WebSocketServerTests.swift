@@ -45,6 +45,26 @@ struct WebSocketServerTests {
         }
     }
 
+    @Test func `Messages of several groups that come together keep their order, and nobody waits for more`()
+        async throws
+    {
+        let routes = try [
+            GatewayHouse.route("/two/{a}/{b}", ["{a}", "{b}"]), GatewayHouse.route("/one/{a}", ["{a}"]),
+        ]
+        try await GatewayHouse.run(routes) { house in
+            let both = try await house.connect("/two/x/y"), x = try await house.connect("/one/x")
+            let z = try await house.connect("/one/z")
+            let sent = [("1", "x"), ("2", "y"), ("3", "x"), ("4", "x"), ("5", "z")].map {
+                (json: #"{"n":\#($0)}"#, group: $1)
+            }
+            house.backplane.publish(together: sent)
+            for (json, group) in sent where group != "z" { #expect(try await both.text() == json) }
+            for (json, group) in sent where group == "x" { #expect(try await x.text() == json) }
+            #expect(try await z.text() == sent[4].json)
+            for client in [both, x, z] { try await client.expectNothing() }
+        }
+    }
+
     @Test func `Echo answers the JSON string of the text, as json.dumps does`() async throws {
         try await GatewayHouse.run { house in
             let browser = try await house.connect("/echo/a")
