@@ -33,6 +33,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var isPreparing = false
     private var wasEverPrepared = false
     private var isLive = false
+    /// What was under way comes to its end without effect.
+    private var isStopped = false
     private var seconds = 0
     private static let quietSeconds = 10
     private var wasReady = false
@@ -114,7 +116,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func release() -> EventLoopFuture<Void> { lease.release() }
 
     func stop() {
-        // Else what is owed would be tried, fail at once and be tried again, for ever.
+        isStopped = true
         membership.pause()
         polling?.cancel()
         pulse?.cancel()
@@ -127,6 +129,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     // MARK: The command link
 
     func commandsChanged(isUp: Bool) {
+        guard !isStopped else { return }
         generation += 1
         if isUp {
             prepare()
@@ -171,7 +174,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     private func prepared(rings: Bool, generation: Int) {
         isPreparing = false
-        guard client.isUp else { return }
+        guard client.isUp, !isStopped else { return }
         // The link was lost and came back meanwhile: it may be another Redis.
         guard generation == self.generation else { return prepare() }
         isPrepared = true
@@ -196,7 +199,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
             logger.error("Redis is there but not usable", metadata: ["error": "\(error)", "held_back": "\(held)"])
         }
         eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            if self.client.isUp && !self.isPrepared { self.prepare() }
+            if self.client.isUp, !self.isPrepared, !self.isStopped { self.prepare() }
         }
     }
 

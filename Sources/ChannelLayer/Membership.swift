@@ -182,8 +182,11 @@ final class Membership {
                 self.failed("group_discard", error)
                 // What Redis refuses for good would be refused again: the lease's sweep is left to clean up after it.
                 if (error as? RedisError)?.code != .server { self.queue.owe(departures) }
+                // Later: it may have failed at once, and would again.
+                self.sendLater()
+            } else {
+                self.sendSoon()
             }
-            self.sendSoon()
         }
     }
 

@@ -89,6 +89,22 @@ struct HealingTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func `A backplane that is stopped while it comes back, with a leave that is owed, stays stopped`() async throws {
+        try await run({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, cli in
+            let (connection, _) = try await house.join("news")
+            await server.freeze()
+            try house.leave(connection, "news")
+            try await house.unready()
+            await server.thaw()
+            try await waitUntil("a new connection") {
+                try await cli("CLIENT", "LIST").text?.contains("name=gw-a") ?? false
+            }
+            // Its loop ends with the house, if nothing keeps it busy.
+            await house.backplane.stop()
+        }
+    }
+
     @Test func `FUNCTION FLUSH heals`() async throws {
         try await run { _, house, cli in
             let (connection, _) = try await house.join("news")

@@ -34,7 +34,7 @@ extension FuzzTargets {
             precondition(ControlMessage.selection(written) == selection)
         }
         if let path = try? PathTemplate(text) {
-            guard let values = path.match(text[...]) else {
+            guard let values = path.match(text) else {
                 return precondition(text.contains("%"), "\(text) is another")
             }
             precondition(values.count == path.parameters.count)

@@ -7,10 +7,14 @@ public struct PathTemplate: Sendable, Equatable {
 
     /// - Throws: `TemplateError` naming what is wrong.
     public init(_ text: String) throws(TemplateError) {
-        guard text.hasPrefix("/") else { throw TemplateError("the path \"\(text)\" does not start with \"/\"") }
+        guard text.utf8.first == UInt8(ascii: "/") else {
+            throw TemplateError("the path \"\(text)\" does not start with \"/\"")
+        }
         var segments: [Segment] = []
         var parameters: [String] = []
-        for part in text.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        // By bytes, as paths are matched: a combining mark behind a slash does not make another character of it.
+        for bytes in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            let part = Substring(bytes)
             if part.hasPrefix("{"), part.hasSuffix("}") {
                 let name = String(part.dropFirst().dropLast())
                 guard !name.isEmpty,

@@ -9,7 +9,7 @@ struct PathTemplateTests {
 
     @Test(arguments: [
         ("/", "/"), ("/users/isinsufficient", "/users/isinsufficient"), ("/a/", "/a/"), ("/a//b", "/a//b"),
-        ("/a.b-c_d~", "/a.b-c_d~"),
+        ("/a.b-c_d~", "/a.b-c_d~"), ("/\u{34e}/a", "/\u{34e}/a"),
     ])
     func `A path without parameters matches itself`(template: String, path: String) throws {
         #expect(try match(template, path) == [:])
