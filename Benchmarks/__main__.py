@@ -76,8 +76,10 @@ def measure(arguments) -> Session:
 
 def main() -> int:
     arguments = options()
-    # A kill ends the bench as Ctrl-C does: with everything that it has started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A kill ends the bench as Ctrl-C does: with everything that it has started. So does an interrupt where a shell has told
+    # what it runs in the background to ignore them.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, signal.default_int_handler)
     try:
         if arguments.sources:
             about, results, complete = *report.read(arguments.sources), False
