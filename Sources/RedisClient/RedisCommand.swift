@@ -57,23 +57,10 @@ public struct RedisCommand: Sendable {
 
 extension ByteBuffer {
     /// What kind of value comes, and of how many parts: `$42\r\n`.
-    fileprivate mutating func writeHead(_ kind: Unicode.Scalar, _ count: Int) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: 24) { bytes in
-            bytes[0] = UInt8(ascii: kind)
-            var rest = count, end = 1
-            repeat {
-                rest /= 10
-                end += 1
-            } while rest > 0
-            rest = count
-            for index in stride(from: end - 1, to: 0, by: -1) {
-                bytes[index] = UInt8(ascii: "0") + UInt8(rest % 10)
-                rest /= 10
-            }
-            bytes[end] = UInt8(ascii: "\r")
-            bytes[end + 1] = UInt8(ascii: "\n")
-            return end + 2
-        }
+    fileprivate mutating func writeHead(_ kind: StaticString, _ count: Int) {
+        writeStaticString(kind)
+        writeString(String(count))
+        writeStaticString("\r\n")
     }
 }
 

@@ -12,8 +12,6 @@ public final class PlainSocket: StreamSocket, LoopSocket {
     private var isFull = false
     /// The kernel takes no more; the loop tells when it does.
     private var isBlocked = false
-    /// The queue holds something.
-    private var isWaiting = false
     private var queue = WriteQueue()
     public let peer: PeerAddress
     public var owner: (any StreamSocketOwner)?
@@ -65,14 +63,13 @@ public final class PlainSocket: StreamSocket, LoopSocket {
     public func write(_ bytes: ByteBuffer) {
         guard state == .open else { return }
         queue.append(bytes)
-        isWaiting = true
         if queue.byteCount > watermark.high { isFull = true }
     }
 
     /// Straight from the bytes where nothing waits: what the kernel takes is never queued.
     public func send(_ bytes: ByteBuffer) {
         var left = bytes
-        if state == .open, !isWaiting {
+        if state == .open, queue.byteCount == 0 {
             let count = bytes.withUnsafeReadableBytes { csockets_send(descriptor, $0.baseAddress, $0.count) }
             if count == bytes.readableBytes { return }
             // A failure shows again at the flush.
@@ -85,9 +82,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
     public func flush() {
         guard state == .open || state == .finishing, !isBlocked else { return }
         do {
-            if try queue.send(to: descriptor) {
-                isWaiting = false
-            } else {
+            if try !queue.send(to: descriptor) {
                 isBlocked = true
                 loop.watch(descriptor, writes: true)
             }

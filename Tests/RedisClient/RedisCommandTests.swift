@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import RedisClient
@@ -63,6 +64,26 @@ struct RedisCommandTests {
         RedisCommand("A").write(to: &buffer)
         RedisCommand("B").write(to: &buffer)
         #expect(String(buffer: buffer) == "before*1\r\n$1\r\nA\r\n*1\r\n$1\r\nB\r\n")
+    }
+
+    @Test func `What is written is what hiredis reads, whatever the arguments are`() throws {
+        var generator = SeededGenerator(seed: 1)
+        for _ in 0..<300 {
+            let arguments = (0..<Int.random(in: 1...200, using: &generator)).map { _ in
+                (0..<Int.random(in: 0...(Bool.random(using: &generator) ? 20 : 300), using: &generator)).map { _ in
+                    UInt8.random(in: .min ... .max, using: &generator)
+                }
+            }
+            var command = RedisCommand("X")
+            for argument in arguments { command.append(ByteBuffer(bytes: argument)) }
+            let reader = RedisReplyReader(maximumBytes: 1 << 20)
+            try reader.feed(ByteBuffer(bytes: bytes(command)))
+            let read = try reader.next { view in
+                (1..<view.count).map { index in view.withBytes(of: view[index]) { Array($0) } }
+            }
+            #expect(read == [Array("X".utf8)] + arguments)
+            #expect(try reader.next { _ in true } == nil)
+        }
     }
 
     @Test func `A function's keys are counted before them`() {

@@ -1,4 +1,4 @@
-// Random rounds over Sources/CHiredis/shim.c, for valgrind: feed, next and format with whatever bytes come, and every
+// Random rounds over Sources/CHiredis/shim.c, for valgrind: feed and next with whatever bytes come, and every
 // reply read to its last byte. It prints what it saw and exits 0; a wrong reply exits 1.
 //
 //   gcc -O1 -g -Wall -Wextra -Werror -ISources/CHiredis/include -o .build/fuzz_hiredis

@@ -1,7 +1,7 @@
-// The two halves of hiredis that a program with its own sockets needs: the reply reader and the command formatter.
+// What a program with its own sockets needs of hiredis: the reply reader.
 //
 // It compiles with hiredis 0.14 (Debian 12) and 1.x (Debian 13). What differs between them (the type of array counts,
-// the reply functions' table), hiredis' macros and its variadic calls stay behind this header.
+// the reply functions' table) and hiredis' macros stay behind this header.
 //
 // A reply is given as a flat list of tokens in the order of the wire (an array's token, then its elements, depth first)
 // over one block of bytes. Both belong to the reader and are used again for the next reply: a pub/sub message costs no
