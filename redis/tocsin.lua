@@ -6,28 +6,29 @@
 --
 -- function        KEYS                        ARGV                                              answer
 -- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
--- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ...}
+-- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ..., members put back}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
 -- group_read      PREFIX:group:G ...          limit bytes (position or '')...                    {{verdict, position, proven, entries}, ...}
 -- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
--- gateway_release -                           prefix gateway                                    1
--- gateway_sweep   -                           prefix limit                                      number swept
--- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end
--- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}}
+-- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
+-- gateway_sweep   -                           prefix limit                                      {number swept, foreign key, ...}
+-- gateway_retain  -                           prefix group_expiry start limit                   {next start (0 at the end), foreign key, ...}
+-- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}, foreign key}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
--- policy_set      -                           prefix rules                                      the policy's version
+-- policy_set      -                           prefix rules [known]                              the policy's version
 -- tocsin_version  -                           -                                                 VERSION
 --
 -- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 5
+local VERSION = 6
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
 local MAX_LINEAGE = 16              -- histories remembered per group: each is a restart or a failover
 local DEFAULT_SIZE, DEFAULT_TTL = 100, 86400   -- history, where no policy matches
+local MAX_FOREIGN = 100             -- keys of another type under our names that are remembered
 local STAMP = '__tocsin__'
 
 -- Names -----------------------------------------------------------------------------------------------------------
@@ -309,13 +310,18 @@ end
 -- The position's key must outlive the log by far: its loss is a new epoch.
 local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
 
--- Reads the position and makes it stand if it did not: a cursor exists before the first message does.
-local function ensure_position(place, ttl, clock)
+-- Where a reader stands before anything was ever sent, and one that was told that the group's key is gone: all that comes
+-- is new to it.
+local BEGINNING = '0.0:0'
+
+-- The position for somebody who joins. A group that nothing was sent to has none, and a join makes none: whoever may
+-- choose names could fill Redis.
+local function present_position(place, ttl, clock)
   local key = place.pos
   local epoch, history, offset, lineage, changed = read_position(key, clock)
+  if changed == 'new' then return BEGINNING end
   if changed then
-    if changed == 'new' then redis.call('DEL', place.log) end
-    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', offset, 'lineage', lineage)
+    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
   end
   keep_position(key, ttl)
   return text_position(epoch, history, offset)
@@ -444,63 +450,128 @@ local function tell_presence(group, event, channel, line)
     '{"event":"' .. event .. '","channel":"' .. channel .. '","roster":' .. line .. '}')
 end
 
+-- What a caller that holds a lease writes behind the gateway's name: 'GW@PROCESS:LINK'. A name alone is not checked.
+local function parse_gateway(text)
+  if type(text) ~= 'string' then return nil end
+  local gateway, process, link = string.match(text, '^([%w%-_%.]+)@(%x+):(%d+)$')
+  if gateway then return gateway, process, tonumber(link) end
+  return string.match(text, '^[%w%-_%.]+$')
+end
+
+local NO_LEASE = 'ERR tocsin: the gateway does not hold its lease: renew it with gateway_lease first'
+
+-- A command that was given up may still be on its way: it comes with the link of then, and is refused, or its members
+-- would stay for as long as the gateway lives.
+local function holds_lease(prefix, gateway, process, link)
+  if not process then return true end
+  local lease = redis.call('HMGET', own(prefix, 'gateway:' .. gateway), 'process', 'link')
+  return lease[1] == process and tonumber(lease[2]) == link
+end
+
+-- Keys of another type under our names. What goes over many keys goes on behind such a one, and says which it was.
+local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
+
+local function is_foreign(key, family)
+  local type = redis.call('TYPE', key).ok
+  return type ~= types[family] and type ~= 'none'
+end
+
+-- The first of a group's keys that is not ours; the group's own key when all look right.
+local function foreign_key_of(group)
+  for _, family in ipairs({ 'roster', 'pos', 'log' }) do
+    local key = own(group.prefix, family .. ':' .. group.name)
+    if is_foreign(key, family) then return key end
+  end
+  return group.key
+end
+
+-- Remembered for `tocsin doctor`, the newest MAX_FOREIGN of them.
+local function note_foreign(prefix, key, seconds)
+  local noted = own(prefix, 'foreign')
+  redis.pcall('ZADD', noted, string.format('%.0f', seconds), key)
+  redis.pcall('ZREMRANGEBYRANK', noted, 0, -1 - MAX_FOREIGN)
+end
+
 -- user: JSON text of what the roster says about the connection besides gateway and time: {"user":"42"}.
+-- First what the sweep needs to find the rest: functions are not rolled back when a key of the wrong type stops them.
 local function group_add(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
-  local gateway, expiry = args[1], whole_number(args[2], 1, 315360000)
+  local gateway, process, link = parse_gateway(args[1])
+  local expiry = whole_number(args[2], 1, 315360000)
   if not gateway or not expiry or #args ~= 2 + 2 * #groups then
     return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel and user for each key')
   end
+  if groups[1] and not holds_lease(groups[1].prefix, gateway, process, link) then return redis.error_reply(NO_LEASE) end
   local seconds, clock = now()
-  local positions = {}
+  local positions, vanished = {}, 0
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]
     local _, ttl, join_leave = policy(group)
-    redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
-    redis.call('EXPIRE', group.key, expiry)
+    redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
     local line = string.sub(user, 1, -2) .. (user == '{}' and '' or ',')
       .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}'
     local is_new = redis.call('HSETNX', group.roster, channel, line)
     if is_new == 1 and join_leave then tell_presence(group, 'join', channel, line) end
-    redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
-    redis.call('ZREM', own(group.prefix, 'retained'), group.name)
-    positions[i] = ensure_position(group, ttl, clock)
+    local was_gone = redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
+    if was_gone == 1 and is_new == 0 then vanished = vanished + 1 end
+    redis.call('EXPIRE', group.key, expiry)
+    positions[i] = present_position(group, ttl, clock)
   end
+  positions[#groups + 1] = vanished
   return positions
 end
 
--- The last connection of a group has gone: the fleet's member stays while a client may still come back for what is
--- sent meanwhile, that is for the history's ttl; without history it goes at once.
-local function let_go(group, seconds)
-  if redis.call('EXISTS', group.roster) == 1 then return end
+-- A connection of the group has gone. The fleet's member stays while somebody may come back for something: the group has
+-- a log, or a login vouched for the connection (Django reaches its user's group while the user is away). Without history
+-- it goes with the last connection, and so do groups that a stranger made up and nothing was ever sent to.
+local function let_go(group, line, seconds)
   local size, ttl = policy(group)
-  if size > 0 then
-    redis.call('ZADD', own(group.prefix, 'retained'), string.format('%.0f', seconds + ttl), group.name)
-  else
+  local retained = own(group.prefix, 'retained')
+  local is_last = redis.call('EXISTS', group.roster) == 0
+  if size > 0 and (string.find(line, '^{"user":') or is_last and redis.call('EXISTS', group.log) == 1) then
+    redis.call('ZADD', retained, string.format('%.0f', seconds + ttl), group.name)
+  elseif is_last and (size == 0 or not redis.call('ZSCORE', retained, group.name)) then
     redis.call('ZREM', group.key, fleet_member(group.name))
   end
 end
 
 local function discard(group, gateway, channel, seconds)
-  redis.call('SREM', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
-  local _, _, join_leave = policy(group)
-  local line = join_leave and redis.call('HGET', group.roster, channel)
-  if redis.call('HDEL', group.roster, channel) == 1 then
-    if line then tell_presence(group, 'leave', channel, line) end
-    let_go(group, seconds)
+  local line = redis.call('HGET', group.roster, channel)
+  if line then
+    local _, _, join_leave = policy(group)
+    redis.call('HDEL', group.roster, channel)
+    if join_leave then tell_presence(group, 'leave', channel, line) end
+    let_go(group, line, seconds)
   end
+  redis.call('SREM', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
+end
+
+-- The same, whatever the keys are: what cannot be done now is left to the sweep under its own name, and is tried again.
+-- Returns the key that was in the way.
+local function discard_or_defer(group, gateway, channel, seconds)
+  if pcall(discard, group, gateway, channel, seconds) then return nil end
+  local entry = group.name .. ' ' .. channel
+  redis.pcall('SADD', own(group.prefix, 'unswept'), gateway .. ' ' .. entry)
+  redis.pcall('SREM', own(group.prefix, 'members:' .. gateway), entry)
+  local key = foreign_key_of(group)
+  note_foreign(group.prefix, key, seconds)
+  return key
 end
 
 local function group_discard(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
-  if #args ~= 1 + #groups then
+  local gateway, process, link = parse_gateway(args[1])
+  if not gateway or #args ~= 1 + #groups then
     return redis.error_reply('ERR tocsin: group_discard wants gateway, then a channel for each key')
   end
-  local seconds = now()
-  for i, group in ipairs(groups) do discard(group, args[1], args[1 + i], seconds) end
-  return #groups
+  if groups[1] and not holds_lease(groups[1].prefix, gateway, process, link) then return redis.error_reply(NO_LEASE) end
+  local seconds, left = now(), 0
+  for i, group in ipairs(groups) do
+    if not discard_or_defer(group, gateway, args[1 + i], seconds) then left = left + 1 end
+  end
+  return left
 end
 
 -- Reading ---------------------------------------------------------------------------------------------------------
@@ -523,9 +594,6 @@ local function continuity(since, epoch, history, offset, lineage)
   if since.offset > inherited then return 'rolled_back', inherited end
   return 'history_changed', since.offset
 end
-
--- Where a reader stands that was told that the group's key is gone: all of the next one is new to it.
-local BEGINNING = '0.0:0'
 
 -- {verdict, position, proven offset, {offset, message, …}} of one group. An expired message is its offset with an empty
 -- text: no message is empty. Further verdicts: position: only that was asked for. gap: the log no longer has what came
@@ -585,8 +653,18 @@ end
 
 -- Gateways --------------------------------------------------------------------------------------------------------
 
+-- Whether the process that holds a lease is still there: it listens to its probe channel, and Redis knows at once when a
+-- killed process' connections have ended.
+local function is_listening(prefix, gateway, process)
+  local channel = prefix .. '__probe__' .. gateway .. (process and '.' .. process or '')
+  return redis.call('PUBLISH', channel, '?') > 0
+end
+
 -- The canary lies under the layer's prefix, so what deletes the layer's keys (flush(), FLUSHDB) deletes it too; a
 -- gateway that is answered another canary than it knew adds all its groups again.
+--
+-- Fields `process` and `link` say who holds the lease: a name belongs to one process at a time. renewed: 1, or 0 when the
+-- lease had ended or another process had it that is gone, or -1: another process has the name, and its fields follow.
 local function gateway_lease(_, args)
   local prefix, gateway, lease = args[1], args[2], whole_number(args[3], 1, 3600)
   if not gateway or not lease or #args < 4 then
@@ -594,17 +672,35 @@ local function gateway_lease(_, args)
   end
   local seconds, clock = now()
   local key, index, canary_key = own(prefix, 'gateway:' .. gateway), own(prefix, 'gateways'), prefix .. ':tocsin'
+  local process, link = nil, nil
+  for i = 5, #args - 1, 2 do
+    if args[i] == 'process' then process = args[i + 1] elseif args[i] == 'link' then link = tonumber(args[i + 1]) end
+  end
+  local renewed = redis.call('EXISTS', key)
+  if process and renewed == 1 then
+    local held = redis.call('HMGET', key, 'process', 'link')
+    if held[1] ~= process then
+      if is_listening(prefix, gateway, held[1]) then
+        local holder = { '', -1 }
+        for _, text in ipairs(redis.call('HGETALL', key)) do holder[#holder + 1] = text end
+        return holder
+      end
+      renewed = 0
+    elseif link and link < (tonumber(held[2]) or 0) then
+      return redis.error_reply(NO_LEASE)
+    end
+  end
   local canary = redis.call('GET', canary_key)
   if not canary then
     canary = string.sub(redis.sha1hex(canary_key .. clock[1] .. clock[2] .. gateway), 1, 16)
     redis.call('SET', canary_key, canary)
   end
-  local renewed = redis.call('EXISTS', key)
+  -- The index first: who is in it with a time to come is not swept, whatever lies under the other key.
+  redis.call('ZADD', index, string.format('%.3f', seconds + lease), gateway)
   local fields = { 'HSET', key, 'gateway', gateway, 'seen', string.format('%.3f', seconds) }
   for i = 5, #args - 1, 2 do fields[#fields + 1] = args[i]; fields[#fields + 1] = args[i + 1] end
   redis.call(unpack(fields))
   redis.call('EXPIRE', key, lease)
-  redis.call('ZADD', index, string.format('%.3f', seconds + lease), gateway)
   local answer = { canary, renewed }
   for _, live in ipairs(redis.call('ZRANGEBYSCORE', index, string.format('%.3f', seconds), '+inf')) do
     answer[#answer + 1] = live
@@ -612,74 +708,145 @@ local function gateway_lease(_, args)
   return answer
 end
 
--- A gateway that leaves on purpose: what it did not discard itself is swept at once.
+-- A gateway that leaves on purpose: what it did not discard itself is swept at once. With a process: only that one's.
 local function gateway_release(_, args)
-  if #args ~= 2 then return redis.error_reply('ERR tocsin: gateway_release wants prefix and gateway') end
-  redis.call('DEL', own(args[1], 'gateway:' .. args[2]))
+  if #args ~= 2 and #args ~= 3 then
+    return redis.error_reply('ERR tocsin: gateway_release wants prefix, gateway and, to be safe, process')
+  end
+  local key = own(args[1], 'gateway:' .. args[2])
+  if args[3] then
+    local process = redis.call('HGET', key, 'process')
+    if process and process ~= args[3] then return 0 end
+  end
+  redis.call('DEL', key)
   redis.call('ZADD', own(args[1], 'gateways'), 0, args[2])
   return 1
 end
 
+-- One connection of a dead gateway: 'GROUP CHANNEL'. Returns the key that was in the way.
+local function sweep_entry(prefix, gateway, entry, seconds)
+  local name, channel = string.match(entry, '^(%S+) (.+)$')
+  local group = name and place_of(prefix .. ':group:' .. name)
+  if group then return discard_or_defer(group, gateway, channel, seconds) end
+  redis.call('SREM', own(prefix, 'members:' .. gateway), entry)
+end
+
+-- What could not be swept, a few each time: its keys may have been mended.
+local function sweep_deferred(prefix, seconds, foreign)
+  local deferred = own(prefix, 'unswept')
+  local entries = redis.pcall('SRANDMEMBER', deferred, 10)
+  for _, entry in ipairs(entries.err and {} or entries) do
+    local gateway, name, channel = string.match(entry, '^(%S+) (%S+) (.+)$')
+    local group = name and place_of(prefix .. ':group:' .. name)
+    if not group or pcall(discard, group, gateway, channel, seconds) then
+      redis.call('SREM', deferred, entry)
+    else
+      foreign[#foreign + 1] = foreign_key_of(group)
+      note_foreign(prefix, foreign[#foreign], seconds)
+    end
+  end
+end
+
+-- {number swept, keys that were in the way …}
 local function gateway_sweep(_, args)
   local prefix, limit = args[1], whole_number(args[2], 1, 10000)
   if not limit then return redis.error_reply('ERR tocsin: gateway_sweep wants prefix and a limit') end
-  local seconds = now()
+  local seconds, foreign = now(), {}
   local index, at = own(prefix, 'gateways'), string.format('%.3f', seconds)
   local dead = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. at, 'LIMIT', 0, 1)[1]
   if dead then
-    local entries = redis.call('SPOP', own(prefix, 'members:' .. dead), limit)
-    for _, entry in ipairs(entries) do
-      local name, channel = string.match(entry, '^(%S+) (.+)$')
-      local group = name and place_of(prefix .. ':group:' .. name)
-      if group then discard(group, dead, channel, seconds) end
+    local members, entries = own(prefix, 'members:' .. dead), {}
+    if is_foreign(members, 'members') then
+      foreign[1] = members
+      note_foreign(prefix, members, seconds)
+    else
+      -- Not SPOP: an entry stays until its connection is out of the roster, or deferred.
+      entries = redis.call('SRANDMEMBER', members, limit)
     end
+    for _, entry in ipairs(entries) do foreign[#foreign + 1] = sweep_entry(prefix, dead, entry, seconds) end
     if #entries < limit then
       redis.call('ZREM', index, dead)
       redis.call('DEL', own(prefix, 'gateway:' .. dead))
     end
-    return math.max(#entries, 1)
+    return { math.max(#entries, 1), unpack(foreign, 1, 100) }
   end
-  local ended = redis.call('ZRANGEBYSCORE', own(prefix, 'retained'), '-inf', at, 'LIMIT', 0, limit)
-  for _, group in ipairs(ended) do
-    redis.call('ZREM', own(prefix, 'retained'), group)
-    if redis.call('EXISTS', own(prefix, 'roster:' .. group)) == 0 then
-      redis.call('ZREM', prefix .. ':group:' .. group, fleet_member(group))
+  sweep_deferred(prefix, seconds, foreign)
+  local retained = own(prefix, 'retained')
+  if is_foreign(retained, 'retained') then
+    note_foreign(prefix, retained, seconds)
+    return { 0, retained, unpack(foreign, 1, 100) }
+  end
+  local ended = redis.call('ZRANGEBYSCORE', retained, '-inf', at, 'LIMIT', 0, limit)
+  for _, name in ipairs(ended) do
+    redis.call('ZREM', retained, name)
+    local group = place_of(prefix .. ':group:' .. name)
+    local roster = group and redis.call('EXISTS', group.roster) == 1
+    local removed = group and not roster and redis.pcall('ZREM', group.key, fleet_member(name))
+    if type(removed) == 'table' then
+      foreign[#foreign + 1] = group.key
+      note_foreign(prefix, group.key, seconds)
     end
   end
-  return #ended
+  return { #ended, unpack(foreign, 1, 100) }
 end
 
 -- Members that only a retention needs are nobody's connections: they are refreshed from the list itself.
+-- {next start, keys that were in the way …}
 local function gateway_retain(_, args)
   local prefix, expiry = args[1], whole_number(args[2], 1, 315360000)
   local start, limit = whole_number(args[3], 0, 1e9), whole_number(args[4], 1, 10000)
   if not expiry or not start or not limit then
     return redis.error_reply('ERR tocsin: gateway_retain wants prefix, group_expiry, start, limit')
   end
-  local score = string.format('%.6f', (now()))
-  local groups = redis.call('ZRANGE', own(prefix, 'retained'), start, start + limit - 1)
-  for _, group in ipairs(groups) do
-    local key = prefix .. ':group:' .. group
-    redis.call('ZADD', key, score, fleet_member(group))
-    redis.call('EXPIRE', key, expiry)
+  local seconds, foreign = now(), {}
+  local score, retained = string.format('%.6f', seconds), own(prefix, 'retained')
+  if is_foreign(retained, 'retained') then
+    note_foreign(prefix, retained, seconds)
+    return { 0, retained }
   end
-  return #groups == limit and start + limit or 0
+  local groups = redis.call('ZRANGE', retained, start, start + limit - 1)
+  for _, name in ipairs(groups) do
+    local key = prefix .. ':group:' .. name
+    local added = redis.pcall('ZADD', key, score, fleet_member(name))
+    if type(added) == 'table' then
+      foreign[#foreign + 1] = key
+      note_foreign(prefix, key, seconds)
+    else
+      redis.call('EXPIRE', key, expiry)
+    end
+  end
+  return { #groups == limit and start + limit or 0, unpack(foreign, 1, 100) }
 end
 
 -- The relay -------------------------------------------------------------------------------------------------------
 
+-- Where an inbox is staged: the key itself, or beside it while somebody's key of another type lies there, and until what
+-- was staged beside is gone. Returns also the key that is in the way.
+local function staging_of(key)
+  local beside = key .. ':beside'
+  if is_foreign(key, 'staging') then return beside, key end
+  if redis.call('XLEN', beside) > 0 then return beside end
+  return key
+end
+
 -- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
--- and answers the oldest of what is staged.
+-- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before.
 local function relay_collect(keys, args)
   local limit = whole_number(args[1], 1, 10000)
   if #keys ~= 2 or not limit then return redis.error_reply('ERR tocsin: relay_collect wants inbox, staging and a limit') end
-  local popped = redis.call('ZPOPMIN', keys[1], 1000)
-  for i = 1, #popped, 2 do redis.call('XADD', keys[2], '*', 'm', popped[i]) end
+  local staging, foreign = staging_of(keys[2])
+  local moved = 0
+  for _, message in ipairs(redis.call('ZRANGE', keys[1], 0, 999)) do
+    local added = redis.pcall('XADD', staging, '*', 'm', message)
+    if type(added) == 'table' and added.err then break end
+    moved = moved + 1
+  end
+  if moved > 0 then redis.call('ZREMRANGEBYRANK', keys[1], 0, moved - 1) end
   local staged = {}
-  for i, entry in ipairs(redis.call('XRANGE', keys[2], '-', '+', 'COUNT', limit)) do
+  for i, entry in ipairs(redis.call('XRANGE', staging, '-', '+', 'COUNT', limit)) do
     staged[i] = { entry[1], entry[2][2] }
   end
-  return { #popped / 2, staged }
+  return { moved, staged, foreign }
 end
 
 -- One staged message: only if it is the oldest still there, told to its groups, then removed. -1: it is gone, somebody
@@ -694,16 +861,17 @@ local function relay_commit(keys, args)
     local refused = refuse(args[2])
     if refused then return redis.error_reply(refused) end
   end
-  local head = redis.call('XRANGE', keys[1], '-', '+', 'COUNT', 1)[1]
+  local staging = staging_of(keys[1])
+  local head = redis.call('XRANGE', staging, '-', '+', 'COUNT', 1)[1]
   if not head or head[1] ~= args[1] then
-    return #redis.call('XRANGE', keys[1], args[1], args[1]) == 0 and -1 or -2
+    return #redis.call('XRANGE', staging, args[1], args[1]) == 0 and -1 or -2
   end
   for _, group in ipairs(groups) do
     local size, ttl = policy(group)
     local position, failed = append(group, args[2], size, ttl, nil)
     if not position then return failed end
   end
-  redis.call('XDEL', keys[1], args[1])
+  redis.call('XDEL', staging, args[1])
   return #groups
 end
 
@@ -713,7 +881,8 @@ local function whole_or_nil(v, least, most)
   return v == nil or (type(v) == 'number' and v % 1 == 0 and v >= least and v <= most)
 end
 
--- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes.
+-- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes. known: the version
+-- that the caller has seen last; a newer one is left as it is, so that a reconnect is no change of configuration.
 local function policy_set(_, args)
   local rules = args[2] and decode_json(args[2])
   if type(rules) ~= 'table' or not string.find(args[2], '^%s*%[') then return redis.error_reply('ERR tocsin: policy_set wants prefix and a JSON array') end
@@ -733,6 +902,8 @@ local function policy_set(_, args)
   end
   local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. '}' end
   if before == text(version) then return version end
+  local known = whole_number(args[3], 0, 1e12)
+  if before and known and version > known then return version end
   redis.call('SET', key, text(version + 1))
   return version + 1
 end

@@ -11,7 +11,8 @@
 /// ```
 ///
 /// Anybody can publish anything under any position. A message that came before the log was read to its end, and is not in
-/// it, is a stranger's: it is dropped, or the log would be read for ever.
+/// it, is a stranger's: it is dropped, or the log would be read for ever. Of two messages under one position the log knows
+/// which is the group's: it may be the second.
 public struct GroupCursor: Sendable {
     enum State: Sendable {
         case unknown
@@ -25,6 +26,7 @@ public struct GroupCursor: Sendable {
     public static let maximumHeld = 1000
 
     private(set) var state = State.unknown
+    private var trace = LiveTrace()
 
     public init() {}
 
@@ -46,6 +48,8 @@ public struct GroupCursor: Sendable {
         case fill(Position)
         /// It waits for the log that is being read.
         case hold
+        /// Another message was delivered under its position: ask the log which of the two is the group's.
+        case dispute
     }
 
     /// A live message with a position.
@@ -53,11 +57,15 @@ public struct GroupCursor: Sendable {
         switch state {
         case .unknown:
             state = .at(position)
+            trace.delivered(publication, at: position)
             return .deliver
         case .at(let last):
-            if position.isComparable(to: last), position.offset <= last.offset { return .drop }
+            if position.isComparable(to: last), position.offset <= last.offset {
+                return trace.disputes(publication, at: position) ? .dispute : .drop
+            }
             if position.follows(last) {
                 state = .at(position)
+                trace.delivered(publication, at: position)
                 return .deliver
             }
             state = .filling(last, held: [publication], covered: 1)
@@ -94,6 +102,8 @@ public struct GroupCursor: Sendable {
         public var missed: UInt64 = 0
         /// Messages under positions that the group's log does not have.
         public var strangers = 0
+        /// Messages under positions under which others were delivered.
+        public var disputed: [Publication] = []
     }
 
     /// A page of the log has come.
@@ -130,14 +140,13 @@ public struct GroupCursor: Sendable {
         var end = end
         for (index, publication) in held.enumerated() {
             guard let position = publication.position else { continue }
-            guard let last = end else {
-                result.deliveries.append(publication)
-                end = position
+            if let last = end, position.isComparable(to: last), position.offset <= last.offset {
+                if trace.disputes(publication, at: position) { result.disputed.append(publication) }
                 continue
             }
-            if position.isComparable(to: last), position.offset <= last.offset { continue }
-            if position.follows(last) {
+            if end.map({ position.follows($0) }) ?? true {
                 result.deliveries.append(publication)
+                trace.delivered(publication, at: position)
                 end = position
                 continue
             }
@@ -145,6 +154,7 @@ public struct GroupCursor: Sendable {
                 result.strangers += 1
                 continue
             }
+            guard let last = end else { continue }
             state = .filling(last, held: Array(held[index...]), covered: held.count - index)
             result.readOn = last
             return result

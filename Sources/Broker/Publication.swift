@@ -16,6 +16,16 @@ public struct Publication: Sendable {
         self.json = json
         self.isLogged = isLogged && position != nil
     }
+
+    /// The same message without a position: shown at once, whatever the client has seen.
+    public var unpositioned: Publication { Publication(group: group, position: nil, json: json) }
+
+    /// The same text, but for white space.
+    public func says(theSameAs other: Publication) -> Bool {
+        func isText(_ byte: UInt8) -> Bool { byte != 0x20 && byte != 0x09 && byte != 0x0A && byte != 0x0D }
+        return json.readableBytesView.lazy.filter(isText).elementsEqual(
+            other.json.readableBytesView.lazy.filter(isText))
+    }
 }
 
 /// What the sender of an accepted message learns.

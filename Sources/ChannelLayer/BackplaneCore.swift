@@ -18,13 +18,18 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private let reader: HistoryReader
     private let feed: GroupFeed
     private let probe: SubscriptionProbe
+    private let doorbell: Doorbell
     private let metrics: LayerMetrics
     private let logger: Logger
     private let onReady: @Sendable (Bool) -> Void
+    private let onNameTaken: @Sendable (String) -> Void
     private let bells: [String: Int]
 
     private var throttle = LogThrottle()
-    private var polling: RepeatedTask?
+    private var foreignThrottle = LogThrottle()
+    private var vanishedThrottle = LogThrottle()
+    /// The version of the policies that this gateway has written.
+    private var policyVersion: Int?
     private var pulse: RepeatedTask?
 
     /// Counts the times that the command link came up: what an earlier one began must not finish in a later one.
@@ -32,6 +37,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var isPrepared = false
     private var isPreparing = false
     private var wasEverPrepared = false
+    /// Times that the gateway's name was found taken at the start.
+    private var claims = 0
+    private static let maximumClaims = 10
     private var isLive = false
     /// What was under way comes to its end without effect.
     private var isStopped = false
@@ -46,7 +54,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
-        metrics: LayerMetrics, logger: Logger, onReady: @escaping @Sendable (Bool) -> Void
+        metrics: LayerMetrics, logger: Logger, onReady: @escaping @Sendable (Bool) -> Void,
+        onNameTaken: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.keys = keys
@@ -55,6 +64,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.metrics = metrics
         self.logger = logger
         self.onReady = onReady
+        self.onNameTaken = onNameTaken
         subscriber = RedisSubscriber(configuration.redis, on: eventLoop, logger: logger)
         membership = Membership(
             configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
@@ -62,8 +72,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
         relay = Relay(configuration, keys: keys, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(keys: keys, client: client)
         probe = SubscriptionProbe(
-            keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, logger: logger)
-        feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics)
+            keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)
+        doorbell = Doorbell(
+            keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, metrics: metrics,
+            logger: logger)
+        feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics, logger: logger)
         bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
         wire()
     }
@@ -72,18 +85,26 @@ final class BackplaneCore: RedisSubscriberDelegate {
         lease.onLiving = { [unowned self] living in relay.living = living }
         lease.onForgotten = { [unowned self] in
             logger.notice("Redis has forgotten this gateway: writing the policies and all memberships again")
-            _ = client.submit(policiesCommand)
+            client.submit(policiesCommand).assumeIsolated().whenSuccess { self.policiesWritten($0.int) }
             membership.refreshAll()
+            // Meanwhile the fleet had no member in groups that are not logged, so Django's messages went to nobody here.
+            feed.mayHaveMissedUnlogged()
             feed.doubtAll()
         }
+        lease.onNameTaken = { [unowned self] other in nameTaken(by: other) }
+        lease.onForeign = { [unowned self] keys in foreign(keys) }
+        relay.onForeign = { [unowned self] keys in foreign(keys) }
+        doorbell.onLook = { [unowned self] in relay.look() }
         lease.onSecond = { [unowned self] in second() }
-        lease.onRefresh = { [unowned self] in membership.refreshAll() }
+        lease.onRefresh = { [unowned self] in membership.refreshAll(isRoutine: true) }
         lease.onFunctionsMissing = { [unowned self] in functionsMissing() }
         lease.fields = { [unowned self] in
             [
                 ("connections", String(membership.connectionCount)), ("groups", String(membership.table.count)),
             ]
         }
+        membership.onLeaseMissing = { [unowned self] in lease.renew() }
+        membership.onVanished = { [unowned self] count in vanished(count) }
         membership.onFunctionsMissing = { [unowned self] in functionsMissing() }
         reader.onFunctionsMissing = { [unowned self] in functionsMissing() }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
@@ -94,6 +115,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         }
         lease.start()
         probe.start()
+        doorbell.start()
         subscriber.delegate = self
         subscriber.start()
     }
@@ -118,10 +140,10 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func stop() {
         isStopped = true
         membership.pause()
-        polling?.cancel()
         pulse?.cancel()
         lease.stop()
         probe.stop()
+        doorbell.stop()
         relay.pause()
         subscriber.stop()
     }
@@ -132,6 +154,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         guard !isStopped else { return }
         generation += 1
         if isUp {
+            lease.linkUp()
+            membership.gateway = lease.holder.text
             prepare()
         } else {
             isPrepared = false
@@ -139,7 +163,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
             membership.pause()
             relay.pause()
             lease.pause()
-            polling?.cancel()
+            doorbell.pause()
             readinessChanged()
         }
     }
@@ -149,48 +173,101 @@ final class BackplaneCore: RedisSubscriberDelegate {
         if isPrepared { prepare() }
     }
 
-    /// Functions, policies and the doorbell, before anything else is asked of this Redis.
+    /// Functions, the gateway's name and the policies, before anything else is asked of this Redis.
     private func prepare() {
         guard !isPreparing else { return }
         isPreparing = true
         let generation = generation
-        let (client, configuration, logger) = (client, configuration, logger)
-        let policies = policiesCommand
+        let (client, prefix, logger) = (client, configuration.prefix, logger)
+        let (policies, holder, renewal) = (policiesCommand, lease.holder, lease.leaseCommand())
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
         let isFirst = !wasEverPrepared
         Task {
             do {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
-                if isFirst { try await GatewayLease.sweepPredecessor(of: configuration, by: client) }
-                _ = try await client.send(policies)
-                let rings = await Doorbell.install(by: client, logger: logger)
-                eventLoop.execute { bound.value.prepared(rings: rings, generation: generation) }
+                if isFirst {
+                    let other = try await GatewayLease.claim(with: renewal, for: holder, prefix: prefix, by: client)
+                    if let other { return eventLoop.execute { bound.value.nameTakenAtStart(by: other) } }
+                }
+                let version = try await client.send(policies).int
+                eventLoop.execute { bound.value.prepared(policyVersion: version, generation: generation) }
             } catch {
                 eventLoop.execute { bound.value.couldNotPrepare(error) }
             }
         }
     }
 
-    private func prepared(rings: Bool, generation: Int) {
+    private func prepared(policyVersion: Int?, generation: Int) {
         isPreparing = false
         guard client.isUp, !isStopped else { return }
         // The link was lost and came back meanwhile: it may be another Redis.
         guard generation == self.generation else { return prepare() }
         isPrepared = true
         wasEverPrepared = true
+        policiesWritten(policyVersion)
+        // First: without a lease over this connection nobody joins.
+        lease.resume()
         membership.resume()
         if isLive { feed.doubtAll() }
         relay.resume()
-        lease.resume()
-        polling?.cancel()
-        if !rings {
-            let bound = NIOLoopBound(relay, eventLoop: eventLoop)
-            polling = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(20), delay: .milliseconds(20)) { _ in
-                bound.value.collectAll()
-            }
-        }
+        doorbell.resume()
         readinessChanged()
+    }
+
+    // MARK: The name
+
+    /// A process that was just killed may still count as listening for a moment.
+    private func nameTakenAtStart(by other: NameHolder) {
+        isPreparing = false
+        claims += 1
+        guard claims < Self.maximumClaims else { return nameTaken(by: other) }
+        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(200)) {
+            if self.client.isUp, !self.isPrepared, !self.isStopped { self.prepare() }
+        }
+    }
+
+    private func nameTaken(by other: NameHolder) {
+        guard !isStopped else { return }
+        membership.pause()
+        lease.pause()
+        onNameTaken(
+            "the name \(configuration.gatewayID) is in use by \(other): give this gateway another --id, or stop that one")
+    }
+
+    // MARK: What others did to our keys
+
+    private func foreign(_ keys: [String]) {
+        metrics.foreignKeys.add(keys.count)
+        guard let held = foreignThrottle.pass() else { return }
+        logger.error(
+            "keys in Redis have another type than ours: what belongs to them is left until they are deleted or mended",
+            metadata: [
+                "keys": "\(keys.prefix(10).joined(separator: " "))", "count": "\(keys.count)", "held_back": "\(held)",
+            ])
+    }
+
+    /// Members that were not there any more when they were refreshed: Django's sends to those groups went to nobody here.
+    private func vanished(_ count: Int) {
+        metrics.membersVanished.add(count)
+        guard let held = vanishedThrottle.pass() else { return }
+        logger.warning(
+            "somebody had taken the fleet's member out of groups before it was refreshed: is the group_expiry of Django's channel layer shorter than redis.group_expiry? Set both alike",
+            metadata: [
+                "groups": "\(count)", "redis.group_expiry": "\(configuration.groupExpiry)", "held_back": "\(held)",
+            ])
+    }
+
+    /// A newer version than ours is another gateway's, and stays.
+    private func policiesWritten(_ version: Int?) {
+        guard let version else { return }
+        if let known = policyVersion, version > known {
+            logger.notice(
+                "another gateway has set the policies since this one did: its groups: are in force",
+                metadata: ["version": "\(version)"])
+        } else {
+            policyVersion = version
+        }
     }
 
     private func couldNotPrepare(_ error: any Error) {
@@ -207,6 +284,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         var command = RedisCommand.fcall("policy_set")
         command.append(configuration.prefix)
         command.append(Self.rulesText(configuration.policies))
+        if let policyVersion { command.append(policyVersion) }
         return command
     }
 
@@ -229,6 +307,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         isLive = true
         if isPrepared { feed.doubtAll() }
         probe.resume()
+        doorbell.subscriptionIsLive()
         for channel in bells.keys + [keys.controlChannel] { _ = subscriber.subscribe(channel) }
         readinessChanged()
     }
@@ -236,6 +315,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     func subscriberLost(_ reason: RedisError) {
         isLive = false
         probe.pause()
+        doorbell.subscriptionLost()
         feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
         readinessChanged()
@@ -265,7 +345,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
             checkAwake()
         }
         guard let entry = membership.table[channel] else {
-            if probe.received(on: channel) { return }
+            if probe.received(on: channel) || doorbell.received(on: channel) { return }
             if channel == keys.controlChannel { return control(payload) }
             if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
             if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }

@@ -1,9 +1,174 @@
+import Broker
 import Logging
 import NIOCore
 import RedisClient
 
-/// Makes Redis ring when an inbox is written: `notify-keyspace-events` with K, z and l.
-enum Doorbell {
+/// Learns that Django's core layer has written to an inbox: from Redis' keyspace notifications while they are heard, and
+/// by looking while they are not.
+///
+/// Lives on the backplane's loop.
+final class Doorbell {
+    static let interval = TimeAmount.milliseconds(250)
+    /// While Redis does not ring. The layer holds 100 messages an inbox, so it cannot be longer.
+    static let pollInterval = TimeAmount.milliseconds(20)
+
+    private let client: RedisClient
+    private let subscriber: RedisSubscriber
+    private let metrics: LayerMetrics
+    private let logger: Logger
+    private let key: String
+    private let channel: String
+    private var watch = DoorbellWatch()
+    private var throttle = LogThrottle()
+    private var ticks: RepeatedTask?
+    private var polls: RepeatedTask?
+    private var rings = 0
+    private var isSetting = false
+    /// Why the bell could not be set, for the log.
+    private var obstacle: String?
+    private var commandsAreUp = false
+    private var isSubscribed = false
+
+    /// Look into the inboxes now.
+    var onLook: (() -> Void)?
+
+    init(
+        keys: LayerKeys, gatewayID: String, client: RedisClient, subscriber: RedisSubscriber, metrics: LayerMetrics,
+        logger: Logger
+    ) {
+        self.client = client
+        self.subscriber = subscriber
+        self.metrics = metrics
+        self.logger = logger
+        key = keys.bell(gatewayID)
+        channel = keys.keyspaceChannel(key)
+    }
+
+    func start() {
+        let bound = NIOLoopBound(self, eventLoop: client.eventLoop)
+        ticks = client.eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { _ in
+            bound.value.tick()
+        }
+    }
+
+    func stop() {
+        ticks?.cancel()
+        poll(false)
+        if commandsAreUp { _ = client.submit(RedisCommand("DEL", key)) }
+    }
+
+    /// The command link is usable.
+    func resume() {
+        commandsAreUp = true
+        watch.lost()
+        poll(true)
+        set()
+    }
+
+    func pause() {
+        commandsAreUp = false
+        watch.lost()
+        poll(false)
+    }
+
+    /// The subscription link is usable.
+    func subscriptionIsLive() {
+        watch.lost()
+        subscriber.subscribe(channel).assumeIsolated().whenSuccess { self.isSubscribed = true }
+    }
+
+    func subscriptionLost() {
+        isSubscribed = false
+        watch.lost()
+        poll(commandsAreUp)
+    }
+
+    /// True when the message was the bell's.
+    func received(on channel: String) -> Bool {
+        guard channel == self.channel else { return false }
+        perform(watch.heard())
+        return true
+    }
+
+    private func tick() {
+        guard commandsAreUp else { return }
+        // Without a subscription nothing can be heard; the messages wait all the same.
+        if isSubscribed { perform(watch.tick()) } else { onLook?() }
+    }
+
+    private func perform(_ actions: [DoorbellWatch.Action]) {
+        for action in actions {
+            switch action {
+            case .ring: ring()
+            case .look: onLook?()
+            case .set: set()
+            case .sayDeaf: sayDeaf()
+            case .sayHearing: logger.notice("Redis rings again when Django's core layer writes")
+            }
+        }
+        metrics.doorbellHeard.set(watch.mustPoll ? 0 : 1)
+        poll(watch.mustPoll && commandsAreUp)
+    }
+
+    /// A score that was not there before: only a change rings.
+    private func ring() {
+        rings += 1
+        _ = client.submit(RedisCommand("ZADD", key, String(rings), "ring"))
+        if rings % 64 == 1 { _ = client.submit(RedisCommand("EXPIRE", key, "60")) }
+    }
+
+    private func poll(_ isOn: Bool) {
+        guard isOn != (polls != nil) else { return }
+        polls?.cancel()
+        polls = nil
+        guard isOn else { return }
+        let bound = NIOLoopBound(self, eventLoop: client.eventLoop)
+        polls = client.eventLoop.scheduleRepeatedTask(initialDelay: Self.pollInterval, delay: Self.pollInterval) { _ in
+            bound.value.onLook?()
+        }
+    }
+
+    // MARK: The setting
+
+    private func set() {
+        guard !isSetting else { return }
+        isSetting = true
+        client.submit(RedisCommand("CONFIG", "GET", "notify-keyspace-events")).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let reply): self.complete(reply.pairs.first?.1)
+            case .failure(let error): self.isSet("\(error)")
+            }
+        }
+    }
+
+    private func complete(_ setting: String?) {
+        guard let setting, let completed = KeyspaceEvents.completed(setting) else { return isSet(nil) }
+        client.submit(RedisCommand("CONFIG", "SET", "notify-keyspace-events", completed)).assumeIsolated().whenComplete {
+            result in
+            if case .failure(let error) = result { return self.isSet("\(error)") }
+            self.isSet(nil)
+        }
+    }
+
+    private func isSet(_ obstacle: String?) {
+        isSetting = false
+        self.obstacle = obstacle
+    }
+
+    private func sayDeaf() {
+        guard let held = throttle.pass() else { return }
+        logger.warning(
+            "Redis does not ring when Django's core layer writes: looking every 20 ms. notify-keyspace-events must include Kzl",
+            metadata: [
+                "obstacle": "\(obstacle ?? "somebody has changed it: it is being set again")", "held_back": "\(held)",
+            ])
+    }
+}
+
+@available(*, unavailable) extension Doorbell: Sendable {}
+
+/// The setting `notify-keyspace-events` (redis.io, "Redis keyspace notifications").
+enum KeyspaceEvents {
     static let needed: [Character] = ["K", "z", "l"]
 
     /// The setting with what is needed added; nil when nothing is missing. `A` stands for all classes.
@@ -12,21 +177,5 @@ enum Doorbell {
             !setting.contains(flag) && !(flag != "K" && setting.contains("A"))
         }
         return missing.isEmpty ? nil : setting + String(missing)
-    }
-
-    /// - Returns: true when Redis rings; false when the inboxes must be polled, with the reason in the log.
-    static func install(by client: RedisClient, logger: Logger) async -> Bool {
-        do {
-            let reply = try await client.send(RedisCommand("CONFIG", "GET", "notify-keyspace-events"))
-            guard let setting = reply.pairs.first?.1 else { throw RedisError(.server, "CONFIG GET answered nothing") }
-            guard let completed = completed(setting) else { return true }
-            _ = try await client.send(RedisCommand("CONFIG", "SET", "notify-keyspace-events", completed))
-            return true
-        } catch {
-            logger.warning(
-                "Redis does not ring when Django's core layer writes; polling every 20 ms instead. Set notify-keyspace-events to include Kzl",
-                metadata: ["error": "\(error)"])
-            return false
-        }
     }
 }

@@ -17,6 +17,9 @@ final class GatewayLease {
     private var isSweeping = false
     private var isActive = false
 
+    /// Which process and connection hold the lease.
+    private(set) var holder: LeaseHolder
+
     /// The living gateways, after each renewal.
     var onLiving: (([String]) -> Void)?
     /// Redis has forgotten us: a flush, a restart without persistence, or a lease that ran out while we slept.
@@ -26,6 +29,10 @@ final class GatewayLease {
     /// Time to write all memberships again.
     var onRefresh: (() -> Void)?
     var onFunctionsMissing: (() -> Void)?
+    /// Another process has this gateway's name.
+    var onNameTaken: ((NameHolder) -> Void)?
+    /// Keys of a wrong type were in the way of a sweep.
+    var onForeign: (([String]) -> Void)?
     /// Shown by `tocsin gateways`.
     var fields: () -> [(String, String)] = { [] }
 
@@ -34,7 +41,11 @@ final class GatewayLease {
         self.keys = keys
         self.client = client
         self.logger = logger
+        holder = LeaseHolder(gateway: configuration.gatewayID)
     }
+
+    /// A new connection for commands is up.
+    func linkUp() { holder.linkUp() }
 
     func start() {
         let renewal = TimeAmount.milliseconds(Int64(configuration.leaseSeconds) * 1000 / 3)
@@ -78,27 +89,44 @@ final class GatewayLease {
         timers = []
     }
 
-    private func renew() {
+    /// Says that this gateway lives. Before the lease is renewed nobody can join over a new connection.
+    func renew() {
+        client.submit(leaseCommand()).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let reply): self.renewed(Self.answer(reply))
+            case .failure(let error): self.failed("gateway_lease", error)
+            }
+        }
+    }
+
+    private func renewed(_ answer: LeaseAnswer?) {
+        switch answer {
+        case .renewed(let canary, let wasHeld, let living):
+            let wasForgotten = !self.canary.isEmpty && (canary != self.canary || !wasHeld)
+            self.canary = canary
+            self.living = living
+            onLiving?(living)
+            if wasForgotten { onForgotten?() }
+        case .taken(let other): onNameTaken?(other)
+        case nil: break
+        }
+    }
+
+    func leaseCommand() -> RedisCommand {
         var command = RedisCommand.fcall("gateway_lease")
         for argument in [configuration.prefix, configuration.gatewayID] { command.append(argument) }
         command.append(configuration.leaseSeconds)
         command.append(canary)
-        for (field, value) in configuration.gatewayFields.map({ ($0.key, $0.value) }) + fields() {
+        for (field, value) in configuration.gatewayFields.map({ ($0.key, $0.value) }) + holder.fields + fields() {
             command.append(field)
             command.append(value)
         }
-        client.submit(command).assumeIsolated().whenComplete { result in
-            switch result {
-            case .success(let reply):
-                guard let answer = reply.array, answer.count >= 2, let canary = answer[0].text else { return }
-                let wasForgotten = !self.canary.isEmpty && (canary != self.canary || answer[1].int == 0)
-                self.canary = canary
-                self.living = answer.dropFirst(2).compactMap(\.text)
-                self.onLiving?(self.living)
-                if wasForgotten { self.onForgotten?() }
-            case .failure(let error): self.failed("gateway_lease", error)
-            }
-        }
+        return command
+    }
+
+    private static func answer(_ reply: RedisValue) -> LeaseAnswer? {
+        guard let answer = reply.array, answer.count >= 2, let renewed = answer[1].int else { return nil }
+        return LeaseAnswer(answer.enumerated().map { $0 == 1 ? "" : $1.text ?? "" }, renewed: renewed)
     }
 
     private func sweep() {
@@ -110,10 +138,17 @@ final class GatewayLease {
         client.submit(command).assumeIsolated().whenComplete { result in
             self.isSweeping = false
             switch result {
-            case .success(let reply): if (reply.int ?? 0) >= 500 { self.sweep() }
+            case .success(let reply): if self.swept(reply) >= 500 { self.sweep() }
             case .failure(let error): self.failed("gateway_sweep", error)
             }
         }
+    }
+
+    /// A number, and keys of a wrong type that were in the way.
+    private func swept(_ reply: RedisValue) -> Int {
+        let foreign = reply.array?.dropFirst().compactMap(\.text) ?? []
+        if !foreign.isEmpty { onForeign?(foreign) }
+        return reply.array?.first?.int ?? 0
     }
 
     /// Refreshes the fleet's member in groups that only a retention keeps, page by page.
@@ -123,7 +158,9 @@ final class GatewayLease {
         for number in [configuration.groupExpiry, start, 500] { command.append(number) }
         client.submit(command).assumeIsolated().whenComplete { result in
             switch result {
-            case .success(let reply): if let next = reply.int, next > 0, self.isActive { self.retain(from: next) }
+            case .success(let reply):
+                let next = self.swept(reply)
+                if next > 0, self.isActive { self.retain(from: next) }
             case .failure(let error): self.failed("gateway_retain", error)
             }
         }
@@ -135,17 +172,25 @@ final class GatewayLease {
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 
-    /// A gateway that was killed and started again under its old name finds what the one before has left in rosters. The
-    /// new lease would keep that alive, so it goes first, like a dead gateway's.
-    static func sweepPredecessor(of configuration: LayerConfiguration, by client: RedisClient) async throws {
+    /// Takes the name, once, before anything else is written under it. A gateway that was killed and started again under its
+    /// old name finds what the one before has left in rosters: the new lease would keep that alive, so it goes first, like a
+    /// dead gateway's.
+    ///
+    /// - Parameter command: the first renewal.
+    /// - Returns: who has the name, when it is another process; nil: it is ours.
+    /// - Throws: `RedisError`.
+    static func claim(
+        with command: RedisCommand, for holder: LeaseHolder, prefix: String, by client: RedisClient
+    ) async throws -> NameHolder? {
+        if case .taken(let other) = answer(try await client.send(command)) { return other }
         var release = RedisCommand.fcall("gateway_release")
-        release.append(configuration.prefix)
-        release.append(configuration.gatewayID)
+        for argument in [prefix, holder.gateway, holder.process] { release.append(argument) }
         _ = try await client.send(release)
         var sweep = RedisCommand.fcall("gateway_sweep")
-        sweep.append(configuration.prefix)
+        sweep.append(prefix)
         sweep.append(500)
-        while let swept = try await client.send(sweep).int, swept > 0 {}
+        while let swept = try await client.send(sweep).array?.first?.int, swept > 0 {}
+        return nil
     }
 
     /// Tells the others at once that this gateway goes.
@@ -153,6 +198,7 @@ final class GatewayLease {
         var command = RedisCommand.fcall("gateway_release")
         command.append(configuration.prefix)
         command.append(configuration.gatewayID)
+        command.append(holder.process)
         return client.submit(command).map { _ in }
     }
 }

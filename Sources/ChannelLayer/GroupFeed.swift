@@ -1,4 +1,5 @@
 import Broker
+import Logging
 import NIOCore
 
 /// From messages as they come to messages in order: each group's cursor, the log read where something is missing, and
@@ -18,8 +19,13 @@ final class GroupFeed {
     /// Whether the subscription's connection last ended in a way that lets nothing go unheard: what Redis had published
     /// comes before the end of the connection, unless the connection just fell silent.
     private var heardToTheEnd = true
+    private let logger: Logger
+    private var throttle = LogThrottle()
 
-    init(membership: Membership, reader: HistoryReader, eventLoop: any EventLoop, metrics: LayerMetrics) {
+    init(
+        membership: Membership, reader: HistoryReader, eventLoop: any EventLoop, metrics: LayerMetrics, logger: Logger
+    ) {
+        self.logger = logger
         self.membership = membership
         self.reader = reader
         self.eventLoop = eventLoop
@@ -42,6 +48,7 @@ final class GroupFeed {
         case .deliver: gather(.publication(publication), entry)
         case .drop: metrics.duplicates.add()
         case .hold: break
+        case .dispute: settleDispute(of: publication)
         case .fill(let since):
             metrics.gaps.add()
             fill(group, since: since)
@@ -84,6 +91,15 @@ final class GroupFeed {
 
     // MARK: Doubts
 
+    /// For a while nobody received what Django's core layer sent to groups without history.
+    func mayHaveMissedUnlogged() {
+        for entry in membership.table.unlogged {
+            metrics.lost.add()
+            gather(.lost(entry.group, .gap, cursors[entry.group]?.position ?? .beginning), entry)
+        }
+        flush()
+    }
+
     func subscriptionEnded(bySilence: Bool) { heardToTheEnd = !bySilence }
 
     /// Redis was lost and is back: anything may have been missed.
@@ -99,6 +115,36 @@ final class GroupFeed {
 
     private func doubt(_ group: GroupName) {
         if let since = cursors[group]?.doubt() { fill(group, since: since) }
+    }
+
+    // MARK: Two messages under one position
+
+    /// The first was shown. If the log has the second, the first was a stranger's, and the second is shown late, without its
+    /// position; so it is where no log knows.
+    private func settleDispute(of second: Publication) {
+        guard var before = second.position else { return }
+        metrics.disputed.add()
+        sayDisputed(second)
+        before.offset -= min(before.offset, 1)
+        let promise = eventLoop.makePromise(of: HistoryPage.self)
+        reader.read(second.group, since: before, promise)
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            let page = try? result.get()
+            let entry = page?.entries.first { $0.offset == second.position?.offset }
+            if let logged = entry?.publication, !logged.says(theSameAs: second) { return }
+            self.gather(.publication(second.unpositioned), second.group)
+            self.flush()
+        }
+    }
+
+    private func sayDisputed(_ publication: Publication) {
+        guard let held = throttle.pass() else { return }
+        logger.warning(
+            "two messages came under one position: somebody publishes with __tocsin__ entries of their own",
+            metadata: [
+                "group": "\(publication.group)", "position": "\(publication.position?.description ?? "")",
+                "held_back": "\(held)",
+            ])
     }
 
     private func fill(_ group: GroupName, since: Position) {
@@ -131,6 +177,7 @@ final class GroupFeed {
         metrics.filled.add(filled.deliveries.count)
         metrics.missed.add(Int(clamping: filled.missed))
         metrics.malformedLive.add(filled.strangers)
+        for publication in filled.disputed { settleDispute(of: publication) }
         flush()
         if let since = filled.readOn { fill(group, since: since) }
     }

@@ -64,6 +64,9 @@ struct GroupTable {
         return .last
     }
 
+    /// The groups whose messages nobody can read later.
+    var unlogged: [Entry] { entries.values.filter { !$0.isLogged } }
+
     /// Everything, for writing all memberships again.
     var all: [(group: GroupName, member: Member)] {
         entries.values.flatMap { entry in entry.members.values.map { (entry.group, $0) } }

@@ -5,8 +5,8 @@ public import RedisClient
 
 /// What an operator asks of the channel layer: who is where, which gateways live, and a message sent by hand.
 public struct LayerInspector: Sendable {
-    private let client: RedisClient
-    private let keys: LayerKeys
+    let client: RedisClient
+    let keys: LayerKeys
 
     public init(client: RedisClient, keys: LayerKeys) {
         self.client = client
@@ -177,5 +177,5 @@ public struct LayerInspector: Sendable {
     }
 
     /// What `notify-keyspace-events` has to be set to; nil when it suffices.
-    public static func missingKeyspaceEvents(_ setting: String) -> String? { Doorbell.completed(setting) }
+    public static func missingKeyspaceEvents(_ setting: String) -> String? { KeyspaceEvents.completed(setting) }
 }

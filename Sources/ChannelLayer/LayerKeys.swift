@@ -32,8 +32,8 @@ public struct LayerKeys: Sendable {
     public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
     var presencePrefix: String { "\(prefix)__presence__" }
 
-    /// Where a gateway hears itself.
-    public func probeChannel(_ gateway: String) -> String { "\(prefix)__probe__\(gateway)" }
+    /// Where a gateway's process hears itself, and others hear whether it listens.
+    func probeChannel(_ holder: LeaseHolder) -> String { "\(prefix)__probe__\(holder.gateway).\(holder.process)" }
 
     /// What is said to all gateways.
     public var controlChannel: String { "\(prefix)__control" }
@@ -45,8 +45,15 @@ public struct LayerKeys: Sendable {
     public var rosterPattern: String { "\(own)roster:*" }
     public func rosterGroup(_ key: String) -> Substring { key.dropFirst("\(own)roster:".count) }
 
+    /// `G CHANNEL` of each connection that a gateway has written.
+    func members(_ gateway: String) -> String { "\(own)members:\(gateway)" }
+
     public var gateways: String { "\(own)gateways" }
     public func gateway(_ id: String) -> String { "\(own)gateway:\(id)" }
+    /// Where `channel_layer.send` puts what is meant for one connection of a gateway.
+    public func gatewayInbox(_ id: String) -> String { "\(prefix)specific.\(id)!" }
+    /// Keys of a wrong type that functions came upon.
+    public var foreign: String { "\(own)foreign" }
 
     /// What a connection is called in rosters and by Django: a channel name of channels_redis.
     public func channelName(gateway: String, connection: ConnectionID) -> String {
@@ -58,7 +65,22 @@ public struct LayerKeys: Sendable {
     /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
     public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(inbox.hex(count: 2))!" }
     public func inbox(_ inbox: Int) -> String { prefix + fleetChannel(inbox) }
+    /// The fleet's one member of a group.
+    public func fleetMember(of group: GroupName) -> String { fleetChannel(Self.inbox(of: group)) + group.text }
+
+    /// Which inbox a group's messages of the core layer come to: the low four bits of its name's CRC-32 (IEEE 802.3).
+    static func inbox(of group: GroupName) -> Int {
+        var crc = UInt32.max
+        for byte in group.text.utf8 {
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+        }
+        return Int(~crc & 15)
+    }
     public func staging(_ inbox: Int) -> String { "\(own)staging:\(inbox.hex(count: 2))" }
     /// Where Redis rings when the inbox is written (redis.io, "Redis keyspace notifications").
-    public func doorbell(_ inbox: Int) -> String { "__keyspace@\(database)__:\(self.inbox(inbox))" }
+    public func doorbell(_ inbox: Int) -> String { keyspaceChannel(self.inbox(inbox)) }
+    /// What a gateway writes to find out whether Redis rings.
+    func bell(_ gateway: String) -> String { "\(prefix)specific.tocsin-bell.\(gateway)!" }
+    func keyspaceChannel(_ key: String) -> String { "__keyspace@\(database)__:\(key)" }
 }

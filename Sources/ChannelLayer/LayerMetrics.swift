@@ -13,6 +13,10 @@ struct LayerMetrics: Sendable {
     let filled: Counter
     let lost: Counter
     let missed: Counter
+    let foreignKeys: Counter
+    let membersVanished: Counter
+    let disputed: Counter
+    let doorbellHeard: Gauge
     let redisUp: Gauge
     let losses: Counter
 
@@ -32,6 +36,14 @@ struct LayerMetrics: Sendable {
             "tocsin_continuity_lost_total", help: "Times that a group's members had to be told of lost continuity.")
         missed = metrics.counter(
             "tocsin_messages_missed_total", help: "Messages of groups without history that nobody can get any more.")
+        foreignKeys = metrics.counter(
+            "tocsin_foreign_keys_total", help: "Times that a key of a wrong type under one of our names was in the way.")
+        membersVanished = metrics.counter(
+            "tocsin_members_vanished_total", help: "Groups whose fleet's member somebody had taken out before a refresh.")
+        disputed = metrics.counter(
+            "tocsin_positions_disputed_total", help: "Messages that came under a position that another one had already.")
+        doorbellHeard = metrics.gauge(
+            "tocsin_doorbell_heard", help: "1 while Redis rings for the core layer's inboxes; 0 while they are polled.")
         redisUp = metrics.gauge("tocsin_redis_up", help: "1 while Redis can be reached for commands and subscriptions.")
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
     }

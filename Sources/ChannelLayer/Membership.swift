@@ -14,10 +14,19 @@ final class Membership {
     private let client: RedisClient
     private let subscriber: RedisSubscriber
     private let logger: Logger
+    private var throttle = LogThrottle()
     private(set) var table: GroupTable
     private var queue = Queue()
     private var sendIsDue = false
     private var sendLaterIsDue = false
+    /// The memberships that are being written again were not lost to anything that we know of.
+    private var refreshIsRoutine = false
+    /// This gateway as the functions take it, with the lease that it holds.
+    var gateway: String
+    /// Redis says that this gateway holds no lease: it has to be renewed before anybody can join.
+    var onLeaseMissing: (() -> Void)?
+    /// So many groups had lost the fleet's member before a routine refresh.
+    var onVanished: ((Int) -> Void)?
     var onFunctionsMissing: (() -> Void)?
     /// A join is done: the group's position at that time.
     var onJoined: ((GroupName, Position) -> Void)?
@@ -34,6 +43,7 @@ final class Membership {
         self.subscriber = subscriber
         self.logger = logger
         table = GroupTable(policies: configuration.policies)
+        gateway = configuration.gatewayID
     }
 
     /// Memberships of this gateway: a connection counts once per group.
@@ -81,17 +91,20 @@ final class Membership {
     }
 
     /// Nobody waits for a departure, and they come in crowds: those of a moment share a call.
-    private func sendLater() {
+    private func sendLater(in delay: TimeAmount = .milliseconds(10)) {
         guard !sendLaterIsDue else { return }
         sendLaterIsDue = true
-        client.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(10)) {
+        client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
             self.sendLaterIsDue = false
             self.sendSoon()
         }
     }
 
     /// Writes all memberships again: after a reconnect, a flush, a sweep of a gateway that slept, and now and then.
-    func refreshAll() {
+    ///
+    /// - Parameter isRoutine: only because it is time.
+    func refreshAll(isRoutine: Bool = false) {
+        refreshIsRoutine = isRoutine
         queue.refresh(table.all.map { Queue.Change(group: $0.group, member: $0.member, waiter: nil) })
         sendSoon()
     }
@@ -100,6 +113,30 @@ final class Membership {
     func resume() {
         queue.resume()
         refreshAll()
+        discardStrangers(from: "0")
+    }
+
+    /// Takes out what Redis says of this gateway's connections and this gateway does not: a promoted replica may lack leaves
+    /// that were confirmed before. Page by page.
+    private func discardStrangers(from cursor: String) {
+        let key = keys.members(configuration.gatewayID)
+        client.submit(RedisCommand("SSCAN", key, cursor, "COUNT", "1000")).assumeIsolated().whenComplete { result in
+            guard case .success(let reply) = result, let page = reply.array, page.count == 2, !self.queue.isPaused
+            else { return }
+            for entry in (page[1].array ?? []).compactMap(\.text) { self.discardIfStranger(entry) }
+            self.sendLater()
+            if let next = page[0].text, next != "0" { self.discardStrangers(from: next) }
+        }
+    }
+
+    /// - Parameter entry: `G specific.GW!CONN`.
+    private func discardIfStranger(_ entry: String) {
+        let parts = entry.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, let group = try? GroupName(String(parts[0])), let mark = parts[1].lastIndex(of: "!"),
+            let connection = ConnectionID(String(parts[1][parts[1].index(after: mark)...])),
+            !table.contains(connection, channel: keys.liveChannel(group))
+        else { return }
+        queue.discard(Queue.Departure(group: group, connection: connection))
     }
 
     func pause() {
@@ -136,19 +173,29 @@ final class Membership {
         }
     }
 
-    private func sendAdds(_ changes: [Queue.Change], isBatch: Bool) {
+    private func sendAdds(_ changes: [Queue.Change], isBatch: Bool, isSecondTry: Bool = false) {
         var command = RedisCommand.fcall("group_add", keys: changes.map { keys.group($0.group) })
-        command.append(configuration.gatewayID)
+        command.append(gateway)
         command.append(configuration.groupExpiry)
         for change in changes {
             command.append(keys.channelName(gateway: configuration.gatewayID, connection: change.member.connection))
             command.append(Self.rosterText(change.member))
         }
         client.submit(command).assumeIsolated().whenComplete { result in
+            if case .failure(let error) = result, RedisTrouble.isLeaseMissing(error), !isSecondTry {
+                // The process slept past its lease, and the next renewal may be seconds away.
+                self.onLeaseMissing?()
+                return self.sendAdds(changes, isBatch: isBatch, isSecondTry: true)
+            }
             if isBatch { self.queue.finished(.adds) }
             switch result {
             case .success(let reply):
                 let positions = reply.array ?? []
+                if self.refreshIsRoutine, positions.count > changes.count, let count = positions[changes.count].int,
+                    count > 0
+                {
+                    self.onVanished?(count)
+                }
                 for (index, change) in changes.enumerated() {
                     guard let waiter = change.waiter else { continue }
                     if index < positions.count, let position = Position(positions[index].text ?? "") {
@@ -162,7 +209,7 @@ final class Membership {
                 // One group's key of a wrong type must not cost the others their joins.
                 for change in changes { self.sendAdds([change], isBatch: false) }
             case .failure(let error):
-                self.failed("group_add", error)
+                self.failed("group_add", error, changes.first?.group)
                 let told = RedisTrouble.told(error)
                 for change in changes { change.waiter?.fail(told) }
             }
@@ -172,28 +219,32 @@ final class Membership {
 
     private func sendDiscards(_ departures: [Queue.Departure]) {
         var command = RedisCommand.fcall("group_discard", keys: departures.map { keys.group($0.group) })
-        command.append(configuration.gatewayID)
+        command.append(gateway)
         for departure in departures {
             command.append(keys.channelName(gateway: configuration.gatewayID, connection: departure.connection))
         }
         client.submit(command).assumeIsolated().whenComplete { result in
             self.queue.finished(.discards)
             if case .failure(let error) = result {
-                self.failed("group_discard", error)
-                // What Redis refuses for good would be refused again: the lease's sweep is left to clean up after it.
-                if (error as? RedisError)?.code != .server { self.queue.owe(departures) }
-                // Later: it may have failed at once, and would again.
-                self.sendLater()
+                self.failed("group_discard", error, departures.first?.group)
+                self.queue.owe(departures)
+                if RedisTrouble.isLeaseMissing(error) { self.onLeaseMissing?() }
+                // Later: it may have failed at once, and would again. What the server refuses (a demoted one, one without
+                // rights for us) it may refuse for long.
+                self.sendLater(in: (error as? RedisError)?.code == .server ? .seconds(1) : .milliseconds(10))
             } else {
                 self.sendSoon()
             }
         }
     }
 
-    private func failed(_ function: String, _ error: any Error) {
+    private func failed(_ function: String, _ error: any Error, _ group: GroupName?) {
         guard let error = error as? RedisError else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
-        if error.code == .server { logger.error("\(function) failed", metadata: ["error": "\(error)"]) }
+        guard error.code == .server, let held = throttle.pass() else { return }
+        logger.error(
+            "\(function) failed",
+            metadata: ["error": "\(error)", "group": "\(group?.text ?? "")", "held_back": "\(held)"])
     }
 
     /// `{"user":"42"}` or `{}`; group_add appends gateway and time.

@@ -17,10 +17,11 @@ public final class RedisBackplane: Backplane {
     private let sent: Counter
 
     /// Starts to connect; it does not wait for Redis. `onReady` is told each time the backplane becomes able, or
-    /// unable, to deliver and to accept.
+    /// unable, to deliver and to accept. `onNameTaken` is told, in words for a person, when another process has the gateway's
+    /// name: nothing is written under it from then on, and the gateway has to end.
     public static func start(
         _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
-        onReady: @escaping @Sendable (Bool) -> Void
+        onReady: @escaping @Sendable (Bool) -> Void, onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> RedisBackplane {
         let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.address.database)
         let layerMetrics = LayerMetrics(metrics)
@@ -34,7 +35,7 @@ public final class RedisBackplane: Backplane {
         return try await eventLoop.submit {
             let core = BackplaneCore(
                 configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: layerMetrics, logger: logger,
-                onReady: onReady)
+                onReady: onReady, onNameTaken: onNameTaken)
             up.value = { core.commandsChanged(isUp: $0) }
             if client.isUp { core.commandsChanged(isUp: true) }
             return RedisBackplane(

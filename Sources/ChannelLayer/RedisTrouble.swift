@@ -14,7 +14,13 @@ enum RedisTrouble {
         switch error.kind {
         case "LOADING", "BUSY", "READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF", "TRYAGAIN", "CLUSTERDOWN":
             true
-        default: FunctionLibrary.isMissing(error)
+        default: FunctionLibrary.isMissing(error) || isLeaseMissing(error)
         }
+    }
+
+    /// The functions refuse what a gateway writes without its lease (redis/README.md, "Functions").
+    static func isLeaseMissing(_ error: any Error) -> Bool {
+        guard let error = error as? RedisError, error.code == .server else { return false }
+        return error.message.hasPrefix("ERR tocsin: the gateway does not hold its lease")
     }
 }

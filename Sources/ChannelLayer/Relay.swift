@@ -19,6 +19,8 @@ final class Relay {
 
     /// relay_commit's answer when an older message of the inbox could not be committed: order before speed.
     private static let notItsTurn = -2
+    /// relay_commit's answer when it took out a message that is for no group.
+    private static let dropped = 0
 
     private struct Inbox {
         var isCollecting = false
@@ -37,6 +39,10 @@ final class Relay {
     private var isActive = false
     /// The living gateways, as the last lease told.
     var living: [String] = []
+    /// A look at the inboxes is under way.
+    private var isLooking = false
+    /// A staging key has a wrong type: what is staged goes beside it.
+    var onForeign: (([String]) -> Void)?
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, metrics: LayerMetrics, logger: Logger
@@ -56,6 +62,7 @@ final class Relay {
 
     func pause() {
         isActive = false
+        isLooking = false
         inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
     }
 
@@ -70,6 +77,19 @@ final class Relay {
         client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
             self.inboxes[inbox].isScheduled = false
             self.collect(inbox)
+        }
+    }
+
+    /// Asks which of the inboxes have something, in one command for all: as cheap as a question can be.
+    func look() {
+        guard isActive, !isLooking else { return }
+        isLooking = true
+        var command = RedisCommand("EXISTS")
+        for inbox in inboxes.indices { command.append(keys.inbox(inbox)) }
+        client.submit(command).assumeIsolated().whenComplete { result in
+            self.isLooking = false
+            guard case .success(let reply) = result, let count = reply.int, count > 0 else { return }
+            for inbox in self.inboxes.indices { self.ring(inbox) }
         }
     }
 
@@ -91,10 +111,11 @@ final class Relay {
         client.submit(command).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let reply):
-                let staged = (reply.array?.last?.array ?? []).compactMap(Self.staged)
-                self.commit(staged, inbox: inbox)
+                let answer = reply.array ?? []
+                if answer.count > 2, let foreign = answer[2].text { self.onForeign?([foreign]) }
+                self.commit((answer.count > 1 ? answer[1].array ?? [] : []).compactMap(Self.staged), inbox: inbox)
             case .failure(let error):
-                self.complain("the fleet's inbox cannot be read", error)
+                self.complain("the fleet's inbox \(self.keys.inbox(inbox)) cannot be read", error)
                 self.finish(inbox, more: false)
             }
         }
@@ -176,17 +197,22 @@ final class Relay {
 
     /// A message that nobody can ever read leaves the staging stream, counted.
     private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Outcome) -> Void) {
-        metrics.malformedLayer.add()
-        if let held = throttle.pass() {
-            logger.warning(
-                "dropped a message of the core layer that cannot be relayed",
-                metadata: ["reason": "\(reason)", "inbox": "\(keys.inbox(inbox))", "held_back": "\(held)"])
-        }
         var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)])
         command.append(id)
         client.submit(command).assumeIsolated().whenComplete { result in
-            if case .success(let reply) = result { done(Self.outcome(reply)) } else { done(.failed) }
+            guard case .success(let reply) = result else { return done(.failed) }
+            if reply.int == Self.dropped { self.sayDropped(inbox, because: reason) }
+            done(Self.outcome(reply))
         }
+    }
+
+    /// Said and counted by the gateway that took it out, not by each that saw it.
+    private func sayDropped(_ inbox: Int, because reason: String) {
+        metrics.malformedLayer.add()
+        guard let held = throttle.pass() else { return }
+        logger.warning(
+            "dropped a message of the core layer that cannot be relayed",
+            metadata: ["reason": "\(reason)", "inbox": "\(keys.inbox(inbox))", "held_back": "\(held)"])
     }
 
     private func complain(_ what: String, _ error: any Error) {

@@ -20,8 +20,8 @@ final class SubscriptionProbe {
     private var unheard = 0
     private var isActive = false
 
-    init(keys: LayerKeys, gatewayID: String, client: RedisClient, subscriber: RedisSubscriber, logger: Logger) {
-        channel = keys.probeChannel(gatewayID)
+    init(keys: LayerKeys, holder: LeaseHolder, client: RedisClient, subscriber: RedisSubscriber, logger: Logger) {
+        channel = keys.probeChannel(holder)
         self.client = client
         self.subscriber = subscriber
         self.logger = logger

@@ -39,6 +39,7 @@ extension GroupCursor.Action {
         case .drop: "drop"
         case .fill(let since): "fill \(since.offset)"
         case .hold: "hold"
+        case .dispute: "dispute"
         }
     }
 }
@@ -250,7 +251,7 @@ extension GroupCursor.Action {
                 switch cursor.take(publication(offset)) {
                 case .deliver: delivered.append(offset)
                 case .fill(let since): reading = since
-                case .drop, .hold: break
+                case .drop, .hold, .dispute: break
                 }
             }
         }

@@ -71,8 +71,8 @@ final class LayerHouse: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
-            configuration, on: group.next(), metrics: metrics, logger: quiet
-        ) { isReady in readiness.set(isReady) }
+            configuration, on: group.next(), metrics: metrics, logger: quiet,
+            onReady: { isReady in readiness.set(isReady) })
         let house = LayerHouse(backplane, metrics, readiness)
         let result: Result<R, any Error>
         do {

@@ -14,13 +14,13 @@ struct LayerTextTests {
         ("Exg", "ExgKzl"),
     ])
     func `The doorbell adds what is missing and keeps what is there`(setting: String, completed: String) {
-        #expect(Doorbell.completed(setting) == completed)
-        #expect(Doorbell.completed(completed) == nil)
+        #expect(KeyspaceEvents.completed(setting) == completed)
+        #expect(KeyspaceEvents.completed(completed) == nil)
     }
 
     @Test(arguments: ["Kzl", "lzK", "KEA", "AK", "AKE", "g$lshzxetdKE"])
     func `The doorbell leaves a setting alone that rings already`(setting: String) {
-        #expect(Doorbell.completed(setting) == nil)
+        #expect(KeyspaceEvents.completed(setting) == nil)
     }
 
     @Test func `The library in the program is the file, and its version is the file's`() throws {

@@ -181,9 +181,9 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
     gateway.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
     gateway.execute_command("CLIENT", "SETNAME", "tocsin-gw")
     assert gateway.fcall("policy_set", 0, "asgi", '[{"match":"live.*","size":0}]') >= 1
-    gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "host", "h")
+    gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "host", "h", "process", "a1", "link", 1)
     for group in ("life", "live.x"):
-        gateway.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
+        gateway.fcall("group_add", 1, group_key(group), "gw@a1:1", 60, "specific.gw!1", '{"user":"42"}')
         for _ in range(40):
             gateway.fcall("group_send", 1, group_key(group), "{}", "TTL", 60, "KEY", group)
         for _ in range(40):
@@ -197,8 +197,9 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
         gateway.fcall("group_send", 1, group_key(group), "{}")
     gateway.fcall("gateway_retain", 0, "asgi", 60, 0, 100)
     gateway.zadd(own("retained"), {"life": 1})
-    gateway.fcall("gateway_release", 0, "asgi", "gw")
-    while gateway.fcall("gateway_sweep", 0, "asgi", 100):
+    gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "process", "b2", "link", 1)
+    gateway.fcall("gateway_release", 0, "asgi", "gw", "b2")
+    while gateway.fcall("gateway_sweep", 0, "asgi", 100)[0]:
         pass
     assert gateway.execute_command("CONFIG", "GET", "notify-keyspace-events")[1]
 

@@ -53,7 +53,6 @@ def test_an_error_contains_nothing_of_the_call(redis, call):
 
 WRONG_TYPES = {
     "inbox": ("relay_collect", 2, MARK, "staging", "10"),
-    "staging": ("relay_commit", 2, MARK, KEY, "1-0", "{}"),
     "roster": ("group_add", 1, group_key("of"), "gw", "60", MARK, "{}"),
     "members": ("group_add", 1, group_key("g"), MARK, "60", "c", "{}"),
     "idempotency key": ("group_send", 1, KEY, "{}", "KEY", MARK),

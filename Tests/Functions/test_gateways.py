@@ -22,7 +22,7 @@ def lease(redis):
 
 @pytest.fixture
 def sweep(redis):
-    return lambda limit=100: redis.fcall("gateway_sweep", 0, "asgi", limit)
+    return lambda limit=100: redis.fcall("gateway_sweep", 0, "asgi", limit)[0]
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_retained_members_are_refreshed_page_by_page(redis):
         redis.zadd(group_key(group), {fleet_member(group): 1})
     start, pages = 0, []
     while True:
-        start = redis.fcall("gateway_retain", 0, "asgi", 86400, start, 10)
+        [start] = redis.fcall("gateway_retain", 0, "asgi", 86400, start, 10)
         pages.append(start)
         if start == 0:
             break
@@ -226,17 +226,109 @@ def test_retained_members_are_refreshed_page_by_page(redis):
 
 def test_a_retained_member_that_was_flushed_is_put_back(redis):
     redis.zadd(own("retained"), {"g": 10**10})
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == 0
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == [0]
     assert members(redis) == [fleet_member("g")]
 
 
 def test_a_full_last_page_is_followed_by_an_empty_one(redis):
     redis.zadd(own("retained"), {f"g{i}": 10**10 for i in range(10)})
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == 10
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 10, 10) == 0
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == [10]
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 10, 10) == [0]
 
 
 @pytest.mark.parametrize("args", [(), (60,), (60, 0), (0, 0, 10), (60, -1, 10), (60, 0, 0), (60, 0, 10001), ("x", 0, 10)])
 def test_retain_with_wrong_arguments_is_refused(redis, args):
     with pytest.raises(ResponseError, match="tocsin: gateway_retain wants"):
         redis.fcall("gateway_retain", 0, "asgi", *args)
+
+
+# The process that holds a name
+
+
+@pytest.fixture
+def hold(redis):
+    """hold("gw", "a1", 1) → (renewed, the rest of the answer)"""
+
+    def hold(gateway, process, link=1, seconds=15):
+        _, renewed, *rest = redis.fcall("gateway_lease", 0, "asgi", gateway, seconds, "", "process", process, "link", link, "host", "h1")
+        return renewed, rest
+
+    return hold
+
+
+@pytest.fixture
+def listening(server, redis):
+    """listening("gw", "a1"): that process' connection for probes; close() ends it."""
+
+    def listening(gateway, process):
+        pubsub = server.client().pubsub()
+        pubsub.subscribe(f"asgi__probe__{gateway}" + (f".{process}" if process else ""))
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+        return pubsub
+
+    return listening
+
+
+def test_a_name_belongs_to_the_process_that_listens(redis, hold, listening):
+    first = listening("gw", "a1")
+    assert hold("gw", "a1") == (0, [b"gw"])
+    renewed, fields = hold("gw", "b2")
+    assert renewed == -1
+    assert dict(zip(fields[::2], fields[1::2]))[b"process"] == b"a1" and b"h1" in fields
+    assert hold("gw", "a1")[0] == 1, "who has it keeps it"
+    first.close()
+
+
+def test_a_killed_process_name_is_free_at_once(redis, hold, listening):
+    first = listening("gw", "a1")
+    hold("gw", "a1")
+    first.close()
+    wait_until(lambda: hold("gw", "b2")[0] == 0)
+    assert hold("gw", "b2")[0] == 1
+
+
+def test_a_name_is_free_when_its_lease_has_run_out(redis, hold, listening):
+    frozen = listening("gw", "a1")
+    hold("gw", "a1", seconds=1)
+    wait_until(lambda: not redis.exists(own("gateway:gw")))
+    second = listening("gw", "b2")
+    assert hold("gw", "b2")[0] == 0
+    assert hold("gw", "a1")[0] == -1, "the frozen one is told when it thaws"
+    for pubsub in (frozen, second):
+        pubsub.close()
+
+
+def test_a_gateway_without_processes_in_its_lease_keeps_its_name_too(redis, lease, hold, listening):
+    older = listening("gw", None)
+    lease("gw")
+    assert hold("gw", "b2")[0] == -1
+    older.close()
+    wait_until(lambda: hold("gw", "b2")[0] == 0)
+
+
+def test_commands_of_an_earlier_link_are_refused(redis, hold):
+    hold("gw", "a1", link=2)
+    for gateway in ("gw@a1:1", "gw@b2:2"):
+        with pytest.raises(ResponseError, match="does not hold its lease"):
+            redis.fcall("group_add", 1, group_key("g"), gateway, 60, "specific.gw!1", "{}")
+        with pytest.raises(ResponseError, match="does not hold its lease"):
+            redis.fcall("group_discard", 1, group_key("g"), gateway, "specific.gw!1")
+    with pytest.raises(ResponseError, match="does not hold its lease"):
+        hold("gw", "a1", link=1)
+    assert not redis.exists(own("roster:g"))
+    redis.fcall("group_add", 1, group_key("g"), "gw@a1:2", 60, "specific.gw!1", "{}")
+    assert json.loads(redis.hget(own("roster:g"), "specific.gw!1"))["gateway"] == "gw"
+
+
+def test_without_a_lease_nobody_joins(redis, hold):
+    with pytest.raises(ResponseError, match="does not hold its lease"):
+        redis.fcall("group_add", 1, group_key("g"), "gw@a1:1", 60, "specific.gw!1", "{}")
+    assert redis.dbsize() == 0
+
+
+def test_a_process_releases_only_its_own_name(redis, hold):
+    hold("gw", "a1")
+    assert redis.fcall("gateway_release", 0, "asgi", "gw", "b2") == 0
+    assert redis.exists(own("gateway:gw"))
+    assert redis.fcall("gateway_release", 0, "asgi", "gw", "a1") == 1
+    assert not redis.exists(own("gateway:gw"))

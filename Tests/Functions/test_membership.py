@@ -19,8 +19,8 @@ def add(redis):
 
     def add(*groups, connection=1, gateway="gw", user='{"user":"42"}', expiry=EXPIRY):
         pairs = [part for _ in groups for part in (f"specific.{gateway}!{connection}", user)]
-        answer = redis.fcall("group_add", len(groups), *map(group_key, groups), gateway, expiry, *pairs)
-        return [Position.parse(p) for p in answer]
+        *positions, _ = redis.fcall("group_add", len(groups), *map(group_key, groups), gateway, expiry, *pairs)
+        return [Position.parse(p) for p in positions]
 
     return add
 
@@ -141,11 +141,45 @@ def test_with_history_the_member_stays_as_long_as_somebody_may_come_back(redis, 
     assert abs(redis.zscore(own("retained"), "g") - (now + 600)) <= 2
 
 
-def test_coming_back_ends_the_retention(redis, add, discard):
+def test_a_group_that_nothing_was_sent_to_leaves_nothing_behind_when_a_stranger_has_gone(redis, add, discard):
+    before = redis.dbsize()
+    for room in range(300):
+        add(f"room{room}", user="{}")
+        discard(f"room{room}")
+    assert redis.dbsize() == before
+
+
+def test_a_stranger_s_group_with_a_log_keeps_its_member(redis, add, discard, send):
+    add("g", user="{}")
+    send()
+    discard("g")
+    assert members(redis) == [fleet_member("g")] and redis.zscore(own("retained"), "g")
+
+
+def test_a_login_vouches_for_its_group_though_a_stranger_leaves_it_last(redis, add, discard):
+    add("g", connection=1)
+    add("g", connection=2, user="{}")
+    discard("g", connection=1)
+    discard("g", connection=2)
+    assert members(redis) == [fleet_member("g")] and redis.zscore(own("retained"), "g")
+
+
+def test_the_end_of_a_retention_takes_no_member_from_somebody_who_came_back(redis, add, discard):
     add("g")
     discard("g")
     add("g")
-    assert not redis.exists(own("retained"))
+    redis.zadd(own("retained"), {"g": 1})
+    redis.fcall("gateway_sweep", 0, "asgi", 10)
+    assert members(redis) == [fleet_member("g")] and not redis.exists(own("retained"))
+
+
+def test_a_refresh_says_how_many_members_somebody_had_taken_out(redis, add):
+    add("g", "h")
+    redis.zrem(group_key("g"), fleet_member("g"))
+    keys = [group_key("g"), group_key("h")]
+    pair = ("specific.gw!1", '{"user":"42"}')
+    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *pair, *pair)[-1] == 1
+    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *pair, *pair)[-1] == 0
 
 
 def test_a_discard_of_nobody_changes_nothing(redis, add, discard):
@@ -161,6 +195,7 @@ def test_a_discard_of_nobody_changes_nothing(redis, add, discard):
 
 
 def test_after_the_layer_s_flush_adding_again_restores_the_member(redis, add):
+    redis.fcall("group_send", 1, group_key("g"), "{}")
     before = add("g")
     redis.delete(*redis.keys("asgi*"))
     assert add("g") == before, "the position is not the layer's to delete"
@@ -176,7 +211,7 @@ def test_group_add_refuses_wrong_arguments_before_it_writes(redis, args):
     assert redis.dbsize() == 0
 
 
-@pytest.mark.parametrize("args", [(), ("gw",), ("gw", "c", "d")])
+@pytest.mark.parametrize("args", [(), ("gw",), ("gw", "c", "d"), ("g w", "c")])
 def test_group_discard_refuses_wrong_arguments(redis, add, args):
     add("g")
     with pytest.raises(ResponseError, match="tocsin: group_discard wants"):

@@ -35,6 +35,17 @@ def test_the_version_counts_changes(set_text):
     assert [set_text(text) for text in (one, one, two, two, one, "[]")] == [1, 1, 2, 2, 3, 4]
 
 
+def test_who_has_seen_an_older_policy_leaves_the_newer_one_as_it_is(redis, set_text):
+    set_text('[{"match":"a","size":0}]')
+    seen = set_text('[{"match":"a","size":1}]')
+    newer = set_text('[{"match":"a","size":1000}]')
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', seen) == newer
+    assert b"1000" in redis.get(own("policy"))
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', newer) == newer + 1
+    redis.delete(own("policy"))
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', 7) == 1, "a flush left none: it is written"
+
+
 def test_the_stored_policy_is_json_with_the_rules_as_given(redis, set_text):
     set_text('[{"match":"a*","size":5,"ttl":60}, {"match":"é","note":"kept"}]')
     assert json.loads(redis.get(own("policy"))) == {

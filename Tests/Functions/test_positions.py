@@ -12,7 +12,7 @@ def history_of(redis):
 
 
 def add(redis, group="g"):
-    [position] = redis.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    position, _ = redis.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
     return Position.parse(position)
 
 
@@ -28,11 +28,11 @@ def test_the_history_is_the_server_s_replication_id(redis, send):
         b"lineage": f"{position.history}:0".encode()}
 
 
-def test_a_group_has_a_position_before_its_first_message(redis, send):
-    joined = add(redis)
-    assert joined.offset == 0
-    assert send()[0] == joined._replace(offset=1)
-    assert add(redis) == joined._replace(offset=1)
+def test_a_position_is_made_by_the_first_message_not_by_who_waits_for_it(redis, send):
+    assert add(redis) == Position("0", "0", 0)
+    assert not redis.exists(own("pos:g"))
+    sent = send()[0]
+    assert sent.offset == 1 and add(redis) == sent
 
 
 def test_epochs_are_random(send):
@@ -61,13 +61,15 @@ def test_a_send_without_log_after_the_position_vanished_drops_the_old_log(redis,
     assert not redis.exists(own("log:g"))
 
 
-def test_a_join_after_the_position_vanished_drops_the_old_log(redis, send):
-    before = [send()[0] for _ in range(5)][-1]
+def test_who_joins_after_the_position_vanished_is_given_what_comes_and_nothing_old(redis, send):
+    before = [send(b'{"old":1}')[0] for _ in range(5)][-1]
     redis.delete(own("pos:g"))
     joined = add(redis)
-    assert joined.epoch != before.epoch and joined.offset == 0
-    assert not redis.exists(own("log:g"))
-    assert send()[0] == joined._replace(offset=1)
+    assert joined == Position("0", "0", 0)
+    after, _ = send(b'{"new":1}')
+    assert after.epoch != before.epoch and after.offset == 1
+    [[verdict, position, _, entries]] = redis.fcall_ro("group_read", 1, group_key("g"), 10, 1000, "0.0:0")
+    assert (verdict, Position.parse(position), entries) == (b"resumed", after, [1, b'{"new":1}'])
 
 
 @pytest.mark.parametrize("missing", ["epoch", "offset"])

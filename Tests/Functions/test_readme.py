@@ -100,6 +100,16 @@ def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
     redis.zadd(inbox_key("g"), {"raw": 1})
     redis.fcall("relay_collect", 2, inbox_key("g"), staging, 10)
     redis.zadd(inbox_key("h"), {"raw": 1})
+    redis.fcall("group_add", 1, group_key("away"), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    redis.fcall("group_discard", 1, group_key("away"), "gw", "specific.gw!1")
+    redis.set(own("roster:broken"), "somebody's")
+    redis.fcall("group_discard", 1, group_key("broken"), "gw", "specific.gw!1")
+    redis.delete(own("roster:broken"))
+    redis.set(staging, "somebody's")
+    redis.zadd(inbox_key("g"), {"raw": 1})
+    redis.fcall("relay_collect", 2, inbox_key("g"), staging, 10)
+    redis.delete(staging)
+    redis.xadd(staging, {"m": "raw"})
 
     table = []
     for name, kind, _, _, _, expires in rows("| key | type | holds"):

@@ -44,7 +44,8 @@ class Position(NamedTuple):
     def parse(cls, text):
         if isinstance(text, bytes):
             text = text.decode("ascii")
-        match = re.fullmatch(r"([0-9a-f]{8})\.([0-9a-f]{10}):(0|[1-9][0-9]*)", text)
+        # 0.0:0 is before the first message.
+        match = re.fullmatch(r"([0-9a-f]{8}|0(?=\.0:0))\.([0-9a-f]{10}|0(?=:0)):(0|[1-9][0-9]*)", text)
         assert match, f"not a position: {text!r}"
         return cls(match[1], match[2], int(match[3]))
 

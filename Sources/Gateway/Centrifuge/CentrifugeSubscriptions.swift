@@ -59,8 +59,9 @@ struct CentrifugeSubscriptions {
     ) -> EventLoopFuture<History> {
         let (backplane, eventLoop) = (backplane, eventLoop)
         return backplane.read(group, since: nil).hop(to: eventLoop).flatMap { page in
+            // Nothing was ever sent.
             guard let now = page.position else {
-                return eventLoop.makeFailedFuture(CentrifugeError.unknownChannel)
+                return eventLoop.makeSucceededFuture(History(publications: [], position: .beginning))
             }
             guard limit > 0 else { return eventLoop.makeSucceededFuture(History(publications: [], position: now)) }
             if reverse { return backwards(group, now: now, since: since, limit: limit) }
@@ -124,7 +125,10 @@ struct CentrifugeSubscriptions {
         found: [Publication], allowGap: Bool = false
     ) -> EventLoopFuture<History?> {
         backplane.read(group, since: since).hop(to: eventLoop).flatMap { [self] page in
-            guard let now = page.position, let end = page.end else { return eventLoop.makeSucceededFuture(nil) }
+            guard let now = page.position, let end = page.end else {
+                let nothing = History(publications: [], position: .beginning)
+                return eventLoop.makeSucceededFuture(since == .beginning ? nothing : nil)
+            }
             let isWhole =
                 page.continuity.isRecovered || allowGap && page.continuity == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset

@@ -126,11 +126,13 @@ final class Session {
                 if position.isComparable(to: shown) {
                     if position.offset <= shown.offset { return false }
                     if !encodings.publication.isLogged { tellMissed(position.offset - shown.offset - 1, index) }
-                } else if form == .centrifuge {
+                } else if form == .centrifuge, encodings.publication.isLogged {
                     // Its SDK keeps the old history with new offsets, and could not recover from that: it subscribes
                     // again instead, which recovers, and learns the new one.
                     transport.tellLost(memberships[index].members.group, .historyChanged)
                     return false
+                } else if shown == .beginning, !encodings.publication.isLogged, position.offset > 0 {
+                    tellMissed(position.offset - 1, index)
                 }
             }
             memberships[index].shown = position

@@ -42,6 +42,7 @@ struct Examination {
         findings.append(await pubsubLimit())
         findings.append(try await clock())
         findings.append(try await gateways())
+        findings += try await layer()
         findings.append(fileLimit())
         findings.append(routes())
         findings += await logins()

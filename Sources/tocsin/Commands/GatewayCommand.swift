@@ -10,6 +10,7 @@ import NIOPosix
 import Operations
 import RedisClient
 import Sockets
+import Synchronization
 
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -74,14 +75,19 @@ struct GatewayCommand: AsyncParsableCommand {
         let metrics = Metrics()
         let redis = try RedisAddress(configuration.redis.hosts[0])
         let readiness = Readiness()
+        let eviction = Eviction()
         let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
         let admin = try await AdminServer.start(
             host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
             readiness: readiness, metrics: metrics, administration: administration, on: group)
         let backplane = try await RedisBackplane.start(
             configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
-            logger: logger
-        ) { isReady in readiness.set(.redis, !isReady) }
+            logger: logger,
+            onReady: { isReady in readiness.set(.redis, !isReady) },
+            onNameTaken: { reason in
+                eviction.set(reason)
+                end.come()
+            })
         administration.use(backplane.inspector)
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
@@ -99,6 +105,7 @@ struct GatewayCommand: AsyncParsableCommand {
             ])
 
         await end.wait()
+        if let reason = eviction.reason { logger.error("ending: \(reason)") }
         logger.notice("draining", metadata: ["connections": "\(server.connections)"])
         readiness.set(.draining, true)
         await server.drain()
@@ -109,6 +116,14 @@ struct GatewayCommand: AsyncParsableCommand {
         try? await http.shutdown()
         await admin.stop()
         logger.notice("stopped")
+        if eviction.reason != nil { throw ExitCode.failure }
+    }
+
+    /// Why the gateway ends though nobody asked it to.
+    private final class Eviction: Sendable {
+        private let text = Mutex<String?>(nil)
+        var reason: String? { text.withLock { $0 } }
+        func set(_ reason: String) { text.withLock { $0 = $0 ?? reason } }
     }
 
     private static func text(_ address: SocketAddress?) -> String {

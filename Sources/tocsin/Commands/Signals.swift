@@ -19,12 +19,14 @@ enum Signals {
     final class End: Sendable {
         private static let numbers = [SIGTERM, SIGINT]
         private let stream: AsyncStream<Void>
+        private let continuation: AsyncStream<Void>.Continuation
         /// Dispatch's sources may be used from any thread, but are not declared so.
         private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
 
         init() {
             let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
             self.stream = stream
+            self.continuation = continuation
             sources = Self.numbers.map { number in
                 signal(number, SIG_IGN)
                 let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -33,6 +35,9 @@ enum Signals {
                 return source
             }
         }
+
+        /// As if a signal had come: the program ends for a reason of its own.
+        func come() { continuation.yield() }
 
         /// Returns at the first of the two signals. A second one ends the process at once.
         func wait() async {

@@ -1,0 +1,50 @@
+import Broker
+import ChannelLayer
+import RedisClient
+
+/// What lies in Redis and should not: what others left under our names, what Django sent where nobody reads, members that
+/// somebody takes out.
+extension Examination {
+    func layer() async throws -> [Finding] {
+        [try await foreignKeys(), try await directSends(), try await fleetMembers()]
+    }
+
+    /// Keys that functions came upon and could not use, as far as they are still of a wrong type.
+    private func foreignKeys() async throws -> Finding {
+        let inspector = LayerInspector(client: client, keys: configuration.keys)
+        let foreign = try await inspector.foreignKeys()
+        return foreign.isEmpty
+            ? Finding(check: "key types", verdict: .fine, detail: "no function was stopped by a key of another type")
+            : Finding(
+                check: "key types", verdict: .wrong,
+                detail: "\(foreign.prefix(5).joined(separator: ", "))\(foreign.count > 5 ? ", …" : ""): somebody "
+                    + "else's keys under our names, in the way in the last hour. Delete or rename them")
+    }
+
+    /// `channel_layer.send` to one connection's channel name goes into its gateway's inbox.
+    private func directSends() async throws -> Finding {
+        let inspector = LayerInspector(client: client, keys: configuration.keys)
+        let waiting = try await inspector.directSends()
+        return waiting.isEmpty
+            ? Finding(check: "direct sends", verdict: .fine, detail: "no message waits for a single connection")
+            : Finding(
+                check: "direct sends", verdict: .warning,
+                detail: waiting.map { "\($0.count) in \($0.inbox)" }.joined(separator: ", ")
+                    + ": channel_layer.send() to a connection's channel is not delivered; send to a group of it")
+    }
+
+    /// The layer's `group_send` takes members out that are older than its own `group_expiry`.
+    private func fleetMembers() async throws -> Finding {
+        let inspector = LayerInspector(client: client, keys: configuration.keys)
+        let sample = try await inspector.sampleFleetMembers(limit: 100)
+        return sample.missing.isEmpty
+            ? Finding(
+                check: "fleet's members", verdict: .fine,
+                detail: "there in \(sample.looked) of \(sample.looked) groups that were looked at")
+            : Finding(
+                check: "fleet's members", verdict: .wrong,
+                detail: "missing in \(sample.missing.count) of \(sample.looked) groups (\(sample.missing[0])): Django's "
+                    + "core layer does not reach them. Is its group_expiry shorter than redis.group_expiry "
+                    + "(\(configuration.redis.groupExpiry))? Set both alike")
+    }
+}
