@@ -267,18 +267,32 @@ end
 
 -- Positions -------------------------------------------------------------------------------------------------------
 
--- History: the server's replication id. It is new after every promotion and every restart, so two servers can never
--- give the same (history, offset) to different messages, which an epoch alone cannot promise after a failover.
+-- History: the server's replication id. A primary makes its own: a new one at every promotion and every restart. A replica
+-- has its primary's. So messages are sent under an id that is this process' own, and two servers can never give the same
+-- (history, offset) to different messages, which an epoch alone cannot promise after a failover.
 --
--- INFO is dear. What it said last is kept, and believed of a group whose key has that history: who wrote there last was
--- this process. It may have been a replica since. Then either the other server wrote to the group, and the key says so; or
--- nothing of this process' was lost meanwhile: a replica that has to give up what it wrote loads all data anew, and the
--- functions with it, which forgets this.
+-- INFO is dear. What it said of a primary is kept, and believed of a group whose key has that history: nobody else ever
+-- wrote under it. The process may have been a replica since. Then either another server wrote to the group, and the key
+-- says so; or nothing of this process' was lost meanwhile: a replica that has to give up what it wrote loads all data
+-- anew, and the functions with it, which forgets this. What INFO says of a replica is the primary's, who may be lost with
+-- messages under it that never came here: it tells a reader where the replica stands, and is kept by nobody.
 local history_known = nil
 
-local function history_id()
-  history_known = string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, 10)
-  return history_known
+-- Asked once a call, whose `clock` remembers the answer.
+local function history_id(clock)
+  if not clock.history then
+    local info = redis.call('INFO', 'replication')
+    clock.history = string.sub(string.match(info, 'master_replid:(%x+)'), 1, 10)
+    if string.match(info, 'role:(%a+)') == 'master' then history_known = clock.history else clock.follows = true end
+  end
+  return clock.history
+end
+
+-- The error of a send or a join at a replica that takes writes: it would give its primary's offsets to other messages.
+local function refuse_replica(clock)
+  if not history_known then history_id(clock) end
+  return clock.follows and redis.error_reply('READONLY tocsin: this server is a replica, though one that takes writes '
+    .. '("replica-read-only no"). Send to its primary')
 end
 
 local function new_epoch(key, clock, history)
@@ -291,7 +305,7 @@ local function read_position(key, clock)
   local m = redis.call('HMGET', key, 'epoch', 'history', 'offset')
   local offset = tonumber(m[3])
   if m[1] and offset and m[2] == history_known then return m[1], history_known, offset end
-  local history = history_id()
+  local history = history_id(clock)
   if not m[1] or not offset then
     return new_epoch(key, clock, history), history, 0, history .. ':0', 'new'
   end
@@ -349,6 +363,8 @@ local function append(place, message, size, ttl, message_ttl)
   local seconds, clock = now()
   local key, log = place.pos, place.log
   local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local refused = refuse_replica(clock)
+  if refused then return nil, refused end
   if changed == 'new' then redis.call('DEL', log) end
   offset = offset + 1
   -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
@@ -504,6 +520,8 @@ local function group_add(keys, args)
   end
   if groups[1] and not holds_lease(groups[1].prefix, gateway, process, link) then return redis.error_reply(NO_LEASE) end
   local seconds, clock = now()
+  local refused = refuse_replica(clock)
+  if refused then return refused end
   local positions, vanished = {}, 0
   for i, group in ipairs(groups) do
     local channel, user = args[1 + 2 * i], args[2 + 2 * i]

@@ -29,7 +29,7 @@ def test_it_leaves_the_place_to_the_place():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("databases", "16"), ("maxmemory-policy", "noeviction"), ("appendfsync", "everysec"), ("timeout", "0"), ("tcp-keepalive", "30"),
-     ("lazyfree-lazy-user-del", "yes"), ("lazyfree-lazy-expire", "yes"), ("protected-mode", "yes")])
+     ("lazyfree-lazy-user-del", "yes"), ("lazyfree-lazy-expire", "yes"), ("protected-mode", "yes"), ("replica-read-only", "yes")])
 def test_the_server_has_taken_it(redis, name, value):
     assert redis.config_get(name)[name] == value
 

@@ -75,6 +75,21 @@ def test_a_send_to_a_hundred_thousand_connections_costs_what_one_to_one_costs(re
     assert not any("roster" in c or "members" in c for c in commands), "nobody reads who is connected"
 
 
+def test_a_call_asks_for_the_history_once_however_many_groups_are_of_an_older_one(redis, send, fail_over, counted):
+    groups = [f"g{n}" for n in range(100)]
+    keys = [group_key(group) for group in groups]
+    for group in groups:
+        send(group=group)
+    fail_over()
+    send()
+    read = counted(lambda: redis.fcall_ro("group_read", 100, *keys, 100, 10**6, *[""] * 100))
+    joins = ("specific.gw!1", "{}") * 100
+    joined = counted(lambda: redis.fcall("group_add", 100, *keys, "gw", 60, *joins))
+    joined_again = counted(lambda: redis.fcall("group_add", 100, *keys, "gw", 60, *joins))
+    assert (read["cmdstat_info"], joined["cmdstat_info"]) == (1, 1)
+    assert "cmdstat_info" not in joined_again, "what INFO said is kept"
+
+
 def test_a_channels_redis_send_to_it_writes_one_message(server, redis):
     import asyncio
 

@@ -1,6 +1,7 @@
 """Positions: what survives a restart, what a failover adds, and when nothing may be trusted any more."""
 
 import pytest
+from redis.exceptions import ReadOnlyError
 
 from harness.names import Position, group_key, own
 from harness.redis_server import RedisServer
@@ -235,6 +236,113 @@ def test_a_primary_that_was_a_replica_without_missing_anything_gives_no_offset_t
         after = Position.parse(first.fcall("group_send", 1, group_key("g"), "{}")[0])
         assert (before.offset, lost.offset, after.offset) == (1, 2, 2)
         assert after.history != lost.history, "another message with the same offset is told apart"
+
+
+@pytest.fixture
+def primary_and_replica():
+    """→ (primary, replica, cut), with a message of group g that both have. cut(): the replica gets nothing any more."""
+    with RedisServer(args=AT_ONCE) as primary, RedisServer(args=AT_ONCE) as replica:
+        primary.load_library()
+        old, new = primary.client(), replica.client()
+        new.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: new.info("replication")["master_link_status"] == "up")
+        send_to(old)
+        assert old.wait(1, 5000) == 1
+        yield old, new, lambda: new.execute_command("REPLICAOF", "127.0.0.1", 1)
+
+
+def send_to(client, message="{}", group="g"):
+    return Position.parse(client.fcall("group_send", 1, group_key(group), message)[0])
+
+
+def ask(client, *since, group="g"):
+    """What group_read answers to readers of the group: (verdict, position, proven, messages) for each."""
+    answers = client.fcall_ro("group_read", len(since), *[group_key(group)] * len(since), 100, 10**6, *map(str, since))
+    return [(verdict.decode(), position.decode(), proven, entries[1::2]) for verdict, position, proven, entries in answers]
+
+
+READS = {
+    "where it stands": lambda client: ask(client, ""),
+    "what was sent": lambda client: ask(client, "0.0:0"),
+    "another group": lambda client: ask(client, "", group="elsewhere"),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_replica_that_was_read_before_its_promotion_starts_a_new_history(primary_and_replica, read):
+    old, new, cut = primary_and_replica
+    cut()
+    read(new)
+    lost = send_to(old, '{"lost":1}')
+    new.execute_command("REPLICAOF", "NO", "ONE")
+    after = send_to(new, '{"new":1}')
+    assert after.offset == lost.offset
+    assert after.history == history_of(new) != lost.history, "another message with the same offset is told apart"
+    assert field(new, "lineage") == f"{lost.history}:0,{after.history}:1"
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_who_saw_what_is_lost_is_told_after_the_promotion_of_a_replica_that_was_read(primary_and_replica, read):
+    old, new, cut = primary_and_replica
+    cut()
+    read(new)
+    lost = [send_to(old, '{"lost":%d}' % n) for n in range(3)]
+    new.execute_command("REPLICAOF", "NO", "ONE")
+    for _ in range(5):
+        send_to(new)
+    before = lost[0]._replace(offset=1)
+    verdicts = [(verdict, proven) for verdict, _, proven, _ in ask(new, before, *lost)]
+    assert verdicts == [("history_changed", 1)] + [("rolled_back", 1)] * 3
+
+
+def test_a_replica_that_is_read_again_and_again_keeps_nothing_of_it(primary_and_replica):
+    old, new, cut = primary_and_replica
+    for _ in range(3):
+        for read in READS.values():
+            read(new)
+        sent = send_to(old)
+        assert old.wait(1, 5000) == 1
+    cut()
+    assert ask(new, sent) == [("resumed", str(sent), sent.offset, [])], "a replica says where it stands"
+    new.execute_command("REPLICAOF", "NO", "ONE")
+    assert send_to(new) == Position(sent.epoch, history_of(new), sent.offset + 1)
+
+
+def test_a_primary_that_was_read_as_a_replica_in_between_goes_on_under_a_history_of_its_own(primary_and_replica):
+    one, two, _ = primary_and_replica
+    own_history = history_of(one)
+    two.execute_command("REPLICAOF", "NO", "ONE")
+    one.execute_command("REPLICAOF", "127.0.0.1", two.connection_pool.connection_kwargs["port"])
+    wait_until(lambda: one.info("replication")["master_link_status"] == "up")
+    middle = send_to(two)
+    assert two.wait(1, 5000) == 1
+    assert ask(one, middle)[0][0] == "resumed"
+    one.execute_command("REPLICAOF", "127.0.0.1", 1)
+    lost = send_to(two, '{"lost":1}')
+    one.execute_command("REPLICAOF", "NO", "ONE")
+    after = send_to(one)
+    assert after.offset == lost.offset and after.history not in (lost.history, own_history)
+    assert ask(one, lost)[0][::2] == ("rolled_back", middle.offset)
+
+
+def test_a_replica_that_takes_writes_refuses_to_send_and_to_join(primary_and_replica):
+    old, new, cut = primary_and_replica
+    new.config_set("replica-read-only", "no")
+    for refused in (send_to, add):
+        with pytest.raises(ReadOnlyError, match="tocsin: this server is a replica"):
+            refused(new)
+    assert field(new, "offset") == "1" and not new.exists(group_key("g"))
+
+
+def test_a_replica_that_takes_writes_and_was_a_primary_refuses_to_send_to_a_group_that_another_wrote(primary_and_replica):
+    old, new, cut = primary_and_replica
+    new.execute_command("REPLICAOF", "NO", "ONE")
+    send_to(new, group="elsewhere")
+    cut()
+    new.config_set("replica-read-only", "no")
+    with pytest.raises(ReadOnlyError, match="tocsin: this server is a replica"):
+        send_to(new)
+    assert field(new, "offset") == "1"
 
 
 def test_a_replica_refuses_to_send():

@@ -164,8 +164,8 @@ class Load:
         self.fleets.remove(fleet)
         fleet.close()
 
-    def add_publishers(self, name, groups, rate, padding=0) -> Publishers:
-        publishers = Publishers(self.redis, groups, rate, name=name, padding=padding, namespace=self.publishers_in)
+    def add_publishers(self, name, groups, rate, padding=0, redis=None) -> Publishers:
+        publishers = Publishers(redis or self.redis, groups, rate, name=name, padding=padding, namespace=self.publishers_in)
         self._all_publishers.append(publishers)
         return publishers
 

@@ -7,6 +7,7 @@
   {"do": "fin"}                    an orderly end, towards the client, of all there are
   {"do": "reset"}                  all connections are reset
   {"do": "refuse"}                 new connections are reset at once, the others too
+  {"do": "switch", "target": […]}  the address is another server's from now on; all connections are reset
 The answer: connections, resets.
 """
 
@@ -105,6 +106,9 @@ class Fault:
                 if writer.can_write_eof() and not writer.transport.is_closing():
                     writer.write_eof()
         elif word == "reset":
+            self.reset_all()
+        elif word == "switch":
+            self.target = order["target"]
             self.reset_all()
         else:
             self.mode = word
