@@ -6,12 +6,15 @@ import RedisClient
 /// somebody takes out.
 extension Examination {
     func layer() async throws -> [Finding] {
-        [try await foreignKeys(), try await directSends(), try await fleetMembers()]
+        let inspector = LayerInspector(client: client, keys: try configuration.keys)
+        return [
+            try await Self.foreignKeys(inspector), try await Self.directSends(inspector),
+            try await fleetMembers(inspector),
+        ]
     }
 
     /// Keys that functions came upon and could not use, as far as they are still of a wrong type.
-    private func foreignKeys() async throws -> Finding {
-        let inspector = LayerInspector(client: client, keys: configuration.keys)
+    private static func foreignKeys(_ inspector: LayerInspector) async throws -> Finding {
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty
             ? Finding(check: "key types", verdict: .fine, detail: "no function was stopped by a key of another type")
@@ -22,8 +25,7 @@ extension Examination {
     }
 
     /// `channel_layer.send` to one connection's channel name goes into its gateway's inbox.
-    private func directSends() async throws -> Finding {
-        let inspector = LayerInspector(client: client, keys: configuration.keys)
+    private static func directSends(_ inspector: LayerInspector) async throws -> Finding {
         let waiting = try await inspector.directSends()
         return waiting.isEmpty
             ? Finding(check: "direct sends", verdict: .fine, detail: "no message waits for a single connection")
@@ -34,8 +36,7 @@ extension Examination {
     }
 
     /// The layer's `group_send` takes members out that are older than its own `group_expiry`.
-    private func fleetMembers() async throws -> Finding {
-        let inspector = LayerInspector(client: client, keys: configuration.keys)
+    private func fleetMembers(_ inspector: LayerInspector) async throws -> Finding {
         let sample = try await inspector.sampleFleetMembers(limit: 100)
         return sample.missing.isEmpty
             ? Finding(
