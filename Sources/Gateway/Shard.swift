@@ -136,7 +136,8 @@ final class Shard {
             case .end(let selection): end(selection)
             case .lost(let group, let continuity, let position):
                 guard let members = groups[group] else { continue }
-                members.last = nil
+                // Who lags finds a gap in the log, too.
+                members.last = continuity == .gap && position != .beginning ? position : nil
                 for member in members.live { member.session.lost(continuity, at: position, in: members) }
             }
         }

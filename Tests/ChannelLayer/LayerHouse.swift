@@ -14,6 +14,8 @@ final class Catcher: Outlet {
 
     func deliver(_ deliveries: [Delivery]) { state.withLock { $0 += deliveries } }
 
+    var deliveries: [Delivery] { state.withLock { $0 } }
+
     var publications: [Publication] {
         state.withLock { $0 }.compactMap { if case .publication(let publication) = $0 { publication } else { nil } }
     }
