@@ -64,6 +64,8 @@ public enum Delivery: Sendable {
     /// Before anything newer of the group: something between may have been missed and cannot be had any more. Whoever has
     /// been told stands at the position.
     case lost(GroupName, Continuity, Position)
+    /// Messages without positions may have been missed by the group's members.
+    case mayHaveMissed(GroupName)
     /// Connections that an operator ends, if they are here.
     case end(ConnectionSelection)
 }

@@ -12,13 +12,20 @@
 ///
 /// Anybody can publish anything under any position. A message that came before the log was read to its end, and is not in
 /// it, is a stranger's: it is dropped, or the log would be read for ever. Of two messages under one position the log knows
-/// which is the group's: it may be the second.
+/// which is the group's: it may be the second. For the same reason only the log decides what is told of a message that
+/// nobody here can read.
 public struct GroupCursor: Sendable {
     enum State: Sendable {
         case unknown
         case at(Position)
         /// covered: so many of the held ones came before the log was asked, so that it has them if it ever will.
-        case filling(Position, held: [Publication], covered: Int)
+        case filling(Position, held: [Arrival], covered: Int)
+    }
+
+    /// What has come live. Without a publication: something that cannot be read.
+    struct Arrival: Sendable {
+        var position: Position
+        var publication: Publication?
     }
 
     /// Live messages kept while the log is read. More are not needed: the log has them too. A group without a log loses
@@ -68,16 +75,33 @@ public struct GroupCursor: Sendable {
                 trace.delivered(publication, at: position)
                 return .deliver
             }
-            state = .filling(last, held: [publication], covered: 1)
+            state = .filling(last, held: [Arrival(position: position, publication: publication)], covered: 1)
             return .fill(last)
-        case .filling(let last, var held, let covered):
-            if held.count < Self.maximumHeld {
-                state = .unknown  // the array is not shared while it grows
-                held.append(publication)
-                state = .filling(last, held: held, covered: covered)
-            }
+        case .filling:
+            hold(Arrival(position: position, publication: publication))
             return .hold
         }
+    }
+
+    /// A live message with a position that nobody here can read. Returns where to read from, if that is to be done now.
+    public mutating func unreadable(at position: Position) -> Position? {
+        switch state {
+        case .unknown: return nil  // before the first join was answered: what follows shows it
+        case .at(let last):
+            if position.isComparable(to: last), position.offset <= last.offset { return nil }
+            state = .filling(last, held: [Arrival(position: position)], covered: 1)
+            return last
+        case .filling:
+            hold(Arrival(position: position))
+            return nil
+        }
+    }
+
+    private mutating func hold(_ arrival: Arrival) {
+        guard case .filling(let last, var held, let covered) = state, held.count < Self.maximumHeld else { return }
+        state = .unknown  // the array is not shared while it grows
+        held.append(arrival)
+        state = .filling(last, held: held, covered: covered)
     }
 
     /// Somebody has joined, and the group stands at this position: what comes up to it was before.
@@ -93,9 +117,14 @@ public struct GroupCursor: Sendable {
     }
 
     public struct Filled: Sendable {
-        /// To be told before the deliveries: what was lost, and where whoever has been told stands then.
-        public var lost: (continuity: Continuity, position: Position)?
-        public var deliveries: [Publication] = []
+        public enum Step: Sendable {
+            /// Something before the next one is gone; whoever has been told stands at the position.
+            case lost(Continuity, Position)
+            case deliver(Publication)
+        }
+
+        /// What the members are told and given, in order.
+        public var steps: [Step] = []
         /// There is more to read from here.
         public var readOn: Position?
         /// Messages of a group without a log that nobody can get any more.
@@ -112,18 +141,26 @@ public struct GroupCursor: Sendable {
         guard case .filling(let last, let held, let covered) = state else { return result }
         guard let now = page.position else {
             // The group's key is gone and nobody has sent since.
-            if last != .beginning { result.lost = (.reset, .beginning) }
+            if last != .beginning { result.steps.append(.lost(.reset, .beginning)) }
             return settle(.beginning, held, covered, &result)
         }
         if page.continuity == .liveOnly {
-            let next = held.first?.position?.offset ?? now.offset + 1
+            let next = held.first?.position.offset ?? now.offset + 1
             result.missed = next > last.offset + 1 ? next - last.offset - 1 : 0
             return settle(nil, held, covered, &result, atLeast: now)
         }
         if !page.continuity.isRecovered {
-            result.lost = (page.continuity, Position(epoch: now.epoch, history: now.history, offset: page.proven))
+            let proven = Position(epoch: now.epoch, history: now.history, offset: page.proven)
+            result.steps.append(.lost(page.continuity, proven))
         }
-        result.deliveries = page.entries.compactMap(\.publication)
+        for entry in page.entries {
+            if let publication = entry.publication {
+                result.steps.append(.deliver(publication))
+            } else if entry.isUnreadable {
+                let hole = Position(epoch: now.epoch, history: now.history, offset: entry.offset)
+                result.steps.append(.lost(.gap, hole))
+            }
+        }
         let end = page.end ?? now
         if end.offset < now.offset, !page.entries.isEmpty || !page.continuity.isRecovered {
             state = .filling(end, held: held, covered: held.count)
@@ -133,20 +170,30 @@ public struct GroupCursor: Sendable {
         return settle(end, held, covered, &result)
     }
 
-    /// The log has been read to its end: what waited and follows is delivered.
+    /// The log has been read to its end: what waited and follows is delivered. Without an end there is no log, so nothing
+    /// more can be known of what cannot be read: it was missed.
     private mutating func settle(
-        _ end: Position?, _ held: [Publication], _ covered: Int, _ result: inout Filled, atLeast now: Position? = nil
+        _ end: Position?, _ held: [Arrival], _ covered: Int, _ result: inout Filled, atLeast now: Position? = nil
     ) -> Filled {
+        let hasLog = end != nil
         var end = end
-        for (index, publication) in held.enumerated() {
-            guard let position = publication.position else { continue }
+        for (index, arrival) in held.enumerated() {
+            let position = arrival.position
             if let last = end, position.isComparable(to: last), position.offset <= last.offset {
-                if trace.disputes(publication, at: position) { result.disputed.append(publication) }
+                if let publication = arrival.publication, trace.disputes(publication, at: position) {
+                    result.disputed.append(publication)
+                }
                 continue
             }
-            if end.map({ position.follows($0) }) ?? true {
-                result.deliveries.append(publication)
+            let follows = end.map { position.follows($0) } ?? true
+            if follows, let publication = arrival.publication {
+                result.steps.append(.deliver(publication))
                 trace.delivered(publication, at: position)
+                end = position
+                continue
+            }
+            if follows, !hasLog, let now, position.isComparable(to: now), position.offset <= now.offset {
+                result.missed += 1
                 end = position
                 continue
             }

@@ -4,7 +4,7 @@ public enum Continuity: Sendable, Equatable {
     case resumed
     /// The same, but another server, or a restarted one, goes on: nothing that the reader has seen was lost.
     case historyChanged
-    /// Messages between are gone: trimmed, or older than the history's time.
+    /// Messages between are gone: trimmed, or older than the history's time, or nobody here can read them.
     case gap
     /// The reader has seen messages that Redis no longer knows.
     case rolledBack
@@ -31,15 +31,18 @@ public enum Continuity: Sendable, Equatable {
     public var isRecovered: Bool { self == .resumed || self == .historyChanged }
 }
 
-/// One entry of a group's log. `publication` is nil when the message has expired or cannot be read: only the offset
-/// counts then.
+/// One entry of a group's log. `publication` is nil when the message has expired, which is nobody's loss, or cannot be read,
+/// which whoever is shown what follows must be told.
 public struct HistoryEntry: Sendable {
     public let offset: UInt64
     public let publication: Publication?
+    /// There are bytes, and they are no message. Entries before it that are none either are one with it.
+    public let isUnreadable: Bool
 
-    public init(offset: UInt64, publication: Publication?) {
+    public init(offset: UInt64, publication: Publication?, isUnreadable: Bool = false) {
         self.offset = offset
         self.publication = publication
+        self.isUnreadable = isUnreadable
     }
 }
 
@@ -59,6 +62,12 @@ public struct HistoryPage: Sendable {
         self.proven = proven
         self.entries = entries
     }
+
+    /// Whether a reader that takes the page as a whole would miss something without a word.
+    public var hasUnreadable: Bool { entries.contains(where: \.isUnreadable) }
+
+    /// What such a reader is told.
+    public var continuityAsWhole: Continuity { continuity.isRecovered && hasUnreadable ? .gap : continuity }
 
     /// Where a reader stands that has taken these entries; nil: there is nowhere to stand.
     public var end: Position? {

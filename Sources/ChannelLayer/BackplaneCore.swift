@@ -355,19 +355,26 @@ final class BackplaneCore: RedisSubscriberDelegate {
         metrics.receivedBytes.add(payload.readableBytes)
         do {
             let message = try WireMessage.decode(configuration.encryption.opened(payload))
-            let position = message.stamp?.withUnsafeReadableBytes { Position(utf8: $0.bindMemory(to: UInt8.self)) }
             feed.received(
                 Publication(
-                    group: entry.group, position: position ?? nil, json: message.json, isLogged: entry.isLogged),
+                    group: entry.group, position: Self.position(message.stamp), json: message.json,
+                    isLogged: entry.isLogged),
                 for: entry)
         } catch {
             metrics.malformedLive.add()
+            if let position = Self.position(WireMessage.stamp(ofUnreadable: payload)) {
+                feed.unreadable(entry.group, at: position)
+            }
             if let held = throttle.pass() {
                 logger.warning(
                     "dropped a published message that is no JSON object and no msgpack map",
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
+    }
+
+    private static func position(_ stamp: ByteBuffer?) -> Position? {
+        stamp?.withUnsafeReadableBytes { Position(utf8: $0.bindMemory(to: UInt8.self)) }
     }
 
     /// An operator's word to all gateways.

@@ -55,6 +55,12 @@ final class GroupFeed {
         }
     }
 
+    /// Something came under a position that nobody here can read.
+    func unreadable(_ group: GroupName, at position: Position) {
+        lively.insert(group)
+        if let since = cursors[group]?.unreadable(at: position) { fill(group, since: since) }
+    }
+
     func presence(_ group: GroupName, _ entry: PresenceEntry, joined: Bool) {
         gather(.presence(group, entry, joined: joined), group)
     }
@@ -95,7 +101,7 @@ final class GroupFeed {
     func mayHaveMissedUnlogged() {
         for entry in membership.table.unlogged {
             metrics.lost.add()
-            gather(.lost(entry.group, .gap, cursors[entry.group]?.position ?? .beginning), entry)
+            gather(.mayHaveMissed(entry.group), entry)
         }
         flush()
     }
@@ -168,13 +174,17 @@ final class GroupFeed {
 
     private func filled(_ group: GroupName, with page: HistoryPage) {
         guard cursors[group]?.isFilling == true, let filled = cursors[group]?.filled(with: page) else { return }
-        if let lost = filled.lost {
-            metrics.lost.add()
-            let isRenewed = lost.continuity == .reset && heardToTheEnd
-            gather(.lost(group, isRenewed ? .renewed : lost.continuity, lost.position), group)
+        for step in filled.steps {
+            switch step {
+            case .deliver(let publication):
+                metrics.filled.add()
+                gather(.publication(publication), group)
+            case .lost(let continuity, let position):
+                metrics.lost.add()
+                let isRenewed = continuity == .reset && heardToTheEnd
+                gather(.lost(group, isRenewed ? .renewed : continuity, position), group)
+            }
         }
-        for publication in filled.deliveries { gather(.publication(publication), group) }
-        metrics.filled.add(filled.deliveries.count)
         metrics.missed.add(Int(clamping: filled.missed))
         metrics.malformedLive.add(filled.strangers)
         for publication in filled.disputed { settleDispute(of: publication) }

@@ -103,7 +103,10 @@ final class HistoryReader {
         var entries: [HistoryEntry] = []
         for index in stride(from: 0, to: fields.count - 1, by: 2) {
             guard let offset = fields[index].int, offset >= 0, let bytes = fields[index + 1].bytes else { continue }
-            entries.append(entry(group, position, UInt64(offset), bytes))
+            let entry = Self.entry(group, position, UInt64(offset), bytes)
+            // What cannot be read is told once, however much of it there is.
+            if entry.isUnreadable, entries.last?.isUnreadable == true { entries.removeLast() }
+            entries.append(entry)
         }
         return HistoryPage(
             continuity: continuity, position: position, proven: UInt64(max(answer[2].int ?? 0, 0)), entries: entries)
@@ -112,8 +115,10 @@ final class HistoryReader {
     private static func entry(_ group: GroupName, _ now: Position?, _ offset: UInt64, _ bytes: ByteBuffer)
         -> HistoryEntry
     {
-        guard let now, bytes.readableBytes > 0, let message = try? WireMessage.decode(bytes) else {
-            return HistoryEntry(offset: offset, publication: nil)
+        // No message is empty: it has expired.
+        guard let now, bytes.readableBytes > 0 else { return HistoryEntry(offset: offset, publication: nil) }
+        guard let message = try? WireMessage.decode(bytes) else {
+            return HistoryEntry(offset: offset, publication: nil, isUnreadable: true)
         }
         let position = Position(epoch: now.epoch, history: now.history, offset: offset)
         return HistoryEntry(

@@ -69,7 +69,7 @@ public struct LayerInspector: Sendable {
 
     /// What a group's log holds, or what came after a position.
     public struct History: Sendable {
-        /// nil when nobody asked from a position.
+        /// nil when nobody asked from a position, and nothing in the log is unreadable.
         public var continuity: Continuity?
         public var publications: [Publication]
     }
@@ -96,6 +96,7 @@ public struct LayerInspector: Sendable {
         while true {
             let page = try await page(of: group, since: cursor)
             if since != nil, history.continuity == nil { history.continuity = page.continuity }
+            if page.hasUnreadable, history.continuity?.isRecovered ?? true { history.continuity = .gap }
             history.publications += page.entries.compactMap(\.publication)
             guard let now = page.position, let end = page.end, end.offset < now.offset, end.description != cursor else {
                 return history

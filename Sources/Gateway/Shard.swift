@@ -134,9 +134,13 @@ final class Shard {
                 let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
                 for member in members.live { member.session.tellPresence(push) }
             case .end(let selection): end(selection)
+            case .mayHaveMissed(let group):
+                guard let members = groups[group] else { continue }
+                for session in members.live.map(\.session) + members.behind { session.mayHaveMissed(in: members) }
             case .lost(let group, let continuity, let position):
                 guard let members = groups[group] else { continue }
-                members.last = nil
+                // Who lags finds a gap in the log, too.
+                members.last = continuity == .gap && position != .beginning ? position : nil
                 for member in members.live { member.session.lost(continuity, at: position, in: members) }
             }
         }

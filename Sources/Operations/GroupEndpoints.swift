@@ -108,7 +108,7 @@ enum GroupEndpoints {
         let now = page.position.map { "\"\($0)\"" } ?? "null", next = page.end.map { "\"\($0)\"" } ?? "null"
         return .json(
             .ok,
-            #"{"continuity":"\#(page.continuity.word)","position":\#(now),"next":\#(next),"#
+            #"{"continuity":"\#(page.continuityAsWhole.word)","position":\#(now),"next":\#(next),"#
                 + "\"messages\":[\(messages.joined(separator: ","))]}")
     }
 

@@ -72,7 +72,7 @@ extension GroupCursor {
         let filled = cursor.filled(
             with: HistoryPage(continuity: .resumed, position: place(1), proven: 1, entries: []))
         #expect(filled.disputed.map { String(buffer: $0.json) } == [#"{"real":1}"#])
-        #expect(filled.deliveries.isEmpty)
+        #expect(filled.steps.isEmpty)
     }
 
     @Test func `White space makes no other message`() {

@@ -26,6 +26,17 @@ private func page(
     return HistoryPage(continuity: continuity, position: now, proven: proven, entries: entries ?? [])
 }
 
+extension GroupCursor.Filled {
+    fileprivate var deliveries: [Publication] {
+        steps.compactMap { if case .deliver(let publication) = $0 { publication } else { nil } }
+    }
+
+    fileprivate var lost: (continuity: Continuity, position: Position)? {
+        for case .lost(let continuity, let position) in steps { return (continuity, position) }
+        return nil
+    }
+}
+
 extension GroupCursor {
     fileprivate mutating func take(_ publication: Publication) -> Action {
         received(publication, at: publication.position!)

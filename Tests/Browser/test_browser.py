@@ -124,6 +124,21 @@ def test_the_page_fits_its_screen(gateway, redis, open_page, width, scheme):
     assert abs(brightness[0] - brightness[1]) > 400
 
 
+def test_text_that_a_page_cut_in_the_middle_of_an_emoji_comes_back_to_it(gateway, open_page):
+    page = open_page(page_url(gateway))
+    page.evaluate(
+        """
+        window.heard = null; window.ended = null
+        window.sender = new WebSocket(`ws://${location.host}/say/cut`)
+        sender.onopen = () => sender.send(JSON.stringify({text: 'hello \\u{1f600}'.slice(0, 7)}))
+        sender.onmessage = event => { window.heard = JSON.parse(event.data).text }
+        sender.onclose = event => { window.ended = event.code }
+        """
+    )
+    page.wait_for("window.heard !== null || window.ended !== null")
+    assert page.evaluate("[heard.slice(0, 6), heard.length, heard.charCodeAt(6), ended]") == ["hello ", 7, 0xD83D, None]
+
+
 # EventSource ----------------------------------------------------------------------------------------------------------
 
 LISTEN = """

@@ -14,12 +14,20 @@ final class Catcher: Outlet {
 
     func deliver(_ deliveries: [Delivery]) { state.withLock { $0 += deliveries } }
 
+    var deliveries: [Delivery] { state.withLock { $0 } }
+
     var publications: [Publication] {
         state.withLock { $0 }.compactMap { if case .publication(let publication) = $0 { publication } else { nil } }
     }
 
     var losses: [Continuity] {
-        state.withLock { $0 }.compactMap { if case .lost(_, let continuity, _) = $0 { continuity } else { nil } }
+        state.withLock { $0 }.compactMap { delivery in
+            switch delivery {
+            case .lost(_, let continuity, _): continuity
+            case .mayHaveMissed: .gap
+            default: nil
+            }
+        }
     }
 
     /// `GROUP JSON` of each publication, in order.

@@ -14,6 +14,7 @@ extension FuzzTargets {
             decoded = try WireMessage.decode(bytes)
         } catch {
             precondition((0...input.count).contains(error.offset))
+            precondition(WireMessage.stamp(ofUnreadable: bytes).map { $0.readableBytes < input.count } ?? true)
             precondition((try? LayerMessage.withoutChannels(bytes)) == nil, "the relay lets pass what nobody reads")
             return
         }
@@ -35,12 +36,20 @@ extension FuzzTargets {
     private static func relay(_ bytes: ByteBuffer, as decoded: DecodedMessage) {
         var member = ByteBuffer(repeating: 0xC1, count: 12)
         member.writeImmutableBuffer(bytes)
-        guard let body = try? LayerMessage.body(ofInboxMember: member), body == bytes,
-            let (message, channels) = try? LayerMessage.withoutChannels(body),
-            let read = try? WireMessage.decode(message)
-        else { preconditionFailure("the relay does not let it pass") }
-        precondition(
-            channels == decoded.channels && read.json == decoded.json && read.channels.isEmpty && read.stamp == nil)
+        guard let body = try? LayerMessage.body(ofInboxMember: member), body == bytes else {
+            preconditionFailure("the relay does not see it")
+        }
+        let message: ByteBuffer
+        do throws(MessageError) {
+            message = try LayerMessage.withoutChannels(body).message
+        } catch {
+            precondition(error.reason == .channels, "the relay does not let it pass")
+            return
+        }
+        guard let read = try? WireMessage.decode(message), let bare = try? LayerMessage.withoutChannels(message) else {
+            preconditionFailure("what the relay lets pass is not read")
+        }
+        precondition(read.json == decoded.json && read.stamp == nil && bare.channels.isEmpty && bare.message == message)
         // JSON's NaN becomes null.
         precondition(message.readableBytes <= bytes.readableBytes * 4 / 3, "it grew on its way")
     }

@@ -29,7 +29,8 @@ public enum LayerMessage {
     /// the shortest, and JSON becomes one line that every reader takes (``JSONText/Form/oneLine``): the functions in
     /// Redis refuse the `NaN` that Python writes.
     ///
-    /// The message is checked as strictly as ``WireMessage/decode(_:)`` does: what this lets pass, that reads.
+    /// The message is checked as strictly as ``WireMessage/decode(_:)`` does: what this lets pass, that reads, and
+    /// `group_send` takes.
     ///
     /// - Parameter bytes: a msgpack map or a JSON object, without the random prefix.
     /// - Returns: the message, a slice of `bytes` when nothing had to be removed, and the channels it was for.
@@ -75,7 +76,7 @@ public enum LayerMessage {
         if kept < count {
             self.setMapHeader(of: &message, count: kept, oldLength: headerLength)
         }
-        return (message, reserved.channels)
+        return (message, try reserved.channelNames(span))
     }
 
     /// Writes a map header over the old one. The new count is smaller, so its shortest form is no longer than the old

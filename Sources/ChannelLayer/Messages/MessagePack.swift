@@ -24,8 +24,8 @@ public enum MessagePack {
     /// A bin as a map key is a string if it is UTF-8 and Base64 if it is not; Django refuses all other keys but str
     /// (`strict_map_key`), and so does this.
     ///
-    /// The top-level entries `__tocsin__` and `__asgi_channel__` do not go into the JSON but into the other parts of
-    /// the result. The stamp counts only when it is the first entry and a str. Of repeated channels the last counts.
+    /// The top-level entries `__tocsin__` and `__asgi_channel__` do not go into the JSON. The stamp counts only when it is
+    /// the first entry and a str.
     ///
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func jsonObject(_ bytes: ByteBuffer) throws(MessageError) -> DecodedMessage {
@@ -42,7 +42,16 @@ public enum MessagePack {
         let stamp = reserved.stamp.flatMap {
             bytes.getSlice(at: bytes.readerIndex + $0.lowerBound, length: $0.count)
         }
-        return DecodedMessage(json: json, stamp: stamp, channels: reserved.channels)
+        return DecodedMessage(json: json, stamp: stamp)
+    }
+
+    /// Where the stamp's bytes are if the first entry is one, whatever follows.
+    static func stamp(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
+        var reader = MessagePackReader(end: bytes.count)
+        guard try reader.outermostMap(bytes) > 0 else { return nil }
+        let key = try reader.key(bytes)
+        guard JSONText.ReservedEntries.named(bytes, key.range) == .stamp else { return nil }
+        return try reader.string(bytes)
     }
 
     /// Walks over the whole message.

@@ -4,9 +4,10 @@ import Broker
 struct ReservedValues {
     /// Where the bytes of the stamp are.
     private(set) var stamp: Range<Int>?
-    private(set) var channels: [String] = []
+    /// Before the value of the last channels entry: only the relay wants to know what it says.
+    private var channels: MessagePackReader?
 
-    /// Reads the value of a reserved entry.
+    /// Passes over the value of a reserved entry.
     ///
     /// - Parameters:
     ///   - key: the entry's key, which `reader` has just read.
@@ -18,34 +19,30 @@ struct ReservedValues {
         from reader: inout MessagePackReader,
         _ bytes: Span<UInt8>
     ) throws(MessageError) -> Bool {
-        switch JSONText.ReservedEntries.named(bytes, key.range) {
-        case .stamp:
-            var value = reader
-            var sink = CheckingSink()
-            try reader.value(bytes, into: &sink)
-            if isFirst {
-                self.stamp = try value.string(bytes)
-            }
-            return true
-        case .channels:
-            self.channels = try Self.channelNames(bytes, from: &reader)
-            return true
-        default:
-            return false
+        let name = JSONText.ReservedEntries.named(bytes, key.range)
+        guard JSONText.ReservedEntries.all.contains(name), !name.isEmpty else { return false }
+        var value = reader
+        var sink = CheckingSink()
+        try reader.value(bytes, into: &sink)
+        if name == .channels {
+            self.channels = value
+        } else if isFirst {
+            self.stamp = try value.string(bytes)
         }
+        return true
     }
 
-    /// Reads one name or an array of names.
-    private static func channelNames(
-        _ bytes: Span<UInt8>,
-        from reader: inout MessagePackReader
-    ) throws(MessageError) -> [String] {
+    /// One name or an array of names; empty when there is no such entry.
+    ///
+    /// - Throws: ``MessageError`` with `channels` when the last one holds something else.
+    func channelNames(_ bytes: Span<UInt8>) throws(MessageError) -> [String] {
+        guard var reader = self.channels else { return [] }
         guard let count = try reader.arrayHeader(bytes) else {
-            return [try self.name(bytes, from: &reader)]
+            return [try Self.name(bytes, from: &reader)]
         }
         var names: [String] = []
         for _ in 0..<count {
-            names.append(try self.name(bytes, from: &reader))
+            names.append(try Self.name(bytes, from: &reader))
         }
         return names
     }
@@ -56,7 +53,6 @@ struct ReservedValues {
     ) throws(MessageError) -> String {
         let start = reader.at
         guard let range = try reader.string(bytes) else { throw MessageError(offset: start, reason: .channels) }
-        if let bad = ByteScan.firstInvalid(bytes, range) { throw MessageError(offset: bad, reason: .badUTF8) }
         return bytes.extracting(range).withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
     }
 }

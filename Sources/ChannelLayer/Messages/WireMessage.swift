@@ -7,13 +7,10 @@ public struct DecodedMessage: Sendable, Equatable {
     public var json: ByteBuffer
     /// The position that the broker put in front of the message, as it stands there; `nil` when it put none.
     public var stamp: ByteBuffer?
-    /// The channel names that a Django layer sent the message to; empty when it named none.
-    public var channels: [String]
 
-    public init(json: ByteBuffer, stamp: ByteBuffer? = nil, channels: [String] = []) {
+    public init(json: ByteBuffer, stamp: ByteBuffer? = nil) {
         self.json = json
         self.stamp = stamp
-        self.channels = channels
     }
 }
 
@@ -38,6 +35,9 @@ public enum WireMessage {
 
     /// Reads a message from a pub/sub channel, a log or an inbox (without the random prefix).
     ///
+    /// What this refuses `group_send` refuses, with the same exceptions for both (Tests/Messages/corpus.txt). Whom a Django
+    /// layer sent the message to is not asked here: a strange answer would be no reason not to show it.
+    ///
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func decode(_ bytes: ByteBuffer) throws(MessageError) -> DecodedMessage {
         switch Format(bytes.readableBytesUInt8Span) {
@@ -45,11 +45,31 @@ public enum WireMessage {
             return try MessagePack.jsonObject(bytes)
         case .json:
             let object = try self.jsonObject(bytes, form: .oneLine)
-            let channels = try ChannelNames.read(bytes.readableBytesUInt8Span, object.channels)
-            return DecodedMessage(json: object.text, stamp: object.stamp, channels: channels)
+            return DecodedMessage(json: object.text, stamp: object.stamp)
         case nil:
             throw MessageError(offset: 0, reason: .notAMap)
         }
+    }
+
+    /// The stamp of a message that cannot be read: it is the first entry, and what is wrong comes after it.
+    static func stamp(ofUnreadable bytes: ByteBuffer) -> ByteBuffer? {
+        let span = bytes.readableBytesUInt8Span
+        let range: Range<Int>? =
+            switch Format(span) {
+            case .messagePack: try? MessagePack.stamp(span)
+            case .json: self.stamp(inJSON: bytes.readableBytesView)
+            case nil: nil
+            }
+        return range.flatMap { bytes.getSlice(at: bytes.readerIndex + $0.lowerBound, length: $0.count) }
+    }
+
+    /// As `group_send` writes it behind the first brace.
+    private static func stamp(inJSON bytes: ByteBufferView) -> Range<Int>? {
+        let head = "{\"__tocsin__\":\"".utf8
+        guard let brace = bytes.firstIndex(of: UInt8(ascii: "{")), bytes[brace...].starts(with: head),
+            let end = bytes[(brace + head.count)...].firstIndex(of: UInt8(ascii: "\""))
+        else { return nil }
+        return brace + head.count - bytes.startIndex..<end - bytes.startIndex
     }
 
     /// `JSONText.object` with the errors of this module.

@@ -132,7 +132,7 @@ struct CentrifugeSubscriptions {
             let isWhole =
                 page.continuity.isRecovered || allowGap && page.continuity == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset
-            guard isWhole else { return eventLoop.makeSucceededFuture(nil) }
+            guard isWhole, allowGap || !page.hasUnreadable else { return eventLoop.makeSucceededFuture(nil) }
             let all = found + page.entries.compactMap(\.publication)
             let isEnd = page.entries.isEmpty || end.offset >= min(now.offset, last)
             if isEnd || all.count >= limit || Self.bytes(all) >= bytes {

@@ -198,9 +198,23 @@ final class Session {
         if form == .centrifuge, transport.isWritable { transport.write(push) }
     }
 
-    /// Continuity of the group was lost for everybody. Who has been told stands at the position.
+    /// Something that had no position may have gone by: where the client stands is not changed by it.
+    func mayHaveMissed(in members: GroupMembers) {
+        guard indexIfMember(of: members) != nil else { return }
+        transport.tellLost(members.group, .gap)
+    }
+
+    /// Continuity of the group was lost. Who has been told stands at the position; who stands beyond a gap already has
+    /// nothing before it to miss.
     func lost(_ continuity: Continuity, at position: Position, in members: GroupMembers) {
-        if let index = indexIfMember(of: members) { memberships[index].shown = position }
+        if let index = indexIfMember(of: members) {
+            if continuity == .gap, let shown = memberships[index].shown, position.isComparable(to: shown),
+                position.offset <= shown.offset
+            {
+                return
+            }
+            memberships[index].shown = position
+        }
         transport.tellLost(members.group, continuity)
     }
 
@@ -283,13 +297,16 @@ final class Session {
                 if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
                 return
             }
+            let position = Position(epoch: reached.epoch, history: reached.history, offset: entry.offset)
             if let publication = entry.publication {
                 var encodings = Encodings(publication)
                 if write(&encodings, membership: index) { delivered += 1 }
-                // A new history may have taken a centrifuge client out of the group.
-                guard indexIfMember(of: members) == index else { return }
+            } else if entry.isUnreadable {
+                lost(.gap, at: position, in: members)
             }
-            reached.offset = entry.offset
+            // A new history, or being told, may have taken a client out of the group.
+            guard indexIfMember(of: members) == index else { return }
+            reached = position
         }
         transport.flush()
         // The flush may have found that the client is gone.

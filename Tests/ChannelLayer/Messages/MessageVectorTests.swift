@@ -10,7 +10,6 @@ struct MessageVectorTests {
         let body = try LayerMessage.body(ofInboxMember: vector.bytes, prefixLength: vector.prefixLength)
         let message = try WireMessage.decode(body)
         #expect(String(buffer: message.json) == vector.json)
-        #expect(message.channels == vector.channels)
         #expect(message.stamp == nil)
     }
 
@@ -20,7 +19,7 @@ struct MessageVectorTests {
         #expect(channels == vector.channels)
         let decoded = try WireMessage.decode(message)
         #expect(String(buffer: decoded.json) == vector.json)
-        #expect(decoded.channels.isEmpty)
+        #expect(try LayerMessage.withoutChannels(message).channels.isEmpty)
         let text = String(buffer: vector.body)
         if text.hasPrefix("{"), text.contains("NaN") || text.contains("Infinity") {
             // JSON has no such numbers: the message is the one that every reader gets.
@@ -66,8 +65,14 @@ struct MessageVectorTests {
             }
             accepted += 1
             try #require(try JSONText.object(message.json) == JSONObject(text: message.json))
-            let (stripped, channels) = try LayerMessage.withoutChannels(ByteBuffer(bytes: bytes))
-            try #require(channels == message.channels)
+            let stripped: ByteBuffer
+            do throws(MessageError) {
+                stripped = try LayerMessage.withoutChannels(ByteBuffer(bytes: bytes)).message
+            } catch {
+                // Only for whom it is may be unclear.
+                try #require(error.reason == .channels)
+                continue
+            }
             try #require(try WireMessage.decode(stripped) == DecodedMessage(json: message.json))
         }
         #expect(accepted > 1000)

@@ -1,0 +1,92 @@
+import Broker
+import NIOCore
+import RedisClient
+import TestSupport
+import Testing
+
+@testable import ChannelLayer
+
+/// redis/tocsin.lua and the gateways have a judgement each on what a message is. Here both judge the same ones.
+struct ValidatorAgreementTests {
+    private static let batch = 500
+
+    @Test(.timeLimit(.minutes(3)), arguments: [1, 2, 3] as [UInt64])
+    func `What group_send accepts a gateway shows, and what no gateway could show group_send refuses`(
+        seed: UInt64
+    ) async throws {
+        var forge = MessageForge(seed: seed)
+        let messages = CorpusMessage.all.map(\.bytes) + (0..<6000).map { _ in forge.next() }
+        let policies = [GroupPolicy(match: "*", historySize: 100_000)]
+        try await RedisServer.run { server in
+            try await Cli.run(server) { cli in
+                try await LayerHouse.run(server, policies: policies) { house in
+                    try await house.join("g")
+                    var expected: [String] = []
+                    for start in stride(from: 0, to: messages.count, by: Self.batch) {
+                        let part = messages[start..<min(start + Self.batch, messages.count)]
+                        let replies = part.map { message in
+                            var command = RedisCommand.fcall("group_send", keys: ["asgi:group:g"])
+                            command.append(message)
+                            return cli.client.submit(command)
+                        }
+                        for (message, reply) in zip(part, replies) {
+                            let shown = try? WireMessage.decode(message).json
+                            let accepted = (try? await reply.get()) != nil
+                            try #require(accepted == (shown != nil && !isPythons(message)), "\(hexDump(message))")
+                            if accepted { expected.append(compact(shown!)) }
+                        }
+                    }
+                    #expect((1000...messages.count - 1000).contains(expected.count), "both kinds were tried")
+                    _ = try await house.outlets[0].texts(expected.count)
+                    let live = house.outlets[0].publications.map { compact($0.json) }
+                    #expect(live.count == expected.count)
+                    for (shown, expected) in zip(live, expected) { try #require(shown == expected) }
+                    #expect(house.outlets[0].losses.isEmpty)
+                    #expect(house.metric(#"tocsin_messages_malformed_total{entrance="publish"}"#) == 0)
+                    #expect(try await logged(house) == expected)
+                }
+            }
+        }
+    }
+
+    /// All that the group's log holds, as a gateway reads it.
+    private func logged(_ house: LayerHouse) async throws -> [String] {
+        let group = try GroupName("g")
+        let now = try #require(try await house.backplane.read(group, since: nil).get().position)
+        var cursor = Position(epoch: now.epoch, history: now.history, offset: 0)
+        var texts: [String] = []
+        while cursor.offset < now.offset {
+            let page = try await house.backplane.read(group, since: cursor).get()
+            #expect(page.continuity == .resumed && !page.hasUnreadable)
+            texts += page.entries.compactMap { $0.publication.map { compact($0.json) } }
+            cursor = try #require(page.end)
+        }
+        return texts
+    }
+
+    /// Without white space between tokens: where entries of the broker's own stood, more or less of it is left.
+    private func compact(_ json: ByteBuffer) -> String {
+        var isInString = false, isEscaped = false
+        let kept = json.readableBytesView.filter { byte in
+            defer {
+                if byte == UInt8(ascii: "\""), !isEscaped { isInString.toggle() }
+                isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
+            }
+            return isInString || byte != UInt8(ascii: " ") && byte != UInt8(ascii: "\t")
+        }
+        return String(decoding: kept, as: UTF8.self)
+    }
+
+    /// Whether it holds one of the three words that Python writes for what JSON cannot spell. Gateways make `null` of them;
+    /// whoever sends by group_send is told instead.
+    private func isPythons(_ message: ByteBuffer) -> Bool {
+        guard let original = try? JSONText.object(message, removing: [], form: .original).text,
+            let line = try? JSONText.object(message, removing: [], form: .oneLine).text
+        else { return false }
+        return !line.readableBytesView.elementsEqual(original.readableBytesView.filter { $0 != 0x0A && $0 != 0x0D })
+    }
+
+    private func hexDump(_ message: ByteBuffer) -> String {
+        message.readableBytesView.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
