@@ -16,17 +16,11 @@ enum RequestCookies {
         var found: Substring?
         for pair in header.split(separator: ";") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, trimmed(parts[0]) == name else { continue }
-            found = trimmed(parts[1])
+            guard parts.count == 2, parts[0].trimmed == name else { continue }
+            found = parts[1].trimmed
         }
         guard var value = found else { return nil }
         if value.count >= 2, value.hasPrefix("\""), value.hasSuffix("\"") { value = value.dropFirst().dropLast() }
         return String(value)
-    }
-
-    static func trimmed(_ text: Substring) -> Substring {
-        let start = text.drop { $0 == " " || $0 == "\t" }
-        guard let end = start.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
-        return start[...end]
     }
 }

@@ -36,7 +36,7 @@ public struct TokenLocation: Sendable {
         headers["authorization"].compactMap { value in
             let parts = value.split(separator: " ", maxSplits: 1)
             guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-            return String(RequestCookies.trimmed(parts[1]))
+            return String(parts[1].trimmed)
         }
     }
 

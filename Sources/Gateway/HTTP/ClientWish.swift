@@ -18,7 +18,7 @@ enum ClientWish: Equatable {
     private static func acceptsEvents(_ head: RequestHead) -> Bool {
         head.values(of: "accept").contains { line in
             line.split(separator: ",").contains { range in
-                RequestCookies.trimmed(range.prefix { $0 != ";" }).lowercased() == "text/event-stream"
+                range.prefix { $0 != ";" }.trimmed.lowercased() == "text/event-stream"
             }
         }
     }
