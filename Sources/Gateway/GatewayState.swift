@@ -44,6 +44,12 @@ final class GatewayState: Sendable {
         for authenticator in authenticators.values { Task { await authenticator.forget(user) } }
     }
 
+    /// Headers of their own choice that the logins of a route read; nil: no route.
+    func pageHeaders(ofRoute index: Int?) -> [String] {
+        guard let index else { return [] }
+        return router.routes[index].authentication.flatMap { authenticators[$0]?.pageHeaders ?? [] }
+    }
+
     /// Whether this peer has to begin with the PROXY protocol's header. From others it is no request.
     func expectsProxyHeader(from peer: PeerAddress) -> Bool {
         configuration.proxyProtocol && configuration.trustedProxies.contains(peer.socketAddress)

@@ -100,11 +100,13 @@ final class AdminHandler: ChannelInboundHandler {
         head.headers.add(name: "Cache-Control", value: "no-store")
         head.headers.add(name: "X-Content-Type-Options", value: "nosniff")
         for (name, value) in answer.headers { head.headers.add(name: name, value: value) }
-        if !request.isKeepAlive { head.headers.add(name: "Connection", value: "close") }
+        // Behind a request that offers an upgrade (h2c, as Java's client does) the decoder reads nothing more.
+        let isLast = !request.isKeepAlive || request.headers.contains(name: "upgrade")
+        if isLast { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if request.method != .HEAD { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        if !request.isKeepAlive { context.close(promise: nil) }
+        if isLast { context.close(promise: nil) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -80,19 +80,30 @@ extension FuzzTargets {
         credentials(LoginRequest(uri: head.target, headers: head.headers), size: input.count)
         do throws(Refusal) {
             try HandshakeGuard.checkRequest(head)
-            _ = router.match(head.path)
+            let route = router.routes[router.match(head.path)?.index ?? 0]
+            let page = RequestOrigin(head, AllowedHosts([".example.com", "https://site.example:8443"])).page
+            let count = CrossOrigin.fields(for: page).count
+            precondition([1, 4].contains(count) && (page != nil || count == 1))
+            checkLines(SwitchingAnswer.eventStream(page: page), 7 + count)
+            if let page { checkLines(CrossOrigin.preflight(page: page, names: ["x-key"]), 7 + count) }
+            let offer = SubprotocolOffer(head.values(of: "sec-websocket-protocol"))
+            let choice = offer.choice(of: route)
+            precondition(choice.map { offer.entries.contains($0) && RequestHeadParser.isToken($0) } ?? true)
+            precondition(choice.map { !SubprotocolOffer.isBearer($0) || offer.entries == [$0] } ?? true)
             let wish = try ClientWish(head)
-            let hosts = AllowedHosts([".example.com", "https://site.example:8443"])
-            _ = hosts.allows(origin: head.first("origin"), host: head.first("host") ?? "")
             let fields = head.values(of: "sec-websocket-extensions")
             let agreement = try DeflateAgreement.negotiate(fields, compression)
             guard case .webSocket(let key) = wish else { return }
-            let answer = String(buffer: SwitchingAnswer.webSocket(key: key, deflate: agreement))
-            // Nothing of the client's may end a line of the answer.
-            precondition(answer.components(separatedBy: "\r\n").count == (agreement == nil ? 6 : 7))
+            let answer = SwitchingAnswer.webSocket(key: key, deflate: agreement, subprotocol: choice)
+            checkLines(answer, 6 + (agreement == nil ? 0 : 1) + (choice == nil ? 0 : 1))
         } catch {
             precondition(error.status.code >= 400)
         }
+    }
+
+    /// Nothing of the client's may end a line of an answer.
+    private static func checkLines(_ answer: ByteBuffer, _ count: Int) {
+        precondition(String(buffer: answer).components(separatedBy: "\r\n").count == count, "another line")
     }
 
     /// The places of a request where a token or a session may be.
@@ -104,10 +115,6 @@ extension FuzzTargets {
             precondition(token.utf8.count <= size * 3, "a token is longer than what was sent")
         } catch {
             guard case .refused = error else { preconditionFailure("\(error)") }
-        }
-        if let name = TokenLocation.chosenSubprotocol(request.headers) {
-            precondition(!name.isEmpty && name.utf8.allSatisfy { (0x21...0x7E).contains($0) })
-            precondition(!name.lowercased().hasPrefix("bearer."), "a token was answered")
         }
         if let cookie = RequestCookies.value("sessionid", in: request.headers) {
             precondition(!cookie.utf8.contains(UInt8(ascii: ";")))

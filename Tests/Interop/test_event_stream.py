@@ -1,5 +1,6 @@
 """Server-sent events on the wire: headers, cursors, resumption, and what is told when nothing can be resumed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from harness.event_stream import EventStreams
 from harness.free_port import free_port
 from harness.gateway import ORIGIN, Gateway, config
 from harness.haproxy import HAProxy
-from harness.http_client import get
+from harness.http_client import get, request
 from harness.names import Position, own
 from harness.nginx import Nginx
 from harness.redis_server import RedisServer
@@ -105,6 +106,36 @@ def test_only_who_accepts_events_is_given_events(gateways, streams, accept, stat
     assert streams.open(gateways[0], "/ws/headers", headers={"Accept": accept}).status == status
 
 
+H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA"}
+
+
+@pytest.mark.parametrize("proxy", [None, HAProxy, Nginx], ids=["direct", "haproxy", "nginx"])
+def test_a_client_that_offers_http_2_is_given_events(gateways, streams, send, proxy):
+    """Java's client does by default, `curl --http2` too."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(proxy([gateways[0]])) if proxy else gateways[0]
+        stream = streams.open(server, "/ws/h2c", headers=H2C)
+        assert stream.status == 200
+        send("h2c", 1)
+        assert numbers(stream.wait(1)) == [1]
+        stream.close()
+
+
+def test_a_preflight_is_answered_for_an_allowed_origin_and_before_any_login(gateways):
+    def ask(path, origin):
+        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        return request(gateways[0].port, "OPTIONS", path, headers={"Origin": origin, **asked})
+
+    for path in "/ws/a", "/mine":
+        answer = ask(path, ORIGIN)
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "authorization" in answer.headers["Access-Control-Allow-Headers"].split(", ")
+        assert "x-remote-user" not in answer.headers["Access-Control-Allow-Headers"]
+    refused = ask("/ws/a", "http://elsewhere.example")
+    assert refused.status == 403 and refused.headers["Access-Control-Allow-Origin"] is None
+
+
 def test_the_route_s_login_holds_for_streams(gateways, streams, send):
     assert streams.open(gateways[0], "/mine").status == 403
     stream = streams.open(gateways[0], "/mine", headers={"X-Remote-User": "42"})
@@ -167,9 +198,9 @@ def test_a_comment_comes_every_15_seconds(gateways, streams):
 # Resumption -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["Last-Event-ID", "since"])
+@pytest.mark.parametrize("way", ["Last-Event-ID", "?since", "?lastEventId", "?Last-Event-ID"])
 def test_resuming_elsewhere_gives_what_was_missed_once_and_in_order(gateways, streams, send, way):
-    group = f"large.resume-{way}"
+    group = f"large.resume-{way.replace('?', '')}-{way.startswith('?')}"
     first = streams.open(gateways[0], f"/ws/{group}")
     for n in range(3):
         send(group, n)
@@ -177,8 +208,8 @@ def test_resuming_elsewhere_gives_what_was_missed_once_and_in_order(gateways, st
     first.close()
     # More than one page of the log.
     missed = [send(group, n) for n in range(3, 253)]
-    if way == "since":
-        second = streams.open(gateways[1], f"/ws/{group}?since={urllib.parse.quote(cursor, safe='')}")
+    if way.startswith("?"):
+        second = streams.open(gateways[1], f"/ws/{group}{way}={urllib.parse.quote(cursor, safe='')}")
     else:
         second = resume(streams, gateways[1], f"/ws/{group}", cursor)
     send(group, MARKER)
@@ -193,6 +224,9 @@ def test_a_browser_s_own_cursor_is_newer_than_the_page_s(gateways, streams, send
     send("both", 3)
     stream = resume(streams, gateways[0], f"/ws/both?since={old}", new)
     assert numbers(stream.wait(1)) == [3]
+    # What a client appends when it comes back is newer than the page's, too.
+    for query in f"since={old}&lastEventId={new}", f"lastEventId={old}&lastEventId={new}":
+        assert numbers(streams.open(gateways[0], f"/ws/both?{query}").wait(1)) == [3]
 
 
 def test_who_was_never_sent_anything_resumes_from_its_first_cursor(gateways, streams, send):
@@ -265,6 +299,11 @@ def test_an_unreadable_cursor_is_a_gap_and_then_only_what_is_new(gateways, strea
     assert gap.name == "gap"
     assert json.loads(gap.data) == {"group": "garbage", "reason": "reset"}
     assert numbers(events) == [1]
+
+
+@pytest.mark.parametrize("query", ["since=%zz", "lastEventId=%ff", "since=yesterday", "Last-Event-ID=%"])
+def test_an_unreadable_cursor_in_the_address_is_a_gap_too(gateways, streams, query):
+    assert gaps(streams.open(gateways[0], f"/ws/garbled?{query}").wait(1)) == [{"group": "garbled", "reason": "reset"}]
 
 
 def test_an_unreadable_cursor_is_a_gap_for_each_group(gateways, streams):

@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from harness.clients import RawSocket
 from harness.django_site import DjangoSite
 from harness.free_port import free_port
 from harness.gateway import ORIGIN, Gateway, config, tocsin
@@ -132,7 +133,8 @@ def test_a_token_may_come_in_the_address_in_a_cookie_or_as_a_subprotocol(gateway
     text = token()
     assert clients.status(gateway.url(f"/hs?token={text}")) == 101
     assert clients.status(gateway.url("/hs"), cookie=f"a=b; jwt={text}") == 101
-    assert clients.status(gateway.url("/hs"), headers={"Sec-WebSocket-Protocol": f"bearer.{text}"}) == 101
+    with connect(gateway.url("/hs"), subprotocols=[f"bearer.{text}"], origin=ORIGIN, proxy=None) as socket:
+        assert socket.subprotocol == f"bearer.{text}", "alone, it is what a browser wants to hear"
     assert clients.status(gateway.url("/file"), cookie=f"jwt={text}") == 403, "that login names no cookie"
 
 
@@ -141,6 +143,14 @@ def test_of_the_subprotocols_beside_a_token_one_is_chosen(gateway):
     offer = f"chat, bearer.{token()}"
     with connect(gateway.url("/hs"), subprotocols=offer.split(", "), origin=ORIGIN, proxy=None) as socket:
         assert socket.subprotocol == "chat"
+
+
+def test_a_token_is_found_in_the_second_of_several_cookie_headers(gateway):
+    """HTTP/2 divides cookies, and not every proxy joins them."""
+    for lines, status in ([f"jwt={token()}"], 101), ([], 403):
+        lines = [f"Cookie: {line}" for line in ["theme=dark", *lines]]
+        with RawSocket(gateway.port, "/hs", headers=lines) as raw:
+            assert raw.status == status
 
 
 def test_claims_name_groups(gateway, clients, redis_server):
@@ -297,6 +307,8 @@ def test_a_session_that_django_signed_opens_the_route(redis_server, site_databas
             assert json.loads(socket.wait(1)[0])["balance"] == 3.5
             assert clients.status(gateway.url("/users/isinsufficient")) == 403
             session = session_cookie(cookie)
+            with RawSocket(gateway.port, "/users/isinsufficient", headers=("Cookie: theme=dark", f"Cookie: {session}")) as raw:
+                assert raw.status == 101
             for forged in session[:-1] + ("A" if session[-1] != "A" else "E"), session.replace("=", "=."), "sessionid=x":
                 assert clients.status(gateway.url("/users/isinsufficient"), cookie=forged) == 403
             assert secret not in gateway.log and session.split("=")[1] not in gateway.log

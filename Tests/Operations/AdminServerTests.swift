@@ -76,6 +76,17 @@ struct AdminServerTests {
         }
     }
 
+    @Test func `A request that offers another protocol is the last of its connection`() async throws {
+        try await run { house in
+            let request = [
+                "GET /healthz HTTP/1.1", "Host: x", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
+                "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA", "", "",
+            ]
+            let answer = try await house.ask(request.joined(separator: "\r\n"))
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.contains("Connection: close\r\n"))
+        }
+    }
+
     @Test func `metrics are Prometheus' text`() async throws {
         try await run { house in
             house.metrics.counter("things_total", #"kind="a""#, help: "Things.").add(7)

@@ -110,6 +110,29 @@ struct ConfigurationErrorTests {
         ),
         ("routes: [{ path: /a, groups: [a], receive: forward }]", "routes[0].receive (line 1)"),
         ("routes: [{ path: /a, groups: [a], protocol: smtp }]", "routes[0].protocol (line 1)"),
+        (
+            "routes: [{ path: /a, groups: [a], subprotocols: [chat.v1, \"chat v2\"] }]",
+            "routes[0].subprotocols (line 1) names \"chat v2\", which no client can offer"
+        ),
+        ("routes: [{ path: /a, groups: [a], subprotocols: [\"\"] }]", "routes[0].subprotocols (line 1) names \"\""),
+        (
+            "routes: [{ path: /a, groups: [a], subprotocols: [\"a,b\"] }]",
+            "routes[0].subprotocols (line 1) names \"a,b\""
+        ),
+        ("routes: [{ path: /a, groups: [a], subprotocols: [é] }]", "routes[0].subprotocols (line 1) names \"é\""),
+        (
+            "routes: [{ path: /a, groups: [a], subprotocols: bearer.x }]",
+            "routes[0].subprotocols (line 1) names something that begins with \"bearer.\""
+        ),
+        (
+            "routes: [{ path: /a, groups: [a], subprotocols: [tocsin.v9] }]",
+            "routes[0].subprotocols (line 1) names \"tocsin.v9\": names that begin with \"tocsin.\" are"
+        ),
+        (
+            "routes: [{ path: /a, protocol: centrifuge, subprotocols: [centrifuge-protobuf] }]",
+            "routes[0].subprotocols (line 1) names \"centrifuge-protobuf\", which is not spoken here"
+        ),
+        ("routes: [{ path: /a, groups: [a], subprotocols: { a: b } }]", "routes[0].subprotocols (line 1) must be"),
         ("groups: [{}]", "groups[0].match is missing"),
         ("groups: [{ match: a, history: 5 }]", "groups[0].history (line 1) must be a mapping"),
         ("groups: [{ match: a, history: { size: -1 } }]", "groups[0].history.size (line 1)"),

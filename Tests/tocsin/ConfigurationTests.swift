@@ -194,7 +194,7 @@ struct ConfigurationTests {
                 auth: [lb, site]
                 groups: [news, "{user}"]
                 receive: group_send
-              - { path: /mirror, groups: [mirror], receive: mirror }
+              - { path: /mirror, groups: [mirror], receive: mirror, subprotocols: [chat.v2, chat.v1] }
             """
         ).routes
         #expect(routes.map(\.path.text) == ["/users/isinsufficient", "/ws/{room}", "/both", "/mirror"])
@@ -204,6 +204,7 @@ struct ConfigurationTests {
             ])
         #expect(routes.map(\.authentication) == [["site"], [], ["lb", "site"], []])
         #expect(routes.map(\.receive) == [.echo, .ignore, .groupSend, .mirror])
+        #expect(routes.map { $0.subprotocols.map(\.text) } == [[], [], [], ["chat.v2", "chat.v1"]])
     }
 
     @Test func `Every key of a group's policy is read`() throws {

@@ -52,11 +52,15 @@ public enum LoginFailure: Error, Sendable, Equatable {
 public protocol Authenticator: Sendable {
     /// - Throws: `LoginFailure`.
     func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity
+    /// Headers of its own choice that a page may have to send for it, in small letters, beside those that any page may.
+    var pageHeaders: [String] { get }
     /// The user's connections were ended: answers that are kept for him are not to be used again.
     func forget(_ user: String) async
 }
 
 extension Authenticator {
+    public var pageHeaders: [String] { [] }
+
     /// Whoever keeps nothing has nothing to forget.
     public func forget(_ user: String) async {}
 }

@@ -54,6 +54,8 @@ public actor CallbackAuthenticator: Authenticator {
         return try await task.value.get()
     }
 
+    public nonisolated var pageHeaders: [String] { configuration.forward }
+
     public func forget(_ user: String) { cached = cached.filter { $0.value.identity.user != user } }
 
     private func keep(_ identity: Identity, _ key: SHA256Digest) {
@@ -75,15 +77,20 @@ public actor CallbackAuthenticator: Authenticator {
         add(request.uri)
         for name in configuration.forward + ["origin"] {
             add(name)
-            for value in request.headers[name] { add(value) }
+            for value in Self.values(name, of: request) { add(value) }
         }
         return hash.finalize()
+    }
+
+    /// Cookies are one header, however many lines they came in; others are passed on as they are.
+    private static func values(_ name: String, of request: LoginRequest) -> [String] {
+        name == "cookie" ? [RequestCookies.joined(request.headers)].compactMap { $0 } : request.headers[name]
     }
 
     private func ask(_ request: LoginRequest) async -> Result<Identity, LoginFailure> {
         var question = HTTPClientRequest(url: configuration.url)
         for name in configuration.forward + ["origin"] {
-            for value in request.headers[name] { question.headers.add(name: name, value: value) }
+            for value in Self.values(name, of: request) { question.headers.add(name: name, value: value) }
         }
         question.headers.add(name: "X-Forwarded-For", value: Self.forwardedFor(request))
         question.headers.add(name: "X-Original-URI", value: request.uri)

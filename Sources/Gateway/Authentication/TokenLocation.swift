@@ -3,7 +3,7 @@ import NIOHTTP1
 /// Where in a handshake a token is looked for. The first place that has one counts:
 ///
 /// 1. `Authorization: Bearer TOKEN` (RFC 6750 section 2.1)
-/// 2. `Sec-WebSocket-Protocol: …, bearer.TOKEN`: a page's WebSocket can send no other header of its own
+/// 2. `Sec-WebSocket-Protocol: bearer.TOKEN`, perhaps among others: a page's WebSocket can send no other header of its own
 /// 3. `?token=TOKEN`: proxies write addresses into their logs, so this can be switched off
 /// 4. a cookie
 ///
@@ -14,15 +14,13 @@ public struct TokenLocation: Sendable {
     /// The cookie's name. nil: none is looked at.
     public var cookie: String?
 
-    static let protocolPrefix = "bearer."
-
     public init() {}
 
     /// - Throws: `LoginFailure.refused` when there is no token, or more than one in one place.
     func token(_ request: LoginRequest) throws(LoginFailure) -> String {
         let places = [
             ("Authorization headers", bearers(request.headers)),
-            ("bearer subprotocols", Self.subprotocols(request.headers, areTokens: true)),
+            ("bearer subprotocols", SubprotocolOffer(request.headers["sec-websocket-protocol"]).tokens),
             ("tokens in the query", queries(request.uri)),
             ("", cookie.flatMap { RequestCookies.value($0, in: request.headers) }.map { [$0] } ?? []),
         ]
@@ -38,7 +36,7 @@ public struct TokenLocation: Sendable {
         headers["authorization"].compactMap { value in
             let parts = value.split(separator: " ", maxSplits: 1)
             guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-            return String(RequestCookies.trimmed(parts[1]))
+            return String(parts[1].trimmed)
         }
     }
 
@@ -48,25 +46,6 @@ public struct TokenLocation: Sendable {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0] == query else { return nil }
             return PercentDecoding.decode(parts[1]) ?? ""
-        }
-    }
-
-    /// The subprotocols that a client offers (RFC 6455 section 4.1, number 10): those that are tokens, without `bearer.`, or the
-    /// others, of which the answer may choose one. A token is never answered.
-    static func subprotocols(_ headers: HTTPHeaders, areTokens: Bool) -> [String] {
-        headers[canonicalForm: "sec-websocket-protocol"].map(String.init).compactMap { entry in
-            let isToken = entry.lowercased().hasPrefix(protocolPrefix)
-            guard isToken == areTokens, !entry.isEmpty else { return nil }
-            return isToken ? String(entry.dropFirst(protocolPrefix.count)) : entry
-        }
-    }
-
-    /// What is answered to a client that offered a token: browsers give a connection up when none of what they offered is
-    /// chosen. nil: nothing has to be.
-    static func chosenSubprotocol(_ headers: HTTPHeaders) -> String? {
-        guard !subprotocols(headers, areTokens: true).isEmpty else { return nil }
-        return subprotocols(headers, areTokens: false).first { name in
-            name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
         }
     }
 }

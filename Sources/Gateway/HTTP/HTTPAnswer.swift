@@ -14,9 +14,11 @@ struct HTTPAnswer {
         self.bytes = bytes
     }
 
-    init(_ refusal: Refusal) {
+    /// - Parameter page: the Origin of the page that may read it; nil: none.
+    init(_ refusal: Refusal, page: String? = nil) {
         self.init(
-            status: refusal.status, headers: refusal.headers, contentType: "text/plain; charset=utf-8",
+            status: refusal.status, headers: refusal.headers + CrossOrigin.fields(for: page),
+            contentType: "text/plain; charset=utf-8",
             body: ByteBuffer(string: "\(refusal.status.code) \(refusal.message)\n"))
     }
 

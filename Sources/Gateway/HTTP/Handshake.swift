@@ -27,8 +27,10 @@ final class Handshake: StreamSocketOwner {
     private var ticket: Ticket?
     /// nil: the WebSocket goes without compression.
     private var deflate: DeflateAgreement?
-    /// nil: none has to be chosen.
+    /// nil: the client is answered none.
     private var subprotocol: String?
+    /// The Origin of the page that may read the answer; nil: none.
+    private var page: String?
     /// Groups that have been joined or are being joined, to be left again if the handshake fails.
     private var joining: [GroupName] = []
     private let id = ConnectionID.random()
@@ -119,28 +121,36 @@ final class Handshake: StreamSocketOwner {
     // MARK: Steps
 
     private func begin(_ head: RequestHead) throws(Refusal) {
+        let origin = RequestOrigin(head, state.configuration.allowedHosts)
+        page = origin.page
         try HandshakeGuard.checkRequest(head)
         let proxies = state.configuration.trustedProxies
         if !proxies.isEmpty {
             let list = head.values(of: "x-forwarded-for")
             clientAddress = proxies.client(nearest: clientAddress, forwardedFor: list)
         }
-        let path = head.path
-        guard let (index, values) = state.router.match(path) else {
+        let path = head.path, match = state.router.match(path)
+        guard head.isGET else {
+            guard let page else { throw RequestOrigin.refusal }
+            return respond(CrossOrigin.preflight(page: page, names: state.pageHeaders(ofRoute: match?.index)))
+        }
+        guard let (index, values) = match else {
             if state.configuration.demoPage, path == "/" { return respond(DemoPage.response) }
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
         }
         let route = state.configuration.routes[index]
         let wish = try ClientWish(head)
-        try checkOrigin(head, wish)
-        if case .eventStream(EventCursor.end?, let origin) = wish {
+        guard origin.admits(wish) else { throw RequestOrigin.refusal }
+        if case .eventStream(EventCursor.end?) = wish {
             state.metrics.refused("ended")
-            return respond(SwitchingAnswer.endOfStream(origin: origin))
+            return respond(SwitchingAnswer.endOfStream(page: page))
         }
         if case .webSocket = wish {
             deflate = try DeflateAgreement.negotiate(
                 head.values(of: "sec-websocket-extensions"), state.configuration.compression)
-            if head.has("sec-websocket-protocol") { subprotocol = TokenLocation.chosenSubprotocol(head.headers) }
+            if head.has("sec-websocket-protocol") {
+                subprotocol = SubprotocolOffer(head.values(of: "sec-websocket-protocol")).choice(of: route)
+            }
         }
         guard !state.isDraining else {
             throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
@@ -151,19 +161,6 @@ final class Handshake: StreamSocketOwner {
             try join(route, values, identity: nil, wish)
         } else {
             logIn(head, route, values, wish)
-        }
-    }
-
-    /// A page's own EventSource sends no Origin, and another site's is kept from reading by the browser: so a stream, which
-    /// changes nothing, may come without one.
-    private func checkOrigin(_ head: RequestHead, _ wish: ClientWish) throws(Refusal) {
-        let origin = head.only("origin"), isThere = head.has("origin")
-        if case .eventStream = wish, !isThere { return }
-        // A browser sends one. Of several, what stands in front of us may have looked at another than we would.
-        guard origin != nil || !isThere,
-            state.configuration.allowedHosts.allows(origin: origin, host: head.first("host") ?? "")
-        else {
-            throw Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
         }
     }
 
@@ -326,13 +323,13 @@ final class Handshake: StreamSocketOwner {
                     id: id, ticket: ticket!, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
                     window: deflate?.window),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
-        case .eventStream(let cursor, let origin):
+        case .eventStream(let cursor):
             let (starts, unreadable) = EventCursor.starts(cursor, groups, positions)
             become(
                 EventStreamClient(
                     id: id, ticket: ticket!, socket: socket, shard: shard, groups: groups, starts: starts,
                     unreadable: unreadable),
-                saying: SwitchingAnswer.eventStream(origin: origin))
+                saying: SwitchingAnswer.eventStream(page: page))
         }
     }
 
@@ -354,7 +351,7 @@ final class Handshake: StreamSocketOwner {
     private func refuse(_ refusal: Refusal) {
         guard stage != .over, stage != .upgraded else { return }
         state.metrics.refused(refusal.reason)
-        respond(HTTPAnswer(refusal))
+        respond(HTTPAnswer(refusal, page: page))
     }
 
     private func respond(_ answer: HTTPAnswer) { respond(answer.bytes) }

@@ -34,7 +34,7 @@ enum HandshakeGuard {
         // A body on a GET, framed in whatever way, is how requests are smuggled past proxies.
         guard !head.has("transfer-encoding") else { throw bad("a body is not wanted here") }
         if head.has("content-length"), head.only("content-length") != "0" { throw bad("a body is not wanted here") }
-        guard head.isGET else {
+        guard head.isGET || CrossOrigin.isPreflight(head) else {
             throw Refusal(
                 status: .methodNotAllowed, message: "only GET is answered here", headers: [("Allow", "GET")],
                 reason: "method")
@@ -44,7 +44,8 @@ enum HandshakeGuard {
     static func checkUpgrade(_ head: RequestHead) throws(Refusal) -> Upgrade {
         guard head.has("upgrade", token: "websocket"), head.has("connection", token: "upgrade") else {
             throw Refusal(
-                status: .upgradeRequired, message: "this address speaks WebSocket",
+                status: .upgradeRequired,
+                message: "this address speaks WebSocket, and server-sent events with Accept: text/event-stream",
                 headers: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")], reason: "not_websocket")
         }
         guard head.only("sec-websocket-version") == "13" else {

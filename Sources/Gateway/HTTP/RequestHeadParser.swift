@@ -82,7 +82,9 @@ struct RequestHeadParser {
         return RequestHead.Field(name: name, value: RequestHead.trim((colon + 1)..<line.upperBound, in: bytes))
     }
 
-    /// RFC 9110 section 5.6.2.
+    /// Whether it is a token (RFC 9110 section 5.6.2): the name of a header, a method, a subprotocol.
+    static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(isTokenByte) }
+
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

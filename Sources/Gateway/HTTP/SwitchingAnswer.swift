@@ -48,25 +48,24 @@ enum SwitchingAnswer {
 
     private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-    /// Without a length: the stream ends with the connection. The headers keep caches and nginx from holding events back,
-    /// and let a page of an allowed Origin read them (WHATWG Fetch, CORS protocol).
-    static func eventStream(origin: String?) -> ByteBuffer {
+    /// Without a length: the stream ends with the connection. The headers keep caches and nginx from holding events back.
+    ///
+    /// - Parameter page: the Origin of the page that may read them; nil: none.
+    static func eventStream(page: String?) -> ByteBuffer {
         var text = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
         text += "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
-        return ByteBuffer(string: text + common(origin))
+        return ByteBuffer(string: text + common(page))
     }
 
     /// The only answer after which an EventSource does not come back by itself (WHATWG HTML, "Server-sent events"): for one
     /// that was told to stay away.
-    static func endOfStream(origin: String?) -> ByteBuffer {
-        ByteBuffer(string: "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n" + common(origin))
+    static func endOfStream(page: String?) -> ByteBuffer {
+        ByteBuffer(string: "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n" + common(page))
     }
 
-    private static func common(_ origin: String?) -> String {
-        var text = "Connection: close\r\nVary: Origin\r\n"
-        if let origin, origin.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) {
-            text += "Access-Control-Allow-Origin: \(origin)\r\nAccess-Control-Allow-Credentials: true\r\n"
-        }
+    private static func common(_ page: String?) -> String {
+        var text = "Connection: close\r\n"
+        for (name, value) in CrossOrigin.fields(for: page) { text += "\(name): \(value)\r\n" }
         return text + "\r\n"
     }
 }

@@ -31,12 +31,14 @@ public struct Route: Sendable {
     public var mayPublish: [GroupTemplate]
     /// Patterns of the groups whose presence and history a centrifuge client may read. nil: what it may join.
     public var maySee: [GroupTemplate]?
+    /// The subprotocols that clients may offer; the first of a client's that is among them is chosen.
+    public var subprotocols: [Subprotocol]
 
     /// - Throws: `TemplateError` when a group uses a value that the route does not have.
     public init(
         path: PathTemplate, groups: [GroupTemplate], authentication: [String] = [], receive: ReceivePolicy = .ignore,
         clientProtocol: ClientProtocol = .plain, mayJoin: [GroupTemplate] = [],
-        mayPublish: [GroupTemplate] = [], maySee: [GroupTemplate]? = nil
+        mayPublish: [GroupTemplate] = [], maySee: [GroupTemplate]? = nil, subprotocols: [Subprotocol] = []
     ) throws(TemplateError) {
         let known = Set(path.parameters + (authentication.isEmpty ? [] : ["user"]))
         for group in groups + mayJoin + mayPublish + (maySee ?? []) {
@@ -58,6 +60,7 @@ public struct Route: Sendable {
         self.mayJoin = mayJoin
         self.mayPublish = mayPublish
         self.maySee = maySee
+        self.subprotocols = subprotocols
     }
 }
 

@@ -152,7 +152,7 @@ extension Configuration {
         }
         let groups = try reader.texts("groups") ?? []
         let mayJoin = try reader.texts("may_join") ?? [], mayPublish = try reader.texts("may_publish") ?? []
-        let maySee = try reader.texts("may_see")
+        let maySee = try reader.texts("may_see"), subprotocols = try subprotocols(reader)
         if clientProtocol == .plain {
             guard !groups.isEmpty else { throw reader.bad("groups", "is missing: the groups that a connection joins") }
             guard mayJoin.isEmpty else {
@@ -172,9 +172,20 @@ extension Configuration {
             return try Route(
                 path: PathTemplate(path), groups: templates, authentication: names, receive: receive,
                 clientProtocol: clientProtocol, mayJoin: try patterns(mayJoin), mayPublish: try patterns(mayPublish),
-                maySee: maySee == nil ? nil : try patterns(maySee!))
+                maySee: maySee == nil ? nil : try patterns(maySee!), subprotocols: subprotocols)
         } catch {
             throw reader.bad("path", ": \(error)")
+        }
+    }
+
+    private static func subprotocols(_ reader: ConfigurationReader) throws(ConfigurationError) -> [Subprotocol] {
+        let texts = try reader.texts("subprotocols") ?? []
+        do throws(TemplateError) {
+            var names: [Subprotocol] = []
+            for name in texts { names.append(try Subprotocol(name)) }
+            return names
+        } catch {
+            throw reader.bad("subprotocols", error.description)
         }
     }
 

@@ -64,6 +64,13 @@ struct DjangoSessionTests {
                 == .failure(.refused("the session cookie's signature is wrong")))
     }
 
+    @Test func `A session cookie is found behind another Cookie header`() async throws {
+        let vector = vectors.sessions.accepted[0]
+        let lines = [("Cookie", "theme=dark"), ("Cookie", "sessionid=\(vector.cookie)")]
+        let identity = try await login().identify(LoginRequest(lines))
+        #expect(identity.user == vector.userId)
+    }
+
     @Test func `Without a cookie, or with one that is too long, nobody is there`() async {
         #expect(await login().outcome(LoginRequest()) == .failure(.refused("there is no cookie sessionid")))
         #expect(await login().outcome(request("")) == .failure(.refused("there is no cookie sessionid")))

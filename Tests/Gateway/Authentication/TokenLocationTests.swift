@@ -24,7 +24,7 @@ struct TokenLocationTests {
         ("/", [("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", "bearer.a.b.c")]),
         ("/?token=a.b.c", []), ("/x?a=1&token=a.b.c&b", []), ("/?token=a%2eb%2Ec", []),
         ("/", [("Cookie", "jwt=a.b.c")]), ("/", [("Cookie", "x=1; jwt=a.b.c; y=2")]),
-        ("/", [("Cookie", "jwt=\"a.b.c\"")]),
+        ("/", [("Cookie", "jwt=\"a.b.c\"")]), ("/", [("Cookie", "theme=dark"), ("Cookie", "jwt=a.b.c")]),
         ("/", [("Authorization", "Basic eDp5"), ("Cookie", "jwt=a.b.c")]),
         ("/?tokens=x&xtoken=y", [("Cookie", "jwt=a.b.c")]),
     ])
@@ -49,7 +49,6 @@ struct TokenLocationTests {
         ("/?token=1&token=2", [], "there are several tokens in the query"),
         ("/", [], "there is no token"), ("/?tokens=1", [("Cookie", "JWT=1")], "there is no token"),
         ("/", [("Authorization", "Bearer")], "there is no token"),
-        ("/", [("Cookie", "a=1"), ("Cookie", "jwt=1")], "there is no token"),
     ])
     func `None and several are refused`(uri: String, headers: [(String, String)], why: String) {
         #expect(find(uri, headers) == .failure(.refused(why)))
@@ -59,13 +58,6 @@ struct TokenLocationTests {
         #expect(find("/?token=1", query: nil) == .failure(.refused("there is no token")))
         #expect(find("/", [("Cookie", "jwt=1")], cookie: nil) == .failure(.refused("there is no token")))
         #expect(find("/?access=1", query: "access") == .success("1"))
-    }
-
-    @Test func `The other subprotocols are those that may be answered`() {
-        let request = LoginRequest([
-            ("Sec-WebSocket-Protocol", "chat, Bearer.secret,v2"), ("Sec-WebSocket-Protocol", "x"),
-        ])
-        #expect(TokenLocation.subprotocols(request.headers, areTokens: false) == ["chat", "v2", "x"])
     }
 }
 
@@ -77,6 +69,13 @@ struct RequestCookiesTests {
     ])
     func `The last of a name counts, without quotation marks`(header: String, value: String) {
         #expect(RequestCookies.value("a", in: LoginRequest([("Cookie", header)]).headers) == value)
+    }
+
+    @Test(arguments: [
+        (["b=0", "a=1"], "1"), (["a=1", "b=0"], "1"), (["a=1", "", "a=2; c=3"], "2"), (["", "a=1"], "1"),
+    ])
+    func `Several Cookie headers are one`(lines: [String], value: String) {
+        #expect(RequestCookies.value("a", in: LoginRequest(lines.map { ("Cookie", $0) }).headers) == value)
     }
 
     @Test(arguments: ["", "b=1", "a", "aa=1", "=a"])

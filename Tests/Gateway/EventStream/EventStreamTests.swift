@@ -1,6 +1,5 @@
 import Broker
 import NIOCore
-import NIOHTTP1
 import Testing
 
 @testable import Gateway
@@ -35,31 +34,11 @@ import Testing
                 == "id: x:1\nevent: gap\ndata: {\"group\":\"g\",\"reason\":\"reset\"}\n\n")
     }
 
-    private func wish(_ uri: String, _ headers: HTTPHeaders) throws -> ClientWish {
-        let fields = headers.map { "\($0): \($1)\r\n" }.joined()
-        return try ClientWish(try RequestHead(text: "GET \(uri) HTTP/1.1\r\n\(fields)\r\n"))
-    }
-
-    @Test func `A stream is wished for by Accept, with its cursor from the header before the address`() throws {
-        let accept = ("accept", "text/event-stream")
-        #expect(try wish("/a", [accept].headers) == .eventStream(cursor: nil, origin: nil))
-        #expect(try wish("/a?since=x%3A1", [accept].headers) == .eventStream(cursor: "x:1", origin: nil))
-        #expect(
-            try wish("/a?since=x", [accept, ("last-event-id", "y"), ("origin", "http://o")].headers)
-                == .eventStream(cursor: "y", origin: "http://o"))
-        #expect(try wish("/a?since=", [accept].headers) == .eventStream(cursor: nil, origin: nil))
-        #expect(throws: Refusal.self) { try wish("/a", [("accept", "text/html")].headers) }
-    }
-
     @Test func `No Origin can write headers into the answer`() {
-        let answer = String(buffer: SwitchingAnswer.eventStream(origin: "http://a\r\nX-Evil: 1"))
+        let answer = String(buffer: SwitchingAnswer.eventStream(page: "http://a\r\nX-Evil: 1"))
         #expect(!answer.contains("X-Evil"))
         #expect(
-            String(buffer: SwitchingAnswer.eventStream(origin: "http://a")).contains(
+            String(buffer: SwitchingAnswer.eventStream(page: "http://a")).contains(
                 "Access-Control-Allow-Origin: http://a\r\n"))
     }
-}
-
-extension [(String, String)] {
-    fileprivate var headers: HTTPHeaders { HTTPHeaders(self) }
 }

@@ -56,6 +56,16 @@ struct HandshakeGuardTests {
         #expect(refusal?.headers.contains { $0 == ("Allow", "GET") } == true)
     }
 
+    @Test func `An OPTIONS is let through where a browser asks for a page, and only there`() throws {
+        let asked = ["Origin": ["http://a"], "Access-Control-Request-Method": ["GET"]]
+        try HandshakeGuard.checkRequest(try head("OPTIONS", replacing: asked))
+        for name in asked.keys {
+            let rest = asked.filter { $0.key != name }
+            #expect(throws: Refusal.self) { try HandshakeGuard.checkRequest(try head("OPTIONS", replacing: rest)) }
+        }
+        #expect(throws: Refusal.self) { try HandshakeGuard.checkRequest(try head("POST", replacing: asked)) }
+    }
+
     @Test(arguments: [
         "HTTP/1.0", "HTTP/2.0", "HTTP/3", "HTTP/1.2", "HTTP/0.9", "HTTP/1.1.1", "HTTP/11",
     ])

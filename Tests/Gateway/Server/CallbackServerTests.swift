@@ -125,6 +125,16 @@ struct CallbackServerTests {
         }
     }
 
+    @Test func `The site is sent one Cookie header, in however many the cookies came`() async throws {
+        try await run({ _, _ in .answer(.ok, #"{"user":"7"}"#) }, { $0.cache = .seconds(60) }) { house, site in
+            let pieces = try await house.connect("/me", ["Cookie: theme=dark", "Cookie:", "Cookie: sessionid=abc"])
+            let whole = try await house.connect("/me", ["Cookie: theme=dark; sessionid=abc"])
+            #expect(site.requests.map { $0.headers["cookie"] } == [["theme=dark; sessionid=abc"]])
+            await pieces.close()
+            await whole.close()
+        }
+    }
+
     @Test func `The site is asked with the browser's credentials, and told for whom`() async throws {
         let change = { (configuration: inout CallbackAuthenticator.Configuration) in
             configuration.forward = ["cookie", "authorization"]

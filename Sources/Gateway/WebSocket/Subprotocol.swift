@@ -1,0 +1,29 @@
+/// The name of a subprotocol that a route's clients speak (RFC 6455 section 1.9). Names are compared with their case.
+public struct Subprotocol: Sendable, Hashable {
+    public let text: String
+
+    /// The gateway's own.
+    static let ownPrefix = "tocsin."
+    /// What the SDKs of the centrifuge protocol offer, if anything: the JSON form is spoken here, the other is not.
+    static let centrifugeJSON = "centrifuge-json"
+    static let centrifugeBinary = "centrifuge-protobuf"
+
+    /// - Throws: `TemplateError` when no client could offer the name, or when it means something else already.
+    public init(_ text: String) throws(TemplateError) {
+        guard RequestHeadParser.isToken(text) else {
+            throw TemplateError(
+                "names \"\(text)\", which no client can offer: use ASCII letters, digits and any of !#$%&'*+-.^_`|~")
+        }
+        guard !SubprotocolOffer.isBearer(text) else {
+            // It may be a token, so it is not repeated.
+            throw TemplateError("names something that begins with \"bearer.\": that is how a client brings its token")
+        }
+        guard !text.lowercased().hasPrefix(Self.ownPrefix) else {
+            throw TemplateError("names \"\(text)\": names that begin with \"\(Self.ownPrefix)\" are the gateway's own")
+        }
+        guard text != Self.centrifugeBinary else {
+            throw TemplateError("names \"\(text)\", which is not spoken here: let the SDK use JSON")
+        }
+        self.text = text
+    }
+}
