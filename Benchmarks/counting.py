@@ -9,11 +9,13 @@ import struct
 import subprocess
 from dataclasses import dataclass
 
+from harness.waiting import wait_until
+
 from . import FOLDER
 from .tools import tool
 
 QEMU = f"qemu-{platform.machine()}"
-HEADER = struct.Struct("<4Q")  # armed, turns, instructions, system calls
+HEADER = struct.Struct("<5Q")  # armed, turns, instructions, system calls, unfinished turns
 BLOCK = struct.Struct("<3Q")  # address, instructions, executed
 SLOTS = 1 << 18
 ALLOCATORS = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign")
@@ -28,6 +30,11 @@ class Cost:
 
     def __sub__(self, other):
         return Cost(*(mine - theirs for mine, theirs in zip(self.all, other.all)))
+
+    @classmethod
+    def least(cls, costs):
+        """Of several rounds of the same work. What else comes to pass in a round only adds to it."""
+        return cls(*map(min, zip(*(cost.all for cost in costs))))
 
     def per(self, count):
         return Cost(*(number / count for number in self.all))
@@ -55,7 +62,8 @@ def missing() -> str | None:
 
 
 def counted(server_class):
-    """The same server under QEMU. While it is armed its loops' work is counted; `cost()` is all of it so far."""
+    """The same server under QEMU. While it is armed its loops' work is counted, and its clock stands; `cost()` is all of
+    that work so far."""
 
     class Counted(server_class):
         start_timeout = 60.0
@@ -69,11 +77,27 @@ def counted(server_class):
                 self.memory = mmap.mmap(file.fileno(), 0)
             return [QEMU, "-plugin", f"{plugin()},counts={self.counts}", binary, *arguments]
 
+        def environment(self):
+            # Swift's seed for its hash tables: how often keys collide is not to be another number in each process.
+            return {**super().environment(), "SWIFT_DETERMINISTIC_HASHING": "1"}
+
         def arm(self, on=True):
             self.memory[:8] = struct.pack("<Q", on)
 
+        def settle(self):
+            """Waits until all turns have ended and no answer comes that begins another one."""
+            before = None
+
+            def still():
+                nonlocal before
+                *now, unfinished = HEADER.unpack_from(self.memory)
+                now, before = before, now
+                return now == before and not unfinished
+
+            wait_until(still, timeout=30, what="the server has nothing more to do")
+
         def cost(self) -> Cost:
-            _, turns, instructions, calls = HEADER.unpack_from(self.memory)
+            _, turns, instructions, calls, _ = HEADER.unpack_from(self.memory)
             entries = self.allocator_entries
             blocks = BLOCK.iter_unpack(self.memory[HEADER.size :])
             allocations = sum(executed for address, _, executed in blocks if address in entries)

@@ -3,8 +3,11 @@
      qemu-x86_64 -plugin instructions.so,counts=FILE server …
 
    A turn of a loop is from epoll_wait's return with events to its next call. Only turns are counted, and only while FILE says
-   so. So neither timers, nor the machine's speed, nor other processes are in the figures, and what the kernel does is not
-   either. The clock, which needs no system call without QEMU, is not counted as one.
+   so. What the kernel does is not counted, nor is the clock, which needs no system call without QEMU. A thread is a loop's
+   when it has received from a socket: libdispatch waits by epoll_wait too, for its timers.
+
+   While turns are counted the loops' monotonic clock stands: a slow machine would have more timers fall due between two
+   messages, and what they do, and what answers them, would be in the figures. Afterwards it goes on from where it stood.
 
    FILE is shared memory of 64-bit numbers, see struct counts: who measures writes `armed` and reads the rest. Where FILE is
    longer, the rest is a table, by an address's hash, of the blocks of instructions that were executed: a profile. A function
@@ -14,6 +17,7 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #ifndef PLUGIN_VERSION
 #define PLUGIN_VERSION 1
@@ -47,37 +52,72 @@ struct block { uint64_t address, instructions, executed; };
 
 struct counts {
     uint64_t armed, turns, instructions, system_calls;
+    uint64_t unfinished; /* turns that have begun and not ended */
     struct block profile[];
 };
 
 static struct counts *counts;
 static uint64_t profile_slots;
-static bool in_turn[MAX_THREADS];
+static struct thread {
+    bool is_loop, in_turn;
+    struct timespec *clock_answer; /* where its question for the time is answered */
+} threads[MAX_THREADS];
 
 /* One thread counts at a time: who measures more than one loop has figures that are a little low. */
 static void on_block(unsigned thread, void *argument)
 {
     struct block *block = argument;
-    if (!in_turn[thread % MAX_THREADS]) return;
+    if (!threads[thread % MAX_THREADS].in_turn) return;
     counts->instructions += block->instructions;
     block->executed++;
 }
 
-static void on_system_call(plugin_id id, unsigned thread, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-    uint64_t e, uint64_t f, uint64_t g, uint64_t h)
+/* The monotonic clock, as it is for the loops. It stands where it was last seen: what was not due then never is. */
+static void let_stand(struct timespec *time)
 {
-    (void)id, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
-    bool *turn = &in_turn[thread % MAX_THREADS];
-    if (*turn && number != SYS_clock_gettime) counts->system_calls++;
-    if (number == SYS_epoll_pwait || number == SYS_epoll_wait) *turn = false;
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    static int64_t behind, seen;
+    static bool stands;
+    pthread_mutex_lock(&one_at_a_time);
+    if (__atomic_load_n(&counts->armed, __ATOMIC_ACQUIRE) && seen) {
+        stands = true;
+    } else {
+        int64_t now = time->tv_sec * 1000000000 + time->tv_nsec;
+        if (stands) behind = now - seen;
+        stands = false;
+        if (now - behind > seen) seen = now - behind;
+    }
+    *time = (struct timespec){seen / 1000000000, seen % 1000000000};
+    pthread_mutex_unlock(&one_at_a_time);
 }
 
-static void on_system_call_return(plugin_id id, unsigned thread, int64_t number, int64_t result)
+static bool waits(int64_t number) { return number == SYS_epoll_pwait || number == SYS_epoll_wait; }
+
+static void on_system_call(plugin_id id, unsigned index, int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+    uint64_t e, uint64_t f, uint64_t g, uint64_t h)
+{
+    (void)id, (void)c, (void)d, (void)e, (void)f, (void)g, (void)h;
+    struct thread *thread = &threads[index % MAX_THREADS];
+    if (number == SYS_recvfrom) thread->is_loop = true;
+    if (thread->in_turn && number != SYS_clock_gettime) counts->system_calls++;
+    if (thread->in_turn && waits(number)) {
+        thread->in_turn = false;
+        __atomic_sub_fetch(&counts->unfinished, 1, __ATOMIC_RELEASE);
+    }
+    /* In user mode the server's memory is at the addresses that it knows. */
+    bool asks = thread->is_loop && number == SYS_clock_gettime && a == CLOCK_MONOTONIC;
+    thread->clock_answer = asks ? (struct timespec *)(uintptr_t)b : NULL;
+}
+
+static void on_system_call_return(plugin_id id, unsigned index, int64_t number, int64_t result)
 {
     (void)id;
-    if ((number != SYS_epoll_pwait && number != SYS_epoll_wait) || result <= 0) return;
+    struct thread *thread = &threads[index % MAX_THREADS];
+    if (thread->clock_answer && result == 0) let_stand(thread->clock_answer);
+    if (!thread->is_loop || !waits(number) || result <= 0) return;
     if (!__atomic_load_n(&counts->armed, __ATOMIC_ACQUIRE)) return;
-    in_turn[thread % MAX_THREADS] = true;
+    __atomic_add_fetch(&counts->unfinished, 1, __ATOMIC_ACQUIRE);
+    thread->in_turn = true;
     counts->turns++;
 }
 

@@ -44,6 +44,7 @@ class Instructions(Load):
                 server.arm()
                 arguments = self.load(server, clients, messages)
                 wsload(arguments, 120)
+                server.settle()
                 commands.append(shown(arguments))
                 costs.append(server.cost())
         per = (costs[1] - costs[0]).per(clients * (self.many - self.few))

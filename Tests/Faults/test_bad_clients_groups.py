@@ -1,7 +1,6 @@
 """Groups of somebody else, and names that are none: S34, S37, S38, and S47's half about groups."""
 
 import re
-import statistics
 import time
 
 import pytest
@@ -181,5 +180,6 @@ def test_s47_a_group_that_exists_takes_as_long_to_be_denied_as_one_that_does_not
                 began = time.monotonic()
                 answers.add(str(client.ask({"id": number, "subscribe": {"channel": channel}})["error"]))
                 times[channel].append(time.monotonic() - began)
-    medians = [statistics.median(each) * 1000 for each in times.values()]
-    assert len(answers) == 1 and abs(medians[0] - medians[1]) < 5, medians
+    # What the machine does meanwhile only adds to a time.
+    least = [min(each) * 1000 for each in times.values()]
+    assert len(answers) == 1 and abs(least[0] - least[1]) < 5, least

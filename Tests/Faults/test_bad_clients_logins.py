@@ -3,7 +3,6 @@
 import base64
 import hmac
 import json
-import statistics
 import time
 
 import jwt
@@ -140,22 +139,22 @@ def test_s7_a_token_of_a_megabyte_is_refused_unread(target, attack):
 
 
 def test_s7_refusals_take_the_same_time_whatever_is_wrong(target, scale):
-    """The medians are within 5 ms of each other, a token of nobody's beside those that are nearly right."""
+    """The least times are within 5 ms of each other, a token of nobody's beside those that are nearly right."""
     names = ("another key", "expired", "for somebody else", "no token", "the public key as the secret", "of 9 KB")
     requests = {name: bearer(FORGED[name][0], FORGED[name][1](target)) for name in names}
     assert_alike({name: lambda data=data: target.ask(data) for name, data in requests.items()}, scale)
 
 
 def assert_alike(actions, scale):
-    """In turns, so that what the machine does meanwhile happens to all of them."""
+    """In turns, so that what the machine does meanwhile happens to all of them; of which the least is without it."""
     times = {name: [] for name in actions}
     for _ in range(scale.pick(50, 1000)):
         for name, action in actions.items():
             began = time.monotonic()
             action()
             times[name].append(time.monotonic() - began)
-    medians = {name: statistics.median(each) * 1000 for name, each in times.items()}
-    assert max(medians.values()) - min(medians.values()) < 5, medians
+    least = {name: min(each) * 1000 for name, each in times.items()}
+    assert max(least.values()) - min(least.values()) < 5, least
 
 
 def test_s47_a_user_who_exists_takes_as_long_as_one_who_does_not(target, scale):

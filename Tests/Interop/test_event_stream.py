@@ -564,14 +564,10 @@ def test_a_proxy_holds_nothing_back(gateways, streams, send, kind):
     with kind(gateways) as proxy:
         stream = streams.open(proxy, "/ws/proxied")
         assert stream.headers["Content-Type"].startswith("text/event-stream")
-        took = []
+        # Nothing follows that would push out what it holds, and the next comment comes too late.
         for n in range(10):
-            began = time.monotonic()
             send("proxied", n)
-            stream.wait(n + 1)
-            took.append(stream.times[n] - began)
-        assert numbers(stream.events) == list(range(10))
-        assert max(took) < 1
+            assert numbers(stream.wait(n + 1, timeout=10)) == list(range(n + 1))
         cursor = stream.last_event_id
         stream.close()
         send("proxied", 10)

@@ -37,7 +37,6 @@ class EventStream(Listener):
         self.last_event_id = last_event_id or ""
         self.retry: int | None = None
         self.events: list[Event] = []
-        self.times: list[float] = []  # when each event came
         self.blocks: list[list[str]] = []  # the lines of every block, events or not, as they were sent
         self.comments: list[float] = []  # when each came
         self.ended_at: float | None = None
@@ -145,7 +144,6 @@ class EventStream(Listener):
                 self.retry = int(value)
         if data:
             self.events.append(Event(name, "\n".join(data), self.last_event_id))
-            self.times.append(time.monotonic())
 
 
 class EventStreams:

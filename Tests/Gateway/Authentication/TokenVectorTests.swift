@@ -71,11 +71,16 @@ struct TokenVectorTests {
             String(repeating: "a", count: 1 << 20), String(repeating: "a.", count: 1 << 19),
             vectors.accepted[0].token + String(repeating: "A", count: 1 << 20),
         ] {
-            let start = clock.now
-            #expect(
-                await login.outcome(LoginRequest(bearer: token))
-                    == .failure(.refused("the token has more than 8192 bytes")))
-            #expect(clock.now - start < .milliseconds(500))
+            // The least of several times: other tests run beside it.
+            var least = Duration.seconds(60)
+            for _ in 0..<5 {
+                let start = clock.now
+                #expect(
+                    await login.outcome(LoginRequest(bearer: token))
+                        == .failure(.refused("the token has more than 8192 bytes")))
+                least = min(least, clock.now - start)
+            }
+            #expect(least < .milliseconds(500))
         }
     }
 
