@@ -181,12 +181,19 @@ def test_balancer_looks_where_the_gateways_are():
     assert SERVICES["gateway"]["environment"]["TOCSIN_GATEWAY_ADMIN"].endswith(f":{admin}")
 
 
+def test_the_page_of_compose_names_redis_where_it_is_published():
+    url = SERVICES["gateway"]["environment"]["TOCSIN_GATEWAY_DEMO_REDIS"]
+    (published,) = SERVICES["redis"]["ports"]
+    host, variable = re.fullmatch(r"(.*?):(\$\{.*?\}):6379", published).groups()
+    assert url == f"redis://{host}:{variable}/3"
+
+
 def test_a_gateway_takes_the_settings_of_compose_and_serves_the_page_and_its_websocket(redis_server, clients):
     with Gateway(redis_server.url, config=COMPOSE_SETTINGS) as gateway:
         page = get(gateway.port, "/")
         assert page.status == 200
         assert "text/html" in page.headers["Content-Type"]
-        assert "redis-cli" in page.text
+        assert "redis-cli -p" in page.text
         # What a browser on the page sends: the page's own address as Origin. Another site's is refused.
         assert clients.status(gateway.url("/ws/demo"), origin=f"http://127.0.0.1:{gateway.port}") == 101
         assert clients.status(gateway.url("/ws/demo"), origin="http://elsewhere.example") == 403

@@ -127,7 +127,9 @@ final class Handshake: StreamSocketOwner {
         }
         let path = head.path
         guard let (index, values) = state.router.match(path) else {
-            if state.configuration.demoPage, path == "/" { return respond(DemoPage.response) }
+            if state.configuration.demoPage, path == "/" {
+                return respond(DemoPage.response(command: state.configuration.demoCommand))
+            }
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
         }
         let route = state.configuration.routes[index]
