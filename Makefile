@@ -8,7 +8,8 @@ PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
         conformance fuzz fuzz-test faults leaks cost-test bench deps test-deps clean
 
 help:
-	@echo "make run           a private Redis, two gateways and a page to try them (make run PORT=8101 REDIS_PORT=6400: elsewhere)"
+	@echo "make run           a private Redis, two gateways and a page to try them"
+	@echo "                   (make run PORT=8101: on other ports; REDIS_PORT=6400: Redis alone)"
 	@echo "make test          everything that can be tested without Docker"
 	@echo "make check         formatting, imports, file lengths, and what messages and connections cost in instructions"
 	@echo "make swift-test | cost-test | fuzz-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"

@@ -160,6 +160,18 @@ def test_a_command_without_redis_fails_soon_and_says_where_it_looked(command):
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["send", "g", "{}"], ["who", "g"], ["who", "--user", "1"], ["gateways"], ["doctor"]])
+def test_a_command_finds_redis_by_the_environment_and_a_flag_wins(command, redis_server, gateways):
+    def run(url, *flags):
+        return tocsin(*command, *flags, check=False, timeout=15, env={**os.environ, "TOCSIN_REDIS": url})
+
+    nowhere = f"redis://127.0.0.1:{free_port()}/3"
+    assert run(redis_server.url).returncode == 0
+    assert run(nowhere, "--redis", redis_server.url).returncode == 0
+    assert nowhere in run(nowhere).stderr
+    assert nowhere in run(redis_server.url, "--redis", nowhere).stderr
+
+
 # Configuration --------------------------------------------------------------------------------------------------------
 
 

@@ -196,7 +196,7 @@ def directory(dev):
     return re.search(r"(/\S+/tocsin-dev-\S+?)/", "".join(map(command_line, dev.children())))[1]
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
 def test_a_signal_ends_its_gateways_and_its_redis_server(name, dev, clients):
     (client,) = clients.open(f"ws://127.0.0.1:{dev.port}/ws/demo")
     assert len(dev.children()) == 3

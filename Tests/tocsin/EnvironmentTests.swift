@@ -30,6 +30,14 @@ struct EnvironmentTests {
         #expect(configuration.log.level == .debug)
     }
 
+    @Test func `The demo page's Redis may come from it, as in a container`() throws {
+        let gateway = try read(
+            "gateway: { demo_page: true }", ["TOCSIN_GATEWAY_DEMO_REDIS": "redis://127.0.0.1:6390/3"]
+        )
+        .gateway
+        #expect(gateway.demoRedis.map { "\($0)" } == "redis://127.0.0.1:6390/3")
+    }
+
     @Test func `It stands alone, without a section in the file`() throws {
         #expect(try read("", ["TOCSIN_GATEWAY_THREADS": "4"]).gateway.threads == 4)
     }

@@ -15,7 +15,8 @@ struct DevCommand: AsyncParsableCommand {
               tocsin dev --redis-port 6400      only Redis elsewhere
             Where a port is taken nothing is started, and it is said who has it.
 
-            Ctrl-C, SIGTERM and a terminal that is closed end everything, the redis-server too.
+            Ctrl-C, SIGTERM and a terminal that is closed end everything, the redis-server too. Where one of the processes \
+            ends by itself the others are ended.
             """)
 
     @Option(name: .long, help: ArgumentHelp("How many gateways, 1 to 64.", valueName: "n"))
@@ -39,9 +40,10 @@ struct DevCommand: AsyncParsableCommand {
     func validate() throws { _ = try DevPorts(first: port, count: gateways, redis: redisPort) }
 
     func run() async throws {
-        // A closed terminal is one that Ctrl-C cannot be typed into any more. After the first of them all are ignored: a shell
-        // and the kernel both send SIGHUP, and whoever types Ctrl-C twice wants no redis-server left behind.
-        let signals = Signals.Heard([SIGINT, SIGTERM] + (Signals.isIgnored(SIGHUP) ? [] : [SIGHUP]))
+        // All that would end it, and leave what it has started behind; SIGHUP comes from a terminal that was closed. After the
+        // first of them all are ignored: a shell and the kernel both send SIGHUP, and Ctrl-C is typed more than once.
+        let ends = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2] + (Signals.isIgnored(SIGHUP) ? [] : [SIGHUP])
+        let signals = Signals.Heard(ends)
         Signals.ignoreBrokenPipes()
         let house = try DevHouse(DevPorts(first: port, count: gateways, redis: redisPort), configFile: config)
         let end: Result<String, any Error>

@@ -17,7 +17,7 @@ enum StandardStream: CInt {
             } else if errno == EAGAIN {
                 // Somebody who shares the stream wants to be told instead of waiting.
                 var room = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
-                guard poll(&room, 1, 1000) > 0 else { return false }
+                guard poll(&room, 1, 100) > 0 else { return false }
             } else if errno != EINTR {
                 return false
             }
