@@ -230,8 +230,24 @@ def test_the_program_in_the_image_is_not_root():
     assert users and re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1])
 
 
-def healthcheck(port):
-    return run(str(REPOSITORY / "deploy" / "healthcheck"), env={"TOCSIN_GATEWAY_ADMIN": f"0.0.0.0:{port}"}).returncode
+def healthcheck(port, host="0.0.0.0"):
+    return run(str(REPOSITORY / "deploy" / "healthcheck"), env={"TOCSIN_GATEWAY_ADMIN": f"{host}:{port}"}).returncode
+
+
+class OnIPv6(Gateway):
+    """Its admin port is on IPv6's loopback alone."""
+
+    def command(self):
+        return [word.replace(f"127.0.0.1:{self.admin_port}", f"[::1]:{self.admin_port}") for word in super().command()]
+
+    def ready(self):
+        return '"message":"listening"' in self.log
+
+
+def test_healthcheck_finds_an_admin_port_on_ipv6(redis_server):
+    with OnIPv6(redis_server.url) as gateway:
+        assert healthcheck(gateway.admin_port, "[::1]") == 0
+    assert healthcheck(gateway.admin_port, "[::1]") != 0
 
 
 def test_healthcheck_tells_a_living_gateway_from_none_and_from_something_else(redis_server):
