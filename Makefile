@@ -9,6 +9,7 @@ PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
+	@echo "                   (make run PORT=8101: on other ports; REDIS_PORT=6400: Redis alone)"
 	@echo "make test          everything that can be tested without Docker"
 	@echo "make check         formatting, imports, file lengths, and what messages and connections cost in instructions"
 	@echo "make swift-test | cost-test | fuzz-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
@@ -22,7 +23,7 @@ help:
 
 run: deps
 	$(SWIFT_BUILD) --product tocsin
-	.build/release/tocsin dev
+	.build/release/tocsin dev $(if $(PORT),--port $(PORT)) $(if $(REDIS_PORT),--redis-port $(REDIS_PORT))
 
 build: deps
 	$(SWIFT_BUILD) --product tocsin

@@ -51,6 +51,9 @@ public struct GatewayConfiguration: Sendable {
     public var proxyProtocol = false
     /// Whether `GET /` shows the page that tries the first route. Default: no.
     public var demoPage = false
+    /// What that page tells people to type, up to the name of the group: how their `redis-cli` finds the gateway's Redis, and
+    /// the call that sends.
+    public var demoCommand = ""
 
     public init(host: String, port: Int, allowedHosts: AllowedHosts, routes: [Route]) {
         self.host = host

@@ -72,7 +72,8 @@ public final class GatewayServer: Sendable {
         do {
             return GatewayServer(state, shards: shards, loops: loops, clientPort: try await listen(shards))
         } catch {
-            throw GatewayError("cannot listen on \(state.configuration.host):\(state.configuration.port): \(error)")
+            let address = HostAndPort(host: state.configuration.host, port: state.configuration.port)
+            throw GatewayError("cannot listen on \(address): \(error)")
         }
     }
 

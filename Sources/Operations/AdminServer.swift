@@ -31,7 +31,8 @@ public final class AdminServer: Sendable {
                 .bind(host: host, port: port).get()
             return AdminServer(listener)
         } catch {
-            throw AdminError(description: "cannot listen on \(host):\(port) (gateway.admin): \(error)")
+            let address = HostAndPort(host: host, port: port)
+            throw AdminError(description: "cannot listen on \(address) (gateway.admin): \(error)")
         }
     }
 

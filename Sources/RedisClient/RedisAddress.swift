@@ -66,12 +66,14 @@ public struct RedisAddress: Sendable, Equatable {
 }
 
 extension RedisAddress: CustomStringConvertible {
-    /// Without the password.
+    /// Without the password; else a URL that can be given to whoever reads one.
     public var description: String {
         let who = user.map { "\($0)@" } ?? (password == nil ? "" : "***@")
+        // IPv6 has colons of its own (RFC 3986, 3.2.2).
+        func inURL(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
         return switch transport {
-        case .tcp(let host, let port): "redis://\(who)\(host):\(port)/\(database)"
-        case .tls(let host, let port): "rediss://\(who)\(host):\(port)/\(database)"
+        case .tcp(let host, let port): "redis://\(who)\(inURL(host)):\(port)/\(database)"
+        case .tls(let host, let port): "rediss://\(who)\(inURL(host)):\(port)/\(database)"
         case .unix(let path): "unix://\(who)\(path)?db=\(database)"
         }
     }

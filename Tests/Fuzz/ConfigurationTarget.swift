@@ -1,3 +1,4 @@
+import Broker
 import Gateway
 import NIOCore
 

@@ -160,6 +160,18 @@ def test_a_command_without_redis_fails_soon_and_says_where_it_looked(command):
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["send", "g", "{}"], ["who", "g"], ["who", "--user", "1"], ["gateways"], ["doctor"]])
+def test_a_command_finds_redis_by_the_environment_and_a_flag_wins(command, redis_server, gateways):
+    def run(url, *flags):
+        return tocsin(*command, *flags, check=False, timeout=15, env={**os.environ, "TOCSIN_REDIS": url})
+
+    nowhere = f"redis://127.0.0.1:{free_port()}/3"
+    assert run(redis_server.url).returncode == 0
+    assert run(nowhere, "--redis", redis_server.url).returncode == 0
+    assert nowhere in run(nowhere).stderr
+    assert nowhere in run(redis_server.url, "--redis", nowhere).stderr
+
+
 # Configuration --------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +226,45 @@ def test_a_bad_value_in_the_environment_names_its_variable(tmp_path, redis_serve
     assert re.search(r"TOCSIN_GATEWAY_DRAIN_SECONDS|gateway\.drain_seconds", done.stderr)
 
 
+# What Kubernetes writes for services of these names and Docker for links, as kubelet and dockerd spell it.
+SERVICE_VARIABLES = {
+    "TOCSIN_REDIS_SERVICE_HOST": "10.0.0.7",
+    "TOCSIN_REDIS_SERVICE_PORT": "6379",
+    "TOCSIN_REDIS_SERVICE_PORT_TCP_REDIS": "6379",
+    "TOCSIN_REDIS_PORT": "tcp://10.0.0.7:6379",
+    "TOCSIN_REDIS_PORT_6379_TCP": "tcp://10.0.0.7:6379",
+    "TOCSIN_REDIS_PORT_6379_TCP_PROTO": "tcp",
+    "TOCSIN_REDIS_PORT_6379_TCP_PORT": "6379",
+    "TOCSIN_REDIS_PORT_6379_TCP_ADDR": "10.0.0.7",
+    "TOCSIN_REDIS_MASTER_PORT": "tcp://[fd00::7]:6379",
+    "TOCSIN_REDIS_NAME": "/web/tocsin-redis",
+    "TOCSIN_REDIS_ENV_REDIS_VERSION": "7.2.4",
+    "TOCSIN_GATEWAY_SERVICE_HOST": "10.0.0.8",
+    "TOCSIN_GATEWAY_SERVICE_PORT_HTTP": "80",
+    "TOCSIN_GATEWAY_PORT": "udp://10.0.0.8:80",
+    "TOCSIN_GATEWAY_TLS_SERVICE_HOST": "10.0.0.9",
+    "TOCSIN_AUTH_SERVICE_HOST": "10.0.0.10",
+    "TOCSIN_LOG_PORT_514_UDP_ADDR": "10.0.0.11",
+    "TOCSIN_SERVICE_HOST": "10.0.0.12",
+    "TOCSIN_PORT": "tcp://10.0.0.12:80",
+}
+
+
+def test_services_of_kubernetes_that_have_our_names_stop_neither_a_gateway_nor_a_command(redis_server, clients):
+    with Gateway(redis_server.url, "in-a-pod", environment=SERVICE_VARIABLES) as gateway:
+        assert clients.status(gateway.url("/ws/pod")) == 101
+        rows = tocsin("gateways", "--json", "--redis", redis_server.url, env={**os.environ, **SERVICE_VARIABLES})
+        assert "in-a-pod" in rows.stdout
+
+
+def test_a_key_that_is_none_stops_the_start_among_them_too(tmp_path, redis_server):
+    for name, value in (("TOCSIN_GATEWAY_PORT", "8080"), ("TOCSIN_REDIS_URL", "tcp://10.0.0.7:6379")):
+        variables = {**SERVICE_VARIABLES, name: value}
+        done = start_with(tmp_path, config(), "--redis", redis_server.url, environment=variables)
+        assert done.returncode != 0
+        assert f"the environment's {name} names no key of" in done.stderr
+
+
 def test_a_configuration_file_that_is_not_there_is_named(tmp_path):
     done = tocsin("gateway", "--config", tmp_path / "absent.yaml", check=False)
     assert done.returncode != 0
@@ -239,7 +290,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(redis_server, cli
 
 OPTIONS = {
     "gateway": ["--config", "--bind", "--admin", "--redis", "--id"],
-    "dev": ["--gateways"],
+    "dev": ["--gateways", "--port", "--redis-port", "--config"],
     "send": ["--ttl", "--key", "--json", "--redis", "--config"],
     "tail": ["--json", "--redis", "--config"],
     "who": ["--user", "--json", "--redis", "--config"],

@@ -183,12 +183,19 @@ def test_balancer_looks_where_the_gateways_are():
     assert SERVICES["gateway"]["environment"]["TOCSIN_GATEWAY_ADMIN"].endswith(f":{admin}")
 
 
+def test_the_page_of_compose_names_redis_where_it_is_published():
+    url = SERVICES["gateway"]["environment"]["TOCSIN_GATEWAY_DEMO_REDIS"]
+    (published,) = SERVICES["redis"]["ports"]
+    host, variable = re.fullmatch(r"(.*?):(\$\{.*?\}):6379", published).groups()
+    assert url == f"redis://{host}:{variable}/3"
+
+
 def test_a_gateway_takes_the_settings_of_compose_and_serves_the_page_and_its_websocket(redis_server, clients):
     with Gateway(redis_server.url, config=COMPOSE_SETTINGS) as gateway:
         page = get(gateway.port, "/")
         assert page.status == 200
         assert "text/html" in page.headers["Content-Type"]
-        assert "redis-cli" in page.text
+        assert "redis-cli -p" in page.text
         # What a browser on the page sends: the page's own address as Origin. Another site's is refused.
         assert clients.status(gateway.url("/ws/demo"), origin=f"http://127.0.0.1:{gateway.port}") == 101
         assert clients.status(gateway.url("/ws/demo"), origin="http://elsewhere.example") == 403
@@ -225,8 +232,24 @@ def test_the_program_in_the_image_is_not_root():
     assert users and re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1])
 
 
-def healthcheck(port):
-    return run(str(REPOSITORY / "deploy" / "healthcheck"), env={"TOCSIN_GATEWAY_ADMIN": f"0.0.0.0:{port}"}).returncode
+def healthcheck(port, host="0.0.0.0"):
+    return run(str(REPOSITORY / "deploy" / "healthcheck"), env={"TOCSIN_GATEWAY_ADMIN": f"{host}:{port}"}).returncode
+
+
+class OnIPv6(Gateway):
+    """Its admin port is on IPv6's loopback alone."""
+
+    def command(self):
+        return [word.replace(f"127.0.0.1:{self.admin_port}", f"[::1]:{self.admin_port}") for word in super().command()]
+
+    def ready(self):
+        return '"message":"listening"' in self.log
+
+
+def test_healthcheck_finds_an_admin_port_on_ipv6(redis_server):
+    with OnIPv6(redis_server.url) as gateway:
+        assert healthcheck(gateway.admin_port, "[::1]") == 0
+    assert healthcheck(gateway.admin_port, "[::1]") != 0
 
 
 def test_healthcheck_tells_a_living_gateway_from_none_and_from_something_else(redis_server):

@@ -1,4 +1,4 @@
-"""The README's own commands, as a newcomer types them."""
+"""The README's own commands, as a newcomer types them; on other ports, since somebody may have it running on those."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import time
 
 import pytest
 from harness.clients import Clients
+from harness.dev import Dev
 from harness.process import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -15,10 +16,18 @@ SHELL = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
 
 
 @pytest.fixture
-def running():
+def place():
+    """Ports that are this test's own, and nobody on them afterwards."""
+    place = Dev()
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def running(place):
     """`make run`, until it says that it is running."""
     process = subprocess.Popen(
-        ["make", "run"],
+        ["make", "run", f"PORT={place.port}", f"REDIS_PORT={place.redis_port}"],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,16 +48,21 @@ def running():
 
 
 @pytest.mark.timeout(900)
-def test_the_two_commands_and_the_notification_to_oneself_work(running):
+@pytest.mark.usefixtures("running")
+def test_the_two_commands_and_the_notification_to_oneself_work(place):
     assert [line.split("#")[0].strip() for line in SHELL[0].splitlines()] == [
         "make run",
         "docker compose up --build --scale gateway=3",
     ]
     address = re.search(r'new WebSocket\("(.*?)"\)', README)[1]
+    command, page = SHELL[1], "<http://127.0.0.1:8001/>"
+    assert "127.0.0.1:8001/" in address and "redis-cli -p 6390 " in command and page in README
     with Clients() as clients:
-        first = clients.open(address)
-        second = clients.open(address.replace("8001", "8002"))
-        sent = subprocess.run(SHELL[1], shell=True, capture_output=True, text=True, timeout=30)
+        first = clients.open(address.replace("8001", str(place.ports[0])))
+        second = clients.open(address.replace("8001", str(place.ports[1])))
+        sent = subprocess.run(
+            command.replace("6390", str(place.redis_port)), shell=True, capture_output=True, text=True, timeout=30
+        )
         assert re.match(r"[0-9a-f]+\.[0-9a-f]{10}:1\n2\n", sent.stdout), sent
         for sockets in first, second:
             for socket in sockets:

@@ -60,8 +60,18 @@ struct RedisAddressTests {
         ("redis://:Tr0ub4dor@host", "redis://***@host:6379/3"),
         ("redis://host", "redis://host:6379/3"), ("rediss://u:Tr0ub4dor@host/1", "rediss://u@host:6379/1"),
         ("unix://u:Tr0ub4dor@/a.sock?db=4", "unix://u@/a.sock?db=4"), ("unix:///a.sock", "unix:///a.sock?db=3"),
+        ("redis://[::1]:7000/1", "redis://[::1]:7000/1"),
+        ("rediss://u:Tr0ub4dor@[fd00::7]", "rediss://u@[fd00::7]:6379/3"),
     ])
     func `The description says all but the password`(text: String, description: String) throws {
         #expect(try RedisAddress(text).description == description)
+    }
+
+    @Test(arguments: [
+        "redis://[::1]:7000/1", "rediss://gateway@[2001:db8::7]/2", "redis://host", "unix:///a.sock?db=4",
+    ])
+    func `What is printed is an address again, the same`(text: String) throws {
+        let address = try RedisAddress(text)
+        #expect(try RedisAddress(address.description) == address)
     }
 }

@@ -11,15 +11,24 @@ _given: set[int] = set()
 
 def free_port() -> int:
     """A free port on 127.0.0.1; never the same one twice in one process."""
+    return free_ports(0)
+
+
+def free_ports(*distances) -> int:
+    """A port of which those at these distances are free, for a program that takes several."""
     for _ in range(1000):
         port = random.randint(LOWEST, HIGHEST)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
+        wanted = {port + distance for distance in distances}
+        if not wanted & _given and all(map(_is_free, wanted)):
+            _given.update(wanted)
+            return port
     raise RuntimeError("no free port")
+
+
+def _is_free(port) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

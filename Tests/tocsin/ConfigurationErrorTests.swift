@@ -78,6 +78,10 @@ struct ConfigurationErrorTests {
         ("redis: { tls: { server_name: \"\" } }", "redis.tls.server_name (line 1)"),
         ("redis: { ca_file: a, tls: { ca_file: b } }", "redis.ca_file (line 1) is said twice"),
         ("gateway: { threads: 0 }", "gateway.threads (line 1)"),
+        (
+            "gateway: { demo_redis: \"http://h\" }",
+            "gateway.demo_redis (line 1) : the Redis address starts with \"http\"; write redis://host:port/3, rediss://host:port/3 or unix:///path?db=3"
+        ),
         ("gateway: { demo_page: maybe }", "gateway.demo_page (line 1) must be true or false, not \"maybe\""),
         ("auth: [a]", "auth (line 1) must be a mapping of names"),
         ("auth: { a: b }", "auth.a (line 1) must be a mapping"),

@@ -2,6 +2,7 @@ import Broker
 import Gateway
 import Logging
 import NIOCore
+import RedisClient
 import Testing
 
 @testable import tocsin
@@ -132,6 +133,7 @@ struct ConfigurationTests {
               compression: { enabled: true, threshold: 0, level: 9, window_bits: 10 }
               threads: 3
               demo_page: yes
+              demo_redis: redis://127.0.0.1:6390/4
             """
         ).gateway
         #expect(gateway.bind == HostAndPort(host: "::1", port: 8443))
@@ -152,7 +154,7 @@ struct ConfigurationTests {
         #expect(gateway.compression.isEnabled && gateway.compression.threshold == 0)
         #expect(gateway.compression.level == 9 && gateway.compression.windowBits == 10)
         #expect(gateway.threads == 3)
-        #expect(gateway.demoPage)
+        #expect(gateway.demoPage && gateway.demoRedis?.description == "redis://127.0.0.1:6390/4")
     }
 
     @Test func `Every key of a login is read, and its defaults are those of the documents`() throws {
@@ -263,7 +265,7 @@ struct ConfigurationTests {
               - { match: "cursor.*", history: { size: 0 } }
             """)
         #expect(configuration.routes.count == 2)
-        let settings = configuration.gatewayConfiguration(name: "gw-1")
+        let settings = try configuration.gatewayConfiguration(name: "gw-1")
         #expect(settings.host == "0.0.0.0" && settings.port == 8080 && settings.routes.count == 2)
     }
 }

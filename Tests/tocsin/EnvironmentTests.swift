@@ -1,3 +1,4 @@
+import Broker
 import Gateway
 import Logging
 import NIOCore
@@ -27,6 +28,14 @@ struct EnvironmentTests {
         #expect(configuration.gateway.maximumConnections == 2)
         #expect(!configuration.gateway.demoPage)
         #expect(configuration.log.level == .debug)
+    }
+
+    @Test func `The demo page's Redis may come from it, as in a container`() throws {
+        let gateway = try read(
+            "gateway: { demo_page: true }", ["TOCSIN_GATEWAY_DEMO_REDIS": "redis://127.0.0.1:6390/3"]
+        )
+        .gateway
+        #expect(gateway.demoRedis.map { "\($0)" } == "redis://127.0.0.1:6390/3")
     }
 
     @Test func `It stands alone, without a section in the file`() throws {
@@ -77,6 +86,47 @@ struct EnvironmentTests {
     ])
     func `A variable that names no key stops the start`(name: String, message: String) {
         #expect(throws: ConfigurationError(message)) { try read("", [name: "x"]) }
+    }
+
+    @Test(arguments: [
+        ("TOCSIN_REDIS_SERVICE_HOST", "10.0.0.7"), ("TOCSIN_REDIS_SERVICE_PORT", "6379"),
+        ("TOCSIN_REDIS_SERVICE_PORT_REDIS", "6379"), ("TOCSIN_REDIS_PORT", "tcp://10.0.0.7:6379"),
+        ("TOCSIN_REDIS_PORT_6379_TCP", "tcp://10.0.0.7:6379"), ("TOCSIN_REDIS_PORT_6379_TCP_PROTO", "tcp"),
+        ("TOCSIN_REDIS_PORT_6379_TCP_PORT", "6379"), ("TOCSIN_REDIS_PORT_6379_TCP_ADDR", "10.0.0.7"),
+        ("TOCSIN_REDIS_PORT_7000_TCP_START", "tcp://10.0.0.7:7000"), ("TOCSIN_REDIS_PORT_7000_TCP_END", "x"),
+        ("TOCSIN_REDIS_HEADLESS_SERVICE_HOST", "10.0.0.7"), ("TOCSIN_GATEWAY_PORT", "udp://[fd00::7]:80"),
+        ("TOCSIN_GATEWAY_PORT_80_SCTP", "sctp://10.0.0.8:80"), ("TOCSIN_GATEWAY_TLS_SERVICE_PORT_HTTPS", "443"),
+        ("TOCSIN_LOG_PORT", "udp://10.0.0.9:514"), ("TOCSIN_AUTH_SITE_PORT", "tcp://10.0.0.9:80"),
+        ("TOCSIN_REDIS_NAME", "/web/redis"), ("TOCSIN_REDIS_1_NAME", "/web/redis_1"),
+    ])
+    func `What Kubernetes and Docker write for a service of that name is nobody's setting`(name: String, value: String)
+    {
+        #expect(throws: Never.self) { try read("", [name: value]) }
+    }
+
+    @Test(arguments: [
+        ("TOCSIN_GATEWAY_PORT", "8080"), ("TOCSIN_REDIS_PORT", "6379"), ("TOCSIN_REDIS_PORT", "redis://10.0.0.7:6379"),
+        ("TOCSIN_REDIS_NAME", "tocsin"), ("TOCSIN_REDIS_NAME", "/redis"), ("TOCSIN_REDIS_ENV_VERSION", "7"),
+        ("TOCSIN_REDIS_PORT_TCP", "tcp://10.0.0.7:6379"), ("TOCSIN_REDIS_PORT_6379_TCP_HOST", "10.0.0.7"),
+        ("TOCSIN_REDIS_SERVICE", "10.0.0.7"), ("TOCSIN_REDIS_HOST", "10.0.0.7"),
+    ])
+    func `What only looks like it stops the start`(name: String, value: String) {
+        #expect(throws: ConfigurationError("the environment's \(name) names no key of \(section(name))")) {
+            try read("", [name: value])
+        }
+    }
+
+    private func section(_ name: String) -> String { name.hasPrefix("TOCSIN_REDIS") ? "redis" : "gateway" }
+
+    @Test func `What a linked container has in its environment goes with its name`() throws {
+        let link = ["TOCSIN_REDIS_NAME": "/web/redis", "TOCSIN_REDIS_ENV_REDIS_VERSION": "7.2"]
+        #expect(throws: Never.self) { try read("", link) }
+        #expect(throws: ConfigurationError.self) { try read("", link.filter { $0.key != "TOCSIN_REDIS_NAME" }) }
+    }
+
+    @Test func `A variable that is a key is one, whatever it looks like`() throws {
+        let login = ["TOCSIN_AUTH_PORT_URL": "http://site/", "TOCSIN_AUTH_PORT_KIND": "callback"]
+        #expect(throws: Never.self) { try read("auth: { port: { kind: callback, url: \"http://other/\" } }", login) }
     }
 
     @Test func `A bad value in the environment names the key`() {

@@ -3,8 +3,11 @@ import NIOHTTP1
 
 /// The page that shows notifications arriving, for `tocsin dev` and the compose file (`gateway.demo_page`).
 enum DemoPage {
-    static var response: HTTPAnswer {
-        HTTPAnswer(
+    /// - Parameter command: what sends, up to the name of the group. Shown as it is, so that it can be copied.
+    static func response(command: String) -> HTTPAnswer {
+        let page = String(decoding: PackageResources.demo_html, as: UTF8.self)
+            .replacing("{{command}}", with: attribute(command))
+        return HTTPAnswer(
             status: .ok,
             headers: [
                 ("Cache-Control", "no-store"),
@@ -13,6 +16,11 @@ enum DemoPage {
                     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:"
                 ),
             ],
-            contentType: "text/html; charset=utf-8", body: ByteBuffer(bytes: PackageResources.demo_html))
+            contentType: "text/html; charset=utf-8", body: ByteBuffer(string: page))
+    }
+
+    /// A text as the value of an attribute between double quotes.
+    private static func attribute(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("\"", with: "&quot;").replacing("<", with: "&lt;")
     }
 }

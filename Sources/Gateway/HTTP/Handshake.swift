@@ -135,7 +135,9 @@ final class Handshake: StreamSocketOwner {
             return respond(CrossOrigin.preflight(page: page, names: state.pageHeaders(ofRoute: match?.index)))
         }
         guard let (index, values) = match else {
-            if state.configuration.demoPage, path == "/" { return respond(DemoPage.response) }
+            if state.configuration.demoPage, path == "/" {
+                return respond(DemoPage.response(command: state.configuration.demoCommand))
+            }
             throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
         }
         let route = state.configuration.routes[index]

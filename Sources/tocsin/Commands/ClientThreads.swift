@@ -49,15 +49,19 @@ struct ClientThreads {
         }
     }
 
-    /// Reads certificate and key again when they change and when SIGHUP asks for it. Until it is cancelled.
+    /// Reads certificate and key again when they change. Until it is cancelled.
     func watchCredentials() -> Task<Void, Never> {
         guard case .encrypted(_, let credentials) = kind else { return Task {} }
-        return Task {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await credentials.watch() }
-                group.addTask { for await _ in Signals.hangups() { credentials.reload() } }
-            }
-        }
+        return Task { await credentials.watch() }
+    }
+
+    /// Reads certificate and key again now, or says that they cannot be used.
+    ///
+    /// - Returns: whether there are any.
+    func reloadCredentials() -> Bool {
+        guard case .encrypted(_, let credentials) = kind else { return false }
+        credentials.reload()
+        return true
     }
 
     func stop() {

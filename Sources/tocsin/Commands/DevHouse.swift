@@ -4,55 +4,68 @@ import NIOPosix
 import RedisClient
 
 /// The processes of `tocsin dev`: a redis-server and some gateways, started together and ended together.
-final class DevHouse {
+actor DevHouse {
     private let directory: URL
-    private let gateways: Int
-    private let firstPort: Int
+    private let ports: DevPorts
     private let configFile: String?
-    private var redisPort = 0
     private var processes: [(name: String, process: Process)] = []
 
     /// - Throws: `CommandFailure` when no directory can be made.
-    init(gateways: Int, firstPort: Int, configFile: String?) throws {
-        self.gateways = gateways
-        self.firstPort = firstPort
+    init(_ ports: DevPorts, configFile: String?) throws {
+        self.ports = ports
         self.configFile = configFile
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("tocsin-dev-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        do {
+            try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        } catch {
+            throw CommandFailure("cannot make \(directory.path): \(error.localizedDescription)")
+        }
     }
 
-    private var redisURL: String { "redis://127.0.0.1:\(redisPort)/3" }
+    private var redisURL: String { "redis://127.0.0.1:\(ports.redis)/3" }
 
-    func start() async throws {
+    /// - Returns: what to tell the person: where everything is.
+    /// - Throws: `CommandFailure`; `CancellationError` when the task was cancelled meanwhile.
+    func start() async throws -> String {
+        let file = try configurationFile()
+        // A mistake in it is told here and once, instead of by each gateway.
+        var configuration = try Configuration(file: file)
+        configuration.redis.hosts = [redisURL]
+        try await checkPorts()
         try await startRedis()
-        let file = try writeConfiguration()
-        for index in 0..<gateways {
-            let port = firstPort + index
+        for (index, port) in ports.gateways.enumerated() {
             try run(
                 "gateway \(port)", URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath(),
                 [
-                    "gateway", "--config", file, "--bind", "127.0.0.1:\(port)", "--admin", "127.0.0.1:\(port + 1000)",
-                    "--redis", redisURL, "--id", "dev-\(index + 1)",
+                    "gateway", "--config", file, "--bind", "127.0.0.1:\(port)",
+                    "--admin", "127.0.0.1:\(ports.admin(port))", "--redis", redisURL, "--id", "dev-\(index + 1)",
                 ])
         }
-        for index in 0..<gateways { try await waitForPort(firstPort + index, name: "gateway \(firstPort + index)") }
+        for port in ports.gateways { try await waitForPort(port, name: "gateway \(port)") }
+        return try welcome(configuration)
+    }
+
+    private func checkPorts() async throws {
+        let taken = await ports.taken(Self.isFree)
+        guard !taken.isEmpty else { return }
+        throw await DevPorts.failure(
+            taken.map { ($0.port, $0.use, PortHolder.of($0.port)) }, others: ports.others(Self.isFree))
     }
 
     private func startRedis() async throws {
         guard let binary = Self.find("redis-server") else {
             throw CommandFailure("there is no redis-server on the PATH; install it: apt-get install redis-server")
         }
-        redisPort = try await Self.freePort(preferred: Self.preferredRedisPort)
         try run(
             "redis-server", binary,
             [
-                "--port", String(redisPort), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                "--port", String(ports.redis), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                 "--dir", directory.path, "--notify-keyspace-events", "Kzl", "--logfile", "redis.log",
             ])
-        try await waitForPort(redisPort, name: "redis-server")
+        try await waitForPort(ports.redis, name: "redis-server")
     }
 
-    private func writeConfiguration() throws -> String {
+    private func configurationFile() throws -> String {
         if let configFile {
             // A path of the person's own: the gateways resolve it as the person meant it.
             return configFile
@@ -66,53 +79,45 @@ final class DevHouse {
         return file.path
     }
 
-    var welcome: String {
-        let ports = (0..<gateways).map { firstPort + $0 }
+    private func welcome(_ configuration: Configuration) throws -> String {
+        let secure = configuration.gateway.tls == nil ? "" : "s"
+        let page = configuration.gateway.demoPage ? "\n  Page       http\(secure)://127.0.0.1:\(ports.first)/" : ""
+        let sockets = ports.gateways.map { "ws\(secure)://127.0.0.1:\($0)/ws/demo" }
+        let metrics = ports.gateways.map { "http://127.0.0.1:\(ports.admin($0))/metrics" }
         return """
             tocsin dev is running.
-
-              Page       http://127.0.0.1:\(firstPort)/?redis=\(redisPort)
-              WebSocket  \(ports.map { "ws://127.0.0.1:\($0)/ws/demo" }.joined(separator: "\n             "))
-              Metrics    \(ports.map { "http://127.0.0.1:\($0 + 1000)/metrics" }.joined(separator: "\n             "))
+            \(page)
+              WebSocket  \(sockets.joined(separator: "\n             "))
+              Metrics    \(metrics.joined(separator: "\n             "))
               Redis      \(redisURL)
 
             Send a notification (the last word of the WebSocket's address is the group):
 
-              redis-cli -p \(redisPort) -n 3 FCALL group_send 1 asgi:group:demo '{"type":"receive","text":"Hello"}'
+              \(try configuration.demoCommand)demo '{"type":"receive","text":"Hello"}'
 
             Ctrl-C ends everything.
             """
     }
 
-    /// Ctrl-C, or the end of one of the processes. Returns what to tell the person.
-    func waitForEnd() async -> String {
-        let processes = processes.map { (name: $0.name, pid: $0.process.processIdentifier) }
-        return await withTaskGroup(of: String.self) { group in
-            group.addTask {
-                await Signals.waitForEnd()
-                return "stopping"
-            }
-            group.addTask {
-                while !Task.isCancelled {
-                    for (name, pid) in processes where kill(pid, 0) != 0 {
-                        return "\(name) has ended; stopping the rest"
-                    }
-                    try? await Task.sleep(for: .milliseconds(500))
-                }
-                return ""
-            }
-            let first = await group.next() ?? ""
-            group.cancelAll()
-            return first
+    /// Returns when one of the processes has ended, and says which; nil: the task was cancelled.
+    func waitForAnEnd() async -> String? {
+        while (try? await Task.sleep(for: .milliseconds(500))) != nil {
+            if let ended = processes.first(where: { !$0.process.isRunning }) { return ended.name }
         }
+        return nil
     }
 
     /// Gateways first, so that they can say goodbye, then Redis.
     func stop() async {
-        for (_, process) in processes.reversed() {
-            if process.isRunning { process.terminate() }
-            for _ in 0..<100 where process.isRunning { try? await Task.sleep(for: .milliseconds(50)) }
-            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        let (redis, gateways) = (
+            processes.filter { $0.name == "redis-server" }, processes.filter { $0.name != "redis-server" }
+        )
+        for processes in [gateways, redis].map({ $0.map(\.process) }) {
+            for process in processes where process.isRunning { process.terminate() }
+            for _ in 0..<100 where processes.contains(where: \.isRunning) {
+                try? await Task.sleep(for: .milliseconds(50))
+            }
+            for process in processes where process.isRunning { kill(process.processIdentifier, SIGKILL) }
         }
         try? FileManager.default.removeItem(at: directory)
     }
@@ -136,7 +141,8 @@ final class DevHouse {
     private func waitForPort(_ port: Int, name: String) async throws {
         for _ in 0..<200 {
             if let (_, process) = processes.last(where: { $0.name == name }), !process.isRunning {
-                throw CommandFailure("\(name) ended at once (is port \(port) taken?)")
+                let holder = PortHolder.of(port).map { "; port \(port) is taken by \($0)" } ?? ""
+                throw CommandFailure("\(name) ended at once\(holder)")
             }
             let connected = try? await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .connect(host: "127.0.0.1", port: port).get()
@@ -149,16 +155,13 @@ final class DevHouse {
         throw CommandFailure("\(name) does not answer on port \(port)")
     }
 
-    /// A port that can be written into a README; another one when it is taken.
-    private static let preferredRedisPort = 6390
-
-    private static func freePort(preferred: Int) async throws -> Int {
-        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        var channel = try? await bootstrap.bind(host: "127.0.0.1", port: preferred).get()
-        if channel == nil { channel = try await bootstrap.bind(host: "127.0.0.1", port: 0).get() }
-        let port = channel?.localAddress?.port ?? 0
-        try await channel?.close().get()
-        return port
+    /// Asked as the servers will ask: connections of an earlier one that are not quite forgotten do not count.
+    private static let isFree: @Sendable (Int) async -> Bool = { port in
+        let channel = try? await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: "127.0.0.1", port: port).get()
+        try? await channel?.close().get()
+        return channel != nil
     }
 
     private static func find(_ program: String) -> URL? {

@@ -18,7 +18,8 @@ struct GatewayCommand: AsyncParsableCommand {
         abstract: "Run a gateway: WebSockets on one side, Redis on the other.",
         discussion: """
             Any number of gateways share one Redis. SIGTERM drains: /readyz turns red, then the clients are closed with \
-            1012 over gateway.drain_seconds. A second SIGTERM ends at once.
+            1012 over gateway.drain_seconds. A second SIGTERM ends at once. SIGINT (Ctrl-C) is the same. SIGHUP reads the files \
+            of gateway.tls again, and does nothing where there are none.
 
             A configuration to begin with:
               routes:
@@ -67,19 +68,23 @@ struct GatewayCommand: AsyncParsableCommand {
         let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
         FileLimit.raise()
         let end = Signals.End()
+        let lesser = LesserSignals()
 
         // Logins and the admin port are not on the clients' threads; Redis is, where it can be: one wake-up less for a
         // message.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let clients = try ClientThreads(configuration.gateway, logger: logger)
+        Task { [logger] in await lesser.obey(logger: logger, reload: clients.reloadCredentials) }
         let metrics = Metrics()
         let redis = try RedisAddress(configuration.redis.hosts[0])
         let readiness = Readiness()
         let eviction = Eviction()
         let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
-        let admin = try await AdminServer.start(
-            host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
-            readiness: readiness, metrics: metrics, administration: administration, on: group)
+        let admin = try await PortHolder.named(configuration.gateway.admin) {
+            try await AdminServer.start(
+                host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
+                readiness: readiness, metrics: metrics, administration: administration, on: group)
+        }
         let backplane = try await RedisBackplane.start(
             configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
             logger: logger,
@@ -91,8 +96,18 @@ struct GatewayCommand: AsyncParsableCommand {
         administration.use(backplane.inspector)
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
-        let server = try await clients.serve(
-            configuration.gatewayConfiguration(name: gatewayID), logins.authenticators, backplane, metrics, logger)
+        let server: GatewayServer
+        do {
+            server = try await PortHolder.named(configuration.gateway.bind) {
+                try await clients.serve(
+                    configuration.gatewayConfiguration(name: gatewayID), logins.authenticators, backplane, metrics,
+                    logger)
+            }
+        } catch {
+            // Nobody is to wait for a gateway that never was: its lease goes with it.
+            await backplane.stop()
+            throw error
+        }
         let watch = clients.watchCredentials()
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
@@ -169,7 +184,7 @@ extension Configuration {
         return layer
     }
 
-    func gatewayConfiguration(name: String) -> GatewayConfiguration {
+    func gatewayConfiguration(name: String) throws -> GatewayConfiguration {
         var settings = GatewayConfiguration(
             host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
             routes: routes)
@@ -193,6 +208,7 @@ extension Configuration {
         settings.trustedProxies = gateway.trustedProxies
         settings.proxyProtocol = gateway.proxyProtocol
         settings.demoPage = gateway.demoPage
+        if gateway.demoPage { settings.demoCommand = try demoCommand }
         return settings
     }
 }

@@ -44,9 +44,3 @@ struct TailCommand: AsyncParsableCommand {
         withExtendedLifetime(tail) {}
     }
 }
-
-/// One line to standard output, now: a pipe must not hold it back.
-func show(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
-
-/// One line to standard error: for the person, not for the pipe.
-func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

@@ -103,6 +103,11 @@ extension Configuration {
             throw reader.bad("trusted_proxies", "is missing: who may send the PROXY protocol, like [\"10.0.0.0/8\"]")
         }
         if let flag = try reader.flag("demo_page") { gateway.demoPage = flag }
+        if let url = try reader.text("demo_redis") {
+            do throws(RedisError) { gateway.demoRedis = try RedisAddress(url) } catch {
+                throw reader.bad("demo_redis", ": \(error)")
+            }
+        }
         try reader.finish()
         return gateway
     }

@@ -48,6 +48,8 @@ struct Configuration {
         var proxyProtocol = false
         var trustedProxies = TrustedNetworks.none
         var demoPage = false
+        /// Where the people who see the page find the Redis, if not where the gateway finds it.
+        var demoRedis: RedisAddress?
         /// Event loops. Default: one per core.
         var threads: Int?
     }
@@ -65,30 +67,4 @@ struct Configuration {
     var routes: [Route] = []
     var groups: [GroupPolicy] = []
     var log = LogSettings()
-}
-
-/// `HOST:PORT`, `[::1]:8080`.
-struct HostAndPort: Equatable, CustomStringConvertible {
-    var host: String
-    var port: Int
-
-    init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-
-    init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { return nil }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        self.init(host: host.isEmpty ? "0.0.0.0" : String(host), port: port)
-    }
-
-    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -187,7 +187,8 @@ final class ConfigurationReader {
         try Self.checkEnvironment(of: path, entries: [self], environment)
     }
 
-    /// A variable that begins like this path, and is none of what the entries know, was meant to set something.
+    /// A variable that begins like this path, and is none of what the entries know, was meant to set something; unless it is
+    /// one of those that nobody sets by hand.
     static func checkEnvironment(
         of path: String, entries: [ConfigurationReader], _ environment: [String: String]
     ) throws(ConfigurationError) {
@@ -196,7 +197,7 @@ final class ConfigurationReader {
             entries.flatMap { entry in entry.known.filter { !entry.sections.contains($0) }.map(entry.variable) })
         let nested = entries.flatMap { entry in entry.sections.map { entry.variable($0) + "_" } }
         for name in environment.keys.sorted() where name.hasPrefix(prefix) && !variables.contains(name) {
-            if nested.contains(where: name.hasPrefix) { continue }
+            if nested.contains(where: name.hasPrefix) || ServiceLinks.contain(name, environment) { continue }
             throw ConfigurationError("the environment's \(name) names no key of \(path)")
         }
     }

@@ -16,7 +16,9 @@ struct LineLogHandler: LogHandler {
     /// - Parameter write: takes each line, its end included. Default: standard error.
     init(
         settings: LogSettings,
-        write: @escaping @Sendable (ByteBuffer) -> Void = { FileHandle.standardError.write(Data($0.readableBytesView)) }
+        write: @escaping @Sendable (ByteBuffer) -> Void = { line in
+            line.withUnsafeReadableBytes { _ = StandardStream.error.write($0) }
+        }
     ) {
         self.write = write
         logLevel = settings.level

@@ -141,12 +141,18 @@ struct HandshakeServerTests {
     @Test func `The demo page is there when it is wanted, and only then`() async throws {
         let request = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
         try await GatewayHouse.run { house async throws in #expect(try await house.answer(request).status == 404) }
-        try await GatewayHouse.run(change: { $0.demoPage = true }) { house async throws in
+        let change = { (configuration: inout GatewayConfiguration) in
+            configuration.demoPage = true
+            configuration.demoCommand = #"redis-cli -s '/a "b" <c> & d' FCALL "#
+        }
+        try await GatewayHouse.run(change: change) { house async throws in
             let answer = try await house.answer(request)
             #expect(answer.status == 200)
             #expect(answer.headers["content-type"] == "text/html; charset=utf-8")
             #expect(answer.headers["content-security-policy"]?.contains("default-src 'none'") == true)
             #expect(answer.body.contains("<html"))
+            #expect(
+                answer.body.contains(#"data-command="redis-cli -s '/a &quot;b&quot; &lt;c> &amp; d' FCALL ""#))
         }
     }
 
