@@ -50,6 +50,25 @@ struct HistoryReaderTests {
         }
     }
 
+    @Test func `A page that fifty clients share leaves the loop to others in between`() async throws {
+        try await run { house, _ in
+            let start = try await fill("big", 2, bytes: 200 << 10, house)
+            let given = Mutex(0), givenWhenAskedAgain = Mutex(0)
+            let pages = try (0..<50).map { index in
+                let page = try read(house, "big", start)
+                return page.map { _ in
+                    given.withLock { $0 += 1 }
+                    guard index == 0 else { return }
+                    page.eventLoop.execute {
+                        givenWhenAskedAgain.withLock { other in other = given.withLock { $0 } }
+                    }
+                }
+            }
+            for page in pages { try await page.get() }
+            #expect((1..<10).contains(givenWhenAskedAgain.withLock { $0 }))
+        }
+    }
+
     @Test func `What somebody had asked for who has gone is not read`() async throws {
         try await run { house, cli in
             let start = try await fill("big", 40, bytes: 50 << 10, house)

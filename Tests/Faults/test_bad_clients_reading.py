@@ -85,4 +85,4 @@ def test_s49_clients_that_read_a_large_log_and_leave_cost_nobody_anything(target
     busy = spent(target)
     time.sleep(1)
     assert spent(target) - busy < 0.25, "reads go on for nobody"
-    attack.once(action, per_second=2)
+    attack.once(action, per_second=1)
