@@ -5,16 +5,15 @@ import Testing
 @testable import Gateway
 
 struct ReadEncodingsTests {
-    private func publication(_ offset: UInt64, bytes: Int = 10) -> Publication {
+    private func publication(_ offset: UInt64, _ byte: Character = "a", bytes: Int = 10) -> Publication {
         Publication(
             group: try! GroupName("a"), position: Position(epoch: "e", history: "a", offset: offset),
-            json: ByteBuffer(repeating: UInt8(ascii: " "), count: bytes))
+            json: ByteBuffer(repeating: byte.asciiValue!, count: bytes))
     }
 
-    /// Whether the bytes were made before.
+    /// Whether the bytes were made before: of another text under the same position they are not made again.
     private func isKept(_ offset: UInt64, in encodings: ReadEncodings) -> Bool {
-        var other = publication(offset)
-        other.json = ByteBuffer(string: "not encoded again")
+        let other = publication(offset, "b")
         var encoded = encodings[other]
         return encoded.bytes(for: .plain) != FrameWriter.text(other.json)
     }
