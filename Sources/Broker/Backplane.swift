@@ -17,11 +17,17 @@ public protocol Backplane: AnyObject, Sendable {
     /// Ends a membership. It is remembered while the backplane is unreachable.
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int)
 
-    /// What came to the group after `since`, oldest first, a page at a time. Reads of one moment share a round trip.
-    /// Without `since`: the group's position only.
+    /// What came to the group after `since`, oldest first, a page at a time. Reads of one moment share a round trip, and
+    /// those from one position a page. Without `since`: the group's position only.
     ///
+    /// - Parameter bytes: how much the reader has room for. A page may be shorter; it goes over by its last message at most,
+    ///   unless others with more room read from the same position.
     /// - Throws (in the future): `BackplaneError`.
-    func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage>
+    func read(_ group: GroupName, since: Position?, bytes: Int, _ ticket: ReadTicket) -> EventLoopFuture<HistoryPage>
+
+    /// Nobody waits any more for what was asked for with the ticket: its reads fail, and what has not been sent to Redis
+    /// will not be.
+    func giveUp(_ ticket: ReadTicket)
 
     /// Who is connected in the group, on all gateways.
     ///

@@ -69,6 +69,12 @@ public struct HistoryPage: Sendable {
     /// What such a reader is told.
     public var continuityAsWhole: Continuity { continuity.isRecovered && hasUnreadable ? .gap : continuity }
 
+    /// Whether the log went on behind it: whoever reads from the same position later is given the same.
+    public var isCut: Bool {
+        guard let position, let last = entries.last else { return false }
+        return last.offset < position.offset
+    }
+
     /// Where a reader stands that has taken these entries; nil: there is nowhere to stand.
     public var end: Position? {
         position.map { Position(epoch: $0.epoch, history: $0.history, offset: entries.last?.offset ?? proven) }

@@ -8,6 +8,7 @@ import RedisClient
 /// Lives on its event loop.
 final class BackplaneCore: RedisSubscriberDelegate {
     let membership: Membership
+    let reader: HistoryReader
     private let configuration: LayerConfiguration
     private let keys: LayerKeys
     private let eventLoop: any EventLoop
@@ -15,7 +16,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private let subscriber: RedisSubscriber
     private let lease: GatewayLease
     private let relay: Relay
-    private let reader: HistoryReader
     private let feed: GroupFeed
     private let probe: SubscriptionProbe
     private let doorbell: Doorbell
@@ -122,10 +122,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     func attach(_ outlets: [any Outlet]) {
         feed.attach(outlets)
-    }
-
-    func read(_ group: GroupName, since: Position?, _ promise: EventLoopPromise<HistoryPage>) {
-        reader.read(group, since: since, promise)
     }
 
     private func second() {

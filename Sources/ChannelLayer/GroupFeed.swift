@@ -12,6 +12,8 @@ final class GroupFeed {
     private let eventLoop: any EventLoop
     private let metrics: LayerMetrics
     private var cursors: [GroupName: GroupCursor] = [:]
+    /// Reads under way.
+    private var fills: [GroupName: ReadTicket] = [:]
     /// Groups of which something came since the last look at the quiet ones.
     private var lively: Set<GroupName> = []
     private var outlets: [any Outlet] = []
@@ -93,6 +95,7 @@ final class GroupFeed {
     func left(_ group: GroupName) {
         cursors[group] = nil
         lively.remove(group)
+        if let ticket = fills.removeValue(forKey: group) { reader.giveUp(ticket) }
     }
 
     // MARK: Doubts
@@ -154,9 +157,14 @@ final class GroupFeed {
     }
 
     private func fill(_ group: GroupName, since: Position) {
-        let promise = eventLoop.makePromise(of: HistoryPage.self)
-        reader.read(group, since: since, promise)
+        let promise = eventLoop.makePromise(of: HistoryPage.self), ticket = ReadTicket()
+        fills[group] = ticket
+        reader.read(
+            ReadPlace(group: group, since: since), bytes: HistoryReader.budget, in: .feed, ticket, promise)
         promise.futureResult.assumeIsolated().whenComplete { result in
+            // The group was left meanwhile, and perhaps joined again.
+            guard self.fills[group] == ticket else { return }
+            self.fills[group] = nil
             switch result {
             case .success(let page): self.filled(group, with: page)
             case .failure: self.fillAgainLater(group, since: since)

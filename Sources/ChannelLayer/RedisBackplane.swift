@@ -79,10 +79,17 @@ public final class RedisBackplane: Backplane {
         onLoop { $0.membership.discard(connection, from: group, outlet: outlet) }
     }
 
-    public func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage> {
+    public func read(
+        _ group: GroupName, since: Position?, bytes: Int, _ ticket: ReadTicket
+    ) -> EventLoopFuture<HistoryPage> {
         let promise = eventLoop.makePromise(of: HistoryPage.self)
-        onLoop { $0.read(group, since: since, promise) }
+        onLoop { $0.reader.read(ReadPlace(group: group, since: since), bytes: bytes, in: .cursors, ticket, promise) }
         return promise.futureResult
+    }
+
+    public func giveUp(_ ticket: ReadTicket) {
+        ticket.end()
+        onLoop { $0.reader.giveUp(ticket) }
     }
 
     public func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> {

@@ -1,10 +1,12 @@
-"""What a send costs Redis does not depend on how many connections the group has."""
+"""What a send costs Redis does not depend on how many connections the group has; what a read costs, on what it gives."""
 
 import re
+import statistics
 
 import pytest
 
 from harness.names import fleet_member, group_key
+from harness.waiting import wait_until
 
 HUGE = 100_000
 
@@ -106,3 +108,77 @@ def test_a_channels_redis_send_to_it_writes_one_message(server, redis):
     asyncio.run(group_send())
     calls = {name: s["calls"] for name, s in redis.info("commandstats").items()}
     assert calls["cmdstat_zadd"] == 1
+
+
+@pytest.fixture
+def spent(redis):
+    """spent(f) → microseconds that Redis was busy with f()'s group_read, by its own clock: the median of several"""
+
+    def spent(f):
+        times = []
+        for _ in range(7):
+            redis.config_resetstat()
+            f()
+            times.append(redis.info("commandstats")["cmdstat_fcall_ro"]["usec"])
+        return statistics.median(times)
+
+    return spent
+
+
+@pytest.fixture
+def page(redis, send):
+    """page(group, number, length) → a function that reads a page from the beginning of a log of such messages"""
+
+    def page(group, number, length, *options):
+        for _ in range(number):
+            position = send(b'{"pad":"%s"}' % (b"x" * (length - 10)), *options, group=group)[0]
+        since = str(position._replace(offset=0))
+        return lambda limit=100, size=1 << 18: redis.fcall_ro("group_read", 1, group_key(group), limit, size, since)[0][3]
+
+    return page
+
+
+def test_a_page_costs_what_it_gives_and_not_what_the_log_has(page, spent):
+    """Forty MiB behind it are not read with it."""
+    long, short = page("long", 40, 1 << 20), page("short", 1, 1 << 20)
+    assert len(long()) == len(short()) == 2, "an offset and a message"
+    assert spent(long) <= 3 * spent(short)
+
+
+@pytest.mark.parametrize("length", [1 << 10, 1 << 14, 1 << 16, 1 << 18])
+def test_a_page_s_cost_is_linear_in_its_messages(page, spent, length):
+    read = page("g", 64, length)
+    few, many = spent(lambda: read(limit=4, size=10**9)), spent(lambda: read(limit=32, size=10**9))
+    assert many <= 8 * few * 2, f"{few} us for 4, {many} us for 32"
+
+
+def test_a_page_of_many_small_messages_and_one_of_a_large_one_cost_about_the_same(page, spent):
+    """The bound of a call is one of time: some hundred microseconds each, whatever there is to read."""
+    costs = {length: spent(page(f"g{length}", 100, length)) for length in (30, 1000, 1 << 14, 1 << 16, 1 << 18)}
+    assert max(costs.values()) <= 5 * min(costs.values()), costs
+
+
+def test_what_has_expired_costs_no_more_than_what_has_not(redis, page, spent):
+    kept = page("kept", 40, 1 << 18)
+    expired = page("expired", 40, 1 << 18, "TTL", "1")
+    wait_until(lambda: not any(expired(limit=1)[1::2]))
+    assert spent(expired) <= 3 * spent(kept)
+
+
+def test_two_hundred_groups_of_many_small_messages_are_no_longer_call(redis, send, spent):
+    """Those that find no room ask again."""
+    groups = [f"g{n}" for n in range(200)]
+    pipeline = redis.pipeline(transaction=False)
+    for group in groups:
+        for _ in range(60):
+            pipeline.fcall("group_send", 1, group_key(group), b'{"n":1}')
+    starts = [answer[0].decode().rpartition(":")[0] + ":0" for answer in pipeline.execute()[::60]]
+
+    def read(count, size=1 << 18):
+        return redis.fcall_ro("group_read", count, *map(group_key, groups[:count]), 100, size, *starts[:count])
+
+    answers = read(200)
+    assert sum(len(entries) for *_, entries in answers) / 2 <= 256
+    assert [verdict for verdict, *_ in answers].count(b"later") > 190
+    all_of_them = spent(lambda: read(200, size=10**9))
+    assert spent(lambda: read(200)) * 8 < all_of_them

@@ -1,5 +1,6 @@
 """group_read: what a reader has missed since a position, and whether that can be proven."""
 
+from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -23,11 +24,12 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 def read(redis):
-    """read(position, …, groups="g", limit=100, size=1 MiB) → an Answer, or a list where there are several groups"""
+    """read(position, …, groups="g", limit=100, size=1 MiB, each=()) → an Answer, or a list where there are several groups.
+    each: the bytes of each group's own."""
 
-    def read(*positions, groups="g", limit=100, size=1 << 20):
+    def read(*positions, groups="g", limit=100, size=1 << 20, each=()):
         answers = redis.fcall_ro(
-            "group_read", len(positions), *map(group_key, groups), limit, size, *map(str, positions))
+            "group_read", len(positions), *map(group_key, groups), limit, size, *map(str, positions), *each)
         parsed = [Answer.parse(a) for a in answers]
         return parsed[0] if len(parsed) == 1 else parsed
 
@@ -205,7 +207,8 @@ def test_the_bytes_are_a_budget_of_the_whole_answer(read, send):
     for group in "abc":
         for _ in range(5):
             send(b'{"pad":"%s"}' % (b"x" * 990), group=group)
-    a, b, c = read(*first.values(), groups="abc", size=7500)
+    # A message counts as its bytes and 1 KiB, here 2,024.
+    a, b, c = read(*first.values(), groups="abc", size=15_000)
     assert (a.verdict, list(a.entries)) == ("resumed", [2, 3, 4, 5, 6])
     assert (b.verdict, list(b.entries)) == ("resumed", [2, 3, 4]), "the last one may go over"
     assert (c.verdict, c.entries, c.proven) == ("later", {}, 1)
@@ -216,6 +219,85 @@ def test_the_bytes_are_a_budget_of_the_whole_answer(read, send):
 def test_one_message_is_given_however_small_the_budget(read, sent):
     positions = sent(3)
     assert list(read(positions[0], size=1).entries) == [2]
+
+
+def test_each_group_may_have_bytes_of_its_own(read, send):
+    first = {group: send(b"{}", group=group)[0] for group in "ab"}
+    for group in "ab":
+        for _ in range(5):
+            send(b'{"pad":"%s"}' % (b"x" * 990), group=group)
+    a, b = read(*first.values(), groups="ab", each=(1000, 2500))
+    assert (list(a.entries), list(b.entries)) == ([2], [2, 3, 4]), "without what a message counts beside its bytes"
+    a, b = read(*first.values(), groups="ab", each=(1, 10**6))
+    assert (list(a.entries), list(b.entries)) == ([2], [2, 3, 4, 5, 6])
+    a, b = read(*first.values(), groups="ab", size=1, each=(10**6, 10**6))
+    assert (list(a.entries), b.verdict) == ([2], "later"), "the call's own bytes are a bound, too"
+
+
+def read_on(read, at, **options):
+    """Page by page to the end → [(verdict, [offset, …]), …], and all messages"""
+    pages, found = [], {}
+    for _ in range(1000):
+        answer = read(at, **options)
+        pages.append((answer.verdict, list(answer.entries)))
+        found |= answer.entries
+        end = max(answer.entries, default=answer.proven)
+        if end == Position.parse(answer.position).offset:
+            return pages, found
+        assert answer.entries or answer.verdict == "gap", "a page of nothing that is not the last would be read for ever"
+        at = at._replace(offset=end)
+    raise AssertionError("no end")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pages_of_mixed_lengths_are_whole_in_order_and_without_a_hole(read, send, policy, seed):
+    policy({"match": "*", "size": 1000})
+    random = Random(seed)
+    sent = {}
+    for n in range(1, 121):
+        length = random.choice((1, 10, 100, 1000, 5000, 20_000, 100_000, 300_000 if n % 10 == 0 else 1))
+        sent[n] = b'{"n":%d,"pad":"%s"}' % (n, b"x" * length)
+        at = send(sent[n])[0]
+    size, limit = random.choice((1, 2000, 65_536, 262_144)), random.choice((1, 7, 100))
+    pages, found = read_on(read, at._replace(offset=0), size=size, limit=limit)
+    assert [n for _, offsets in pages for n in offsets] == list(range(1, 121)) and found == sent
+    for verdict, offsets in pages:
+        assert verdict == "resumed" and len(offsets) <= limit
+        assert sum(len(sent[n]) + 1024 for n in offsets[:-1]) < size, "only the last one goes over"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_expired_messages_and_gaps_at_the_borders_of_pages_are_told(redis, read, send, seed):
+    """A log of which some messages have expired and some are missing, at whatever place a page begins or ends."""
+    random = Random(seed)
+    at = [send(b'{"n":%d}' % n)[0] for n in range(1, 61)][-1]._replace(offset=0)
+    now, expected = redis.time()[0] * 1000, {}
+    redis.delete(own("log:g"))
+    for n in range(1, 61):
+        kind = random.choice(("kept", "kept", "expired", "missing"))
+        if kind != "missing":
+            message = b'{"n":%d,"pad":"%s"}' % (n, b"x" * random.choice((1, 900, 3000)))
+            fields = {"m": message, "t": now - 1000} | ({"x": now - 1} if kind == "expired" else {})
+            redis.xadd(own("log:g"), fields, id=f"{n}-0")
+            expected[n] = b"" if kind == "expired" else message
+    pages, found = read_on(read, at, size=random.choice((1, 3000, 8000)), limit=random.choice((1, 3, 100)))
+    assert found == expected and list(found) == sorted(found)
+    last = 0
+    for verdict, offsets in pages:
+        if offsets:
+            assert offsets == list(range(offsets[0], offsets[-1] + 1)), "a page has no hole"
+        assert verdict == ("resumed" if offsets and offsets[0] == last + 1 else "gap")
+        last = offsets[-1] if offsets else last
+
+
+def test_an_expired_message_takes_of_the_bytes_what_it_has(redis, read, send):
+    """It is answered with nothing, but it had to be read."""
+    at = [send(b'{"pad":"%s"}' % (b"x" * 10_000), "TTL", "100")[0] for _ in range(10)][0]._replace(offset=0)
+    entries = redis.xrange(own("log:g"))
+    redis.delete(own("log:g"))
+    for id, fields in entries:
+        redis.xadd(own("log:g"), fields | {b"x": 1}, id=id)
+    assert read(at, size=25_000).entries == {1: b"", 2: b"", 3: b""}
 
 
 def test_several_groups_are_answered_in_order(read, send):
@@ -246,7 +328,8 @@ def test_it_can_be_read_while_memory_is_full(redis, read, sent):
 
 
 @pytest.mark.parametrize("args", [(), (10,), (10, 1000), (10, 1000, "", ""), (0, 1000, ""), (10001, 1000, ""), (10, 0, ""),
-                                  ("x", 1000, ""), (10, "x", "")])
+                                  ("x", 1000, ""), (10, "x", ""), (10, 1000, "", 0), (10, 1000, "", "x"),
+                                  (10, 1000, "", 10, 10)])
 def test_wrong_arguments_are_refused(redis, args):
     with pytest.raises(ResponseError, match="tocsin: group_read wants"):
         redis.fcall_ro("group_read", 1, group_key("g"), *args)

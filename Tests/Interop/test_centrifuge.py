@@ -315,6 +315,33 @@ def test_history_backwards_begins_at_the_end_of_a_long_log(client, redis):
     assert seen == both(*range(1, 1501))
 
 
+@pytest.mark.parametrize("length", [256 << 10, 1 << 20])
+def test_history_backwards_over_large_messages_reads_little_more_than_it_answers(client, redis, length):
+    name = f"large.heavy-{client.id}"
+    for n in range(1, 41):
+        redis.fcall("group_send", 1, f"asgi:group:{name}", f'{{"n":{n},"pad":"{"x" * (length - 40)}"}}')
+    before = redis.info("stats")["total_net_output_bytes"]
+    assert found(client.history(name, limit=1, reverse=True)) == both(40)
+    assert redis.info("stats")["total_net_output_bytes"] - before < 2 * length
+    # An answer has a bound in bytes.
+    before = redis.info("stats")["total_net_output_bytes"]
+    answered = found(client.history(name, limit=-1, reverse=True))
+    assert answered == both(*range(40, 40 - len(answered), -1)) and 1 << 20 <= len(answered) * length <= 2 << 20
+    assert redis.info("stats")["total_net_output_bytes"] - before < 8 << 20
+    redis.delete(own(f"log:{name}"))
+
+
+def test_history_backwards_goes_on_before_messages_that_have_expired(client, redis):
+    name = f"large.expired-{client.id}"
+    for n in range(1, 61):
+        redis.fcall("group_send", 1, f"asgi:group:{name}", f'{{"n":{n}}}')
+    entries = redis.xrange(own(f"log:{name}"))
+    redis.delete(own(f"log:{name}"))
+    for n, (id, fields) in enumerate(entries, 1):
+        redis.xadd(own(f"log:{name}"), fields | ({b"x": 1} if n > 10 else {}), id=id)
+    assert found(client.history(name, limit=3, reverse=True)) == both(10, 9, 8)
+
+
 @pytest.mark.parametrize("wrong", ["epoch", "no epoch", "ahead", "trimmed"])
 def test_history_since_a_position_that_cannot_be_continued_from(client, redis, logged, wrong):
     name, epoch, offset = logged

@@ -69,9 +69,10 @@ final class CentrifugeClient {
         for command in commands where stage != .ended { handle(command) }
     }
 
-    /// The connection is over. Joins that are under way are undone as they arrive.
+    /// The connection is over. Joins that are under way are undone as they arrive; nothing more is read.
     func end() {
         stage = .ended
+        shard.state.backplane.giveUp(subscriptions.ticket)
         held = []
     }
 

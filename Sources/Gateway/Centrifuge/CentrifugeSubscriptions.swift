@@ -5,6 +5,8 @@ import NIOCore
 struct CentrifugeSubscriptions {
     let backplane: any Backplane
     let eventLoop: any EventLoop
+    /// Of all that is read for the client.
+    let ticket = ReadTicket()
 
     /// Publications in one subscribe reply; what is more follows as pushes.
     static let maximumRecovered = 500
@@ -58,7 +60,7 @@ struct CentrifugeSubscriptions {
         _ group: GroupName, limit: Int, since: CentrifugeCommand.Recovery?, reverse: Bool
     ) -> EventLoopFuture<History> {
         let (backplane, eventLoop) = (backplane, eventLoop)
-        return backplane.read(group, since: nil).hop(to: eventLoop).flatMap { page in
+        return backplane.read(group, since: nil, bytes: 1, ticket).hop(to: eventLoop).flatMap { page in
             // Nothing was ever sent.
             guard let now = page.position else {
                 return eventLoop.makeSucceededFuture(History(publications: [], position: .beginning))
@@ -88,7 +90,7 @@ struct CentrifugeSubscriptions {
         guard let start = since.position else {
             return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
         }
-        return backplane.read(group, since: start).hop(to: eventLoop).flatMap { [self] page in
+        return backplane.read(group, since: start, bytes: 1, ticket).hop(to: eventLoop).flatMap { [self] page in
             // What came after it may be gone: what was before it is asked for.
             guard page.continuity.isRecovered || page.continuity == .gap else {
                 return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
@@ -97,48 +99,63 @@ struct CentrifugeSubscriptions {
         }
     }
 
-    /// Offsets have no holes, so pages can be taken from the end.
+    /// Offsets have no holes, so pages can be taken from the end. The log reads forwards: a page that is cut before its end
+    /// is of no use, and fewer are asked for then.
     private func backwards(
-        _ group: GroupName, now: Position, last: UInt64, limit: Int, found: [Publication]
+        _ group: GroupName, now: Position, last: UInt64, limit: Int, count: UInt64 = 16, found: [Publication]
     ) -> EventLoopFuture<History> {
-        let full = found.count >= limit || Self.bytes(found) >= Self.maximumBytes
-        guard last > 0, !full else {
-            return eventLoop.makeSucceededFuture(History(publications: Array(found.prefix(limit)), position: now))
+        let left = Self.maximumBytes - Self.bytes(found)
+        guard last > 0, found.count < limit, left > 0 else {
+            return eventLoop.makeSucceededFuture(History(publications: found, position: now))
         }
-        let first = last > Self.pageSize ? last - Self.pageSize : 0
+        let count = min(count, UInt64(limit - found.count), last)
         return collect(
-            group, since: Position(epoch: now.epoch, history: now.history, offset: first), upTo: last,
-            limit: Int(Self.pageSize), bytes: .max, found: [], allowGap: true
+            group, since: Position(epoch: now.epoch, history: now.history, offset: last - count), upTo: last,
+            limit: Int(count), bytes: left, found: [], allowGap: true
         ).flatMap { [self] collected in
-            let page = (collected?.publications ?? []).filter { ($0.position?.offset ?? 0) <= last }
-            // None: older ones are gone, too.
-            let next = page.isEmpty ? 0 : first
-            return backwards(group, now: now, last: next, limit: limit, found: found + page.reversed())
+            guard let collected, let first = collected.first, first <= last else {
+                // Older ones are gone.
+                return eventLoop.makeSucceededFuture(History(publications: found, position: now))
+            }
+            guard collected.position.offset >= last || count == 1 else {
+                return backwards(group, now: now, last: last, limit: limit, count: max(count / 4, 1), found: found)
+            }
+            let page = collected.publications.filter { ($0.position?.offset ?? 0) <= last }
+            return backwards(
+                group, now: now, last: last - count, limit: limit, count: min(count * 4, 100),
+                found: found + page.reversed())
         }
     }
 
-    private static let pageSize: UInt64 = 100
+    private struct Collected: Sendable {
+        var publications: [Publication] = []
+        /// Where reading can go on.
+        var position: Position
+        /// Of the first entry, which may have expired.
+        var first: UInt64?
+    }
 
     /// Pages, until there are no more or one of the bounds is reached. nil: continuity cannot be shown.
     private func collect(
         _ group: GroupName, since: Position, upTo last: UInt64 = .max, limit: Int, bytes: Int = Self.maximumBytes,
-        found: [Publication], allowGap: Bool = false
-    ) -> EventLoopFuture<History?> {
-        backplane.read(group, since: since).hop(to: eventLoop).flatMap { [self] page in
+        found: [Publication], first: UInt64? = nil, allowGap: Bool = false
+    ) -> EventLoopFuture<Collected?> {
+        let left = bytes - Self.bytes(found)
+        return backplane.read(group, since: since, bytes: left, ticket).hop(to: eventLoop).flatMap { [self] page in
             guard let now = page.position, let end = page.end else {
-                let nothing = History(publications: [], position: .beginning)
-                return eventLoop.makeSucceededFuture(since == .beginning ? nothing : nil)
+                return eventLoop.makeSucceededFuture(since == .beginning ? Collected(position: .beginning) : nil)
             }
             let isWhole =
                 page.continuity.isRecovered || allowGap && page.continuity == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset
             guard isWhole, allowGap || !page.hasUnreadable else { return eventLoop.makeSucceededFuture(nil) }
-            let all = found + page.entries.compactMap(\.publication)
+            let all = found + page.entries.compactMap(\.publication), first = first ?? page.entries.first?.offset
             let isEnd = page.entries.isEmpty || end.offset >= min(now.offset, last)
             if isEnd || all.count >= limit || Self.bytes(all) >= bytes {
-                return eventLoop.makeSucceededFuture(History(publications: all, position: end))
+                return eventLoop.makeSucceededFuture(Collected(publications: all, position: end, first: first))
             }
-            return collect(group, since: end, upTo: last, limit: limit, bytes: bytes, found: all)
+            return collect(
+                group, since: end, upTo: last, limit: limit, bytes: bytes, found: all, first: first, allowGap: allowGap)
         }
     }
 }

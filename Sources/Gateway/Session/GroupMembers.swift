@@ -1,4 +1,5 @@
 import Broker
+import NIOCore
 
 /// The sessions of one event loop that are in one group, and how far the group has been delivered on this loop.
 ///
@@ -12,6 +13,8 @@ final class GroupMembers {
     var last: Position?
     /// Sessions that are joining: publications count for them already.
     var joining = 0
+    /// For a moment, when several are behind.
+    private var read = ReadEncodings()
 
     init(group: GroupName) { self.group = group }
 
@@ -39,6 +42,18 @@ final class GroupMembers {
     func addBehind(_ session: Session) { behind.append(session) }
 
     func removeBehind(_ session: Session) { behind.removeAll { $0 === session } }
+
+    /// One of the log's.
+    func encodings(of publication: Publication) -> Encodings { read[publication] }
+
+    /// The same when it has been written, for others who are at the same cursor.
+    func keep(_ encodings: Encodings, _ eventLoop: any EventLoop) {
+        guard behind.count > 1 else { return }
+        if read.isEmpty {
+            eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(100)) { self.read = ReadEncodings() }
+        }
+        read.keep(encodings)
+    }
 
     /// A whole run to one live member. False: its session has to look at the messages one by one.
     ///

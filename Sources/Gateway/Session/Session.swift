@@ -62,7 +62,10 @@ final class Session {
     private func leave(_ membership: SessionMembership) {
         switch membership.place {
         case .live(let slot): _ = membership.members.removeLive(slot: slot)
-        case .behind, .reading: membership.members.removeBehind(self)
+        case .behind: membership.members.removeBehind(self)
+        case .reading(_, let ticket):
+            membership.members.removeBehind(self)
+            shard.state.backplane.giveUp(ticket)
         }
         shard.tidy(membership.members)
     }
@@ -91,8 +94,8 @@ final class Session {
     }
 
     /// nil when the group was left meanwhile, and perhaps joined again: then the page is nobody's any more.
-    private func indexIfReading(_ members: GroupMembers, since cursor: Position) -> Int? {
-        guard let index = indexIfMember(of: members), case .reading(cursor) = memberships[index].place else {
+    private func indexIfReading(_ members: GroupMembers, _ ticket: ReadTicket) -> Int? {
+        guard let index = indexIfMember(of: members), case .reading(_, ticket) = memberships[index].place else {
             return nil
         }
         return index
@@ -237,25 +240,29 @@ final class Session {
         if memberships.allSatisfy({ if case .live = $0.place { true } else { false } }) { slowSince = nil }
     }
 
+    /// As much as the socket has room for: the rest of a longer page would be read again.
     private func read(_ index: Int, since cursor: Position) {
-        memberships[index].place = .reading(cursor)
+        let ticket = ReadTicket()
+        memberships[index].place = .reading(cursor, ticket)
         let members = memberships[index].members
         let last = members.last
+        let room = shard.state.configuration.maximumPendingBytes - transport.pendingBytes
         let bound = NIOLoopBound((self, members), eventLoop: shard.eventLoop)
-        shard.state.backplane.read(members.group, since: cursor).hop(to: shard.eventLoop).whenComplete { result in
+        let page = shard.state.backplane.read(members.group, since: cursor, bytes: max(room, 1), ticket)
+        page.hop(to: shard.eventLoop).whenComplete { result in
             let (session, members) = bound.value
             switch result {
-            case .success(let page): session.arrived(page, since: cursor, in: members, whenLast: last)
-            case .failure: session.readAgainLater(since: cursor, in: members)
+            case .success(let page): session.arrived(page, ticket, in: members, whenLast: last)
+            case .failure: session.readAgainLater(since: cursor, ticket, in: members)
             }
         }
     }
 
     /// Redis did not answer; the cursor keeps.
-    private func readAgainLater(since cursor: Position, in members: GroupMembers) {
-        guard !isEnded else { return }
+    private func readAgainLater(since cursor: Position, _ ticket: ReadTicket, in members: GroupMembers) {
+        guard indexIfReading(members, ticket) != nil else { return }
         shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            guard let index = self.indexIfReading(members, since: cursor) else { return }
+            guard let index = self.indexIfReading(members, ticket) else { return }
             self.memberships[index].place = .behind(cursor, mustRead: true)
             self.proceed(index)
         }
@@ -263,9 +270,9 @@ final class Session {
 
     /// - Parameter last: the group's last publication here when the page was asked for.
     private func arrived(
-        _ page: HistoryPage, since cursor: Position, in members: GroupMembers, whenLast last: Position?
+        _ page: HistoryPage, _ ticket: ReadTicket, in members: GroupMembers, whenLast last: Position?
     ) {
-        guard let index = indexIfReading(members, since: cursor) else { return }
+        guard let index = indexIfReading(members, ticket) else { return }
         var reached = page.position ?? .beginning
         let end = reached.offset
         if page.continuity == .liveOnly {
@@ -299,8 +306,9 @@ final class Session {
             }
             let position = Position(epoch: reached.epoch, history: reached.history, offset: entry.offset)
             if let publication = entry.publication {
-                var encodings = Encodings(publication)
+                var encodings = members.encodings(of: publication)
                 if write(&encodings, membership: index) { delivered += 1 }
+                members.keep(encodings, shard.eventLoop)
             } else if entry.isUnreadable {
                 lost(.gap, at: position, in: members)
             }

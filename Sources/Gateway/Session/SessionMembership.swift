@@ -8,7 +8,7 @@ struct SessionMembership {
         /// A lagging cursor: everything up to here has been written to it. mustRead: the log has more, or may have.
         case behind(Position, mustRead: Bool)
         /// The same, and a page of the log is on its way.
-        case reading(Position)
+        case reading(Position, ReadTicket)
     }
 
     let members: GroupMembers

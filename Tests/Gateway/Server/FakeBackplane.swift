@@ -18,6 +18,11 @@ final class FakeBackplane: Backplane {
         var log: [GroupName: [ByteBuffer]] = [:]
         var joins = Mood.willing
         var sends = Mood.willing
+        var reads = Mood.willing
+        /// Bytes that each read asked for.
+        var readBytes: [Int] = []
+        /// What silent reads wait for, by ticket.
+        var reading: [ReadTicket: [EventLoopPromise<Void>]] = [:]
         var waiting: [EventLoopPromise<Void>] = []
         var sent: [Sent] = []
         var joined = 0
@@ -46,7 +51,20 @@ final class FakeBackplane: Backplane {
         }
     }
 
-    func read(_ group: GroupName, since: Position?) -> EventLoopFuture<HistoryPage> {
+    func read(
+        _ group: GroupName, since: Position?, bytes: Int, _ ticket: ReadTicket
+    ) -> EventLoopFuture<HistoryPage> {
+        let (mood, asked) = state.withLock { state in
+            state.readBytes.append(bytes)
+            let promise = loop.makePromise(of: Void.self)
+            if state.reads == .silent { state.reading[ticket, default: []].append(promise) }
+            return (state.reads, promise)
+        }
+        if mood != .silent { asked.completeWith(answer(mood)) }
+        return asked.futureResult.map { self.page(group, since: since, bytes: bytes) }
+    }
+
+    private func page(_ group: GroupName, since: Position?, bytes: Int) -> HistoryPage {
         let log = state.withLock { $0.log[group] ?? [] }
         let first = min(Int(since?.offset ?? UInt64(log.count)), log.count)
         let entries = log[first...].enumerated().map { index, json in
@@ -54,10 +72,19 @@ final class FakeBackplane: Backplane {
             return HistoryEntry(
                 offset: position.offset, publication: Publication(group: group, position: position, json: json))
         }
-        let page = HistoryPage(
-            continuity: .resumed, position: Self.position(log.count), proven: UInt64(first),
-            entries: Array(entries.prefix(100)))
-        return loop.makeSucceededFuture(page)
+        var left = bytes
+        let fitting = entries.prefix(100).prefix { entry in
+            defer { left -= entry.publication?.json.readableBytes ?? 0 }
+            return left > 0
+        }
+        return HistoryPage(
+            continuity: .resumed, position: Self.position(log.count), proven: UInt64(first), entries: Array(fitting))
+    }
+
+    func giveUp(_ ticket: ReadTicket) {
+        ticket.end()
+        let promises = state.withLock { $0.reading.removeValue(forKey: ticket) ?? [] }
+        for promise in promises { promise.fail(BackplaneError(.unavailable, "given up")) }
     }
 
     func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
@@ -133,13 +160,20 @@ final class FakeBackplane: Backplane {
     }
 
     func setJoins(_ mood: Mood) { state.withLock { $0.joins = mood } }
+    func setReads(_ mood: Mood) { state.withLock { $0.reads = mood } }
+    /// Reads that wait for an answer, while they are silent.
+    var readsWaiting: Int { state.withLock { $0.reading.values.map(\.count).reduce(0, +) } }
+    var readBytes: [Int] { state.withLock { $0.readBytes } }
     func setSends(_ mood: Mood) { state.withLock { $0.sends = mood } }
 
     /// Lets everything go on that a silent mood has kept.
     func release() {
         let waiting = state.withLock { state in
-            defer { state.waiting = [] }
-            return state.waiting
+            defer {
+                state.waiting = []
+                state.reading = [:]
+            }
+            return state.waiting + state.reading.values.flatMap { $0 }
         }
         for promise in waiting { promise.succeed() }
     }

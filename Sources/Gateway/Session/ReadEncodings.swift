@@ -1,0 +1,28 @@
+import Broker
+import NIOCore
+
+/// What a group's log gave last, encoded: sessions at one cursor are given one page, one soon after the other, and share its
+/// bytes in each form. A value on its shard's loop.
+struct ReadEncodings {
+    /// Of messages; one may be longer.
+    static let maximumBytes = 1 << 20
+
+    private var encodings: [Position: Encodings] = [:]
+    private var byteCount = 0
+
+    var isEmpty: Bool { encodings.isEmpty }
+
+    subscript(publication: Publication) -> Encodings {
+        publication.position.flatMap { encodings[$0] } ?? Encodings(publication)
+    }
+
+    mutating func keep(_ encoded: Encodings) {
+        guard let position = encoded.publication.position else { return }
+        if encodings[position] == nil {
+            let size = encoded.publication.json.readableBytes
+            if byteCount + size > Self.maximumBytes { self = ReadEncodings() }
+            byteCount += size
+        }
+        encodings[position] = encoded
+    }
+}
