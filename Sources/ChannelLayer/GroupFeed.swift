@@ -136,7 +136,7 @@ final class GroupFeed {
         sayDisputed(second)
         before.offset -= min(before.offset, 1)
         let promise = eventLoop.makePromise(of: HistoryPage.self)
-        reader.read(second.group, since: before, promise)
+        reader.read(ReadPlace(group: second.group, since: before), bytes: 1, in: .feed, ReadTicket(), promise)
         promise.futureResult.assumeIsolated().whenComplete { result in
             let page = try? result.get()
             let entry = page?.entries.first { $0.offset == second.position?.offset }
