@@ -3,7 +3,8 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them.
+/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them,
+/// which `LinkHealth` decides.
 ///
 /// Lives on its event loop.
 final class BackplaneCore: RedisSubscriberDelegate {
@@ -20,24 +21,25 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private let probe: SubscriptionProbe
     private let metrics: LayerMetrics
     private let logger: Logger
-    private let onReady: @Sendable (Bool) -> Void
+    private let onReadiness: @Sendable (_ reasons: [String]) -> Void
     private let bells: [String: Int]
 
+    private var health = LinkHealth()
+    /// Commands go to another server now.
+    var onMoved: (() -> Void)?
+
     private var throttle = LogThrottle()
+    private var trouble = TroubleLog()
     private var polling: RepeatedTask?
     private var pulse: RepeatedTask?
 
-    /// Counts the times that the command link came up: what an earlier one began must not finish in a later one.
-    private var generation = 0
-    private var isPrepared = false
-    private var isPreparing = false
-    private var wasEverPrepared = false
-    private var isLive = false
-    /// What was under way comes to its end without effect.
-    private var isStopped = false
+    /// Whether Redis rings, as the last preparation found.
+    private var rings = true
+    /// When a refusal was last the reason to try what is refused.
+    private var doubted: NIODeadline?
     private var seconds = 0
     private static let quietSeconds = 10
-    private var wasReady = false
+    private var reasons: [String]?
     /// When this process was last seen running.
     private var lastAwake = NIODeadline.now()
     private var isReading = false
@@ -46,7 +48,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
-        metrics: LayerMetrics, logger: Logger, onReady: @escaping @Sendable (Bool) -> Void
+        metrics: LayerMetrics, logger: Logger, onReadiness: @escaping @Sendable ([String]) -> Void
     ) {
         self.configuration = configuration
         self.keys = keys
@@ -54,8 +56,12 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.eventLoop = eventLoop
         self.metrics = metrics
         self.logger = logger
-        self.onReady = onReady
-        subscriber = RedisSubscriber(configuration.redis, on: eventLoop, logger: logger)
+        self.onReadiness = onReadiness
+        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
+        subscriber = RedisSubscriber(
+            configuration.redis,
+            permanent: bells.keys.sorted() + [keys.controlChannel, keys.probeChannel(configuration.gatewayID)],
+            on: eventLoop, logger: logger)
         membership = Membership(
             configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
         lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
@@ -64,7 +70,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
         probe = SubscriptionProbe(
             keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, logger: logger)
         feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics)
-        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
         wire()
     }
 
@@ -78,14 +83,15 @@ final class BackplaneCore: RedisSubscriberDelegate {
         }
         lease.onSecond = { [unowned self] in second() }
         lease.onRefresh = { [unowned self] in membership.refreshAll() }
-        lease.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        lease.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
+        lease.onAnswer = { [unowned self] error in renewed(error) }
         lease.fields = { [unowned self] in
             [
                 ("connections", String(membership.connectionCount)), ("groups", String(membership.table.count)),
             ]
         }
-        membership.onFunctionsMissing = { [unowned self] in functionsMissing() }
-        reader.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        membership.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
+        reader.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -110,13 +116,13 @@ final class BackplaneCore: RedisSubscriberDelegate {
         relay.collectAll()
         seconds += 1
         // Nobody may be further behind than ten seconds without knowing it, even when no message follows.
-        if seconds % Self.quietSeconds == 0, isLive { feed.doubtQuiet() }
+        if seconds % Self.quietSeconds == 0, health.isLive { feed.doubtQuiet() }
     }
 
     func release() -> EventLoopFuture<Void> { lease.release() }
 
     func stop() {
-        isStopped = true
+        handle(.stop)
         membership.pause()
         polling?.cancel()
         pulse?.cancel()
@@ -128,78 +134,131 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     // MARK: The command link
 
-    func commandsChanged(isUp: Bool) {
-        guard !isStopped else { return }
-        generation += 1
-        if isUp {
-            prepare()
-        } else {
-            isPrepared = false
+    func commands(_ event: RedisClient.Event) {
+        switch event {
+        case .up: handle(.up)
+        case .down(let error):
             metrics.losses.add()
+            handle(.down(error))
+        case .missed(let error): handle(.missed(error))
+        case .refused(let error): refused(error)
+        }
+    }
+
+    /// The link for messages, where it is one of its own.
+    func messages(_ event: RedisClient.Event) {
+        switch event {
+        case .refused(let error): refused(error)
+        case .down(let error) where error.isOfReplica: doubt()
+        case .up, .down, .missed: break
+        }
+    }
+
+    private func refused(_ error: RedisError) {
+        if RedisTrouble.refusesAll(error) { return handle(.refused(error)) }
+        // Which right it is, and which others, the trial says.
+        if RedisTrouble.refusesRight(error) { doubt() }
+    }
+
+    /// Something of ours was refused, and it is to be seen whether all is.
+    private func doubt() {
+        let now = NIODeadline.now()
+        guard health.commands == .serving, doubted.map({ now - $0 >= .seconds(1) }) ?? true else { return }
+        doubted = now
+        lease.renew()
+    }
+
+    /// The lease was written; is everything else let through too?
+    private func renewed(_ error: RedisError?) {
+        if let error, !RedisTrouble.refusesRight(error) { return handle(.refused(error)) }
+        client.submit(GatewayTrial.command(configuration)).assumeIsolated().whenComplete { [self] result in
+            switch result {
+            case .success(let reply):
+                let missing = GatewayTrial.verdict(reply, user: configuration.redis.address.user)
+                handle((missing ?? error).map { .refused($0) } ?? .written)
+            case .failure(let error as RedisError) where error.code == .server:
+                handle(FunctionLibrary.isMissing(error) ? .functionsMissing : .refused(error))
+            case .failure: break  // the link has its own deadline
+            }
+        }
+    }
+
+    private func handle(_ event: LinkHealth.Event) {
+        for action in health.handle(event) { perform(action) }
+        readinessChanged()
+    }
+
+    private func perform(_ action: LinkHealth.Action) {
+        switch action {
+        case .prepare(let isFirst): prepare(isFirst: isFirst)
+        case .serve: serve()
+        case .pause:
             membership.pause()
             relay.pause()
             lease.pause()
             polling?.cancel()
-            readinessChanged()
+        case .hold(let words):
+            membership.pause(words)
+            relay.pause()
+            lease.isHeld = true
+        case .proceed:
+            lease.isHeld = false
+            membership.resume()
+            relay.resume()
+        case .renew: lease.renew()
+        case .retry(let number, let pause):
+            eventLoop.assumeIsolated().scheduleTask(in: pause) { self.handle(.retryIsDue(number)) }
+        case .resubscribe:
+            subscriber.reconnect(RedisError(.timeout, "commands go to another server now: messages come from there"))
+            onMoved?()
+        case .complain(let error):
+            if let held = trouble.begins(RedisTrouble.kind(error)) {
+                logger.error(
+                    "not ready: \(RedisTrouble.words(error))", metadata: ["held_back": "\(held)"])
+            }
+        case .relieved:
+            if trouble.ends() { logger.notice("ready again: Redis takes what it refused") }
         }
     }
 
-    /// Somebody flushed the functions.
-    private func functionsMissing() {
-        if isPrepared { prepare() }
-    }
-
-    /// Functions, policies and the doorbell, before anything else is asked of this Redis.
-    private func prepare() {
-        guard !isPreparing else { return }
-        isPreparing = true
-        let generation = generation
+    /// Functions, rights, policies and the doorbell, before anything else is asked of this Redis.
+    private func prepare(isFirst: Bool) {
         let (client, configuration, logger) = (client, configuration, logger)
         let policies = policiesCommand
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
-        let isFirst = !wasEverPrepared
         Task {
             do {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
+                try await GatewayTrial.run(configuration, by: client)
                 if isFirst { try await GatewayLease.sweepPredecessor(of: configuration, by: client) }
                 _ = try await client.send(policies)
                 let rings = await Doorbell.install(by: client, logger: logger)
-                eventLoop.execute { bound.value.prepared(rings: rings, generation: generation) }
+                eventLoop.execute { bound.value.prepared(rings: rings) }
             } catch {
-                eventLoop.execute { bound.value.couldNotPrepare(error) }
+                let error = error as? RedisError ?? RedisError(.unavailable, "\(error)")
+                eventLoop.execute { bound.value.handle(.notPrepared(error)) }
             }
         }
     }
 
-    private func prepared(rings: Bool, generation: Int) {
-        isPreparing = false
-        guard client.isUp, !isStopped else { return }
-        // The link was lost and came back meanwhile: it may be another Redis.
-        guard generation == self.generation else { return prepare() }
-        isPrepared = true
-        wasEverPrepared = true
+    private func prepared(rings: Bool) {
+        self.rings = rings
+        handle(.prepared)
+    }
+
+    private func serve() {
+        client.confirm()
         membership.resume()
-        if isLive { feed.doubtAll() }
+        if health.isLive { feed.doubtAll() }
         relay.resume()
+        lease.isHeld = false
         lease.resume()
         polling?.cancel()
-        if !rings {
-            let bound = NIOLoopBound(relay, eventLoop: eventLoop)
-            polling = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(20), delay: .milliseconds(20)) { _ in
-                bound.value.collectAll()
-            }
-        }
-        readinessChanged()
-    }
-
-    private func couldNotPrepare(_ error: any Error) {
-        isPreparing = false
-        if let held = throttle.pass() {
-            logger.error("Redis is there but not usable", metadata: ["error": "\(error)", "held_back": "\(held)"])
-        }
-        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            if self.client.isUp, !self.isPrepared, !self.isStopped { self.prepare() }
+        guard !rings else { return }
+        let bound = NIOLoopBound(relay, eventLoop: eventLoop)
+        polling = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(20), delay: .milliseconds(20)) { _ in
+            bound.value.collectAll()
         }
     }
 
@@ -226,27 +285,27 @@ final class BackplaneCore: RedisSubscriberDelegate {
     // MARK: The subscription link
 
     func subscriberIsLive() {
-        isLive = true
-        if isPrepared { feed.doubtAll() }
+        handle(.live)
+        if health.canRead { feed.doubtAll() }
         probe.resume()
-        for channel in bells.keys + [keys.controlChannel] { _ = subscriber.subscribe(channel) }
-        readinessChanged()
     }
 
     func subscriberLost(_ reason: RedisError) {
-        isLive = false
         probe.pause()
         feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
-        readinessChanged()
+        handle(.lost(reason))
+        if RedisTrouble.refusesRight(reason) { doubt() }
     }
 
+    func subscriberRefused(_ reason: RedisError) { doubt() }
+
     private func readinessChanged() {
-        let isReady = isPrepared && isLive
-        metrics.redisUp.set(isReady ? 1 : 0)
-        guard isReady != wasReady else { return }
-        wasReady = isReady
-        onReady(isReady)
+        let reasons = health.reasons
+        guard reasons != self.reasons else { return }
+        self.reasons = reasons
+        metrics.redisUp.set(reasons.isEmpty ? 1 : 0)
+        onReadiness(reasons)
     }
 
     // MARK: Messages
@@ -255,7 +314,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// read first.
     private func checkAwake() {
         let now = NIODeadline.now()
-        if now - lastAwake > Self.doze, isLive { feed.doubtAll() }
+        if now - lastAwake > Self.doze, health.isLive { feed.doubtAll() }
         lastAwake = now
     }
 

@@ -16,6 +16,8 @@ final class GatewayLease {
     private var living: [String] = []
     private var isSweeping = false
     private var isActive = false
+    /// Redis takes no writes: the lease alone goes on trying.
+    var isHeld = false
 
     /// The living gateways, after each renewal.
     var onLiving: (([String]) -> Void)?
@@ -26,6 +28,8 @@ final class GatewayLease {
     /// Time to write all memberships again.
     var onRefresh: (() -> Void)?
     var onFunctionsMissing: (() -> Void)?
+    /// Redis has answered a renewal, with this error or without.
+    var onAnswer: ((RedisError?) -> Void)?
     /// Shown by `tocsin gateways`.
     var fields: () -> [(String, String)] = { [] }
 
@@ -78,7 +82,7 @@ final class GatewayLease {
         timers = []
     }
 
-    private func renew() {
+    func renew() {
         var command = RedisCommand.fcall("gateway_lease")
         for argument in [configuration.prefix, configuration.gatewayID] { command.append(argument) }
         command.append(configuration.leaseSeconds)
@@ -96,13 +100,18 @@ final class GatewayLease {
                 self.living = answer.dropFirst(2).compactMap(\.text)
                 self.onLiving?(self.living)
                 if wasForgotten { self.onForgotten?() }
-            case .failure(let error): self.failed("gateway_lease", error)
+                self.onAnswer?(nil)
+            case .failure(let error):
+                self.failed("gateway_lease", error)
+                if let error = error as? RedisError, error.code == .server, !FunctionLibrary.isMissing(error) {
+                    self.onAnswer?(error)
+                }
             }
         }
     }
 
     private func sweep() {
-        guard isActive, !isSweeping else { return }
+        guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
         var command = RedisCommand.fcall("gateway_sweep")
         command.append(configuration.prefix)
@@ -132,6 +141,8 @@ final class GatewayLease {
     private func failed(_ function: String, _ error: any Error) {
         guard let error = error as? RedisError, error.code == .server else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
+        // Who watches the link says that.
+        guard !RedisTrouble.isTransient(error) else { return }
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 

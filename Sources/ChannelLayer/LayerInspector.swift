@@ -5,8 +5,8 @@ public import RedisClient
 
 /// What an operator asks of the channel layer: who is where, which gateways live, and a message sent by hand.
 public struct LayerInspector: Sendable {
-    private let client: RedisClient
-    private let keys: LayerKeys
+    let client: RedisClient
+    let keys: LayerKeys
 
     public init(client: RedisClient, keys: LayerKeys) {
         self.client = client

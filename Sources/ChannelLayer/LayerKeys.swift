@@ -53,6 +53,20 @@ public struct LayerKeys: Sendable {
         "specific." + gateway + "!" + connection.description
     }
 
+    /// Nobody writes it: for trying whether a write would be taken.
+    var trial: String { "\(own)trial" }
+
+    /// A channel of each family that a gateway subscribes to, with the ACL pattern that lets it.
+    func channelFamilies(presence: Bool) -> [(channel: String, pattern: String)] {
+        var families = [
+            ("\(prefix)__group__trial", "&\(prefix)__group__*"), (probeChannel("trial"), "&\(probeChannel("*"))"),
+        ]
+        if presence { families.append((presencePrefix + "trial", "&\(presencePrefix)*")) }
+        families.append((controlChannel, "&\(controlChannel)"))
+        families.append((doorbell(0), "&__keyspace@*__:\(prefix)specific.tocsin-*"))
+        return families
+    }
+
     // MARK: The relay
 
     /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.

@@ -32,7 +32,8 @@ struct LayerMetrics: Sendable {
             "tocsin_continuity_lost_total", help: "Times that a group's members had to be told of lost continuity.")
         missed = metrics.counter(
             "tocsin_messages_missed_total", help: "Messages of groups without history that nobody can get any more.")
-        redisUp = metrics.gauge("tocsin_redis_up", help: "1 while Redis can be reached for commands and subscriptions.")
+        redisUp = metrics.gauge(
+            "tocsin_redis_up", help: "1 while Redis answers, takes writes, and lets this gateway subscribe.")
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
     }
 }

@@ -18,6 +18,7 @@ final class Membership {
     private var queue = Queue()
     private var sendIsDue = false
     private var sendLaterIsDue = false
+    private var unavailable = BackplaneError(.unavailable, "Redis is not reachable")
     var onFunctionsMissing: (() -> Void)?
     /// A join is done: the group's position at that time.
     var onJoined: ((GroupName, Position) -> Void)?
@@ -43,7 +44,7 @@ final class Membership {
 
     func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<Position>) {
         let channel = keys.liveChannel(group)
-        guard !queue.isPaused else { return promise.fail(Self.unavailable) }
+        guard !queue.isPaused else { return promise.fail(unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
         if tellsPresence(group) { _ = subscriber.subscribe(keys.presenceChannel(group)) }
         let change = Queue.Change(group: group, member: member, waiter: promise)
@@ -58,7 +59,7 @@ final class Membership {
     }
 
     private func write(_ change: Queue.Change) {
-        if queue.add(change) { sendSoon() } else { change.waiter?.fail(Self.unavailable) }
+        if queue.add(change) { sendSoon() } else { change.waiter?.fail(unavailable) }
     }
 
     /// The first policy that matches decides, as in Redis.
@@ -102,11 +103,11 @@ final class Membership {
         refreshAll()
     }
 
-    func pause() {
-        for change in queue.pause() { change.waiter?.fail(Self.unavailable) }
+    /// - Parameter words: why, for who wants to join meanwhile.
+    func pause(_ words: String = "Redis is not reachable") {
+        unavailable = BackplaneError(.unavailable, words)
+        for change in queue.pause() { change.waiter?.fail(unavailable) }
     }
-
-    private static let unavailable = BackplaneError(.unavailable, "Redis is not reachable")
 
     // MARK: Batches
 
@@ -181,7 +182,7 @@ final class Membership {
             if case .failure(let error) = result {
                 self.failed("group_discard", error)
                 // What Redis refuses for good would be refused again: the lease's sweep is left to clean up after it.
-                if (error as? RedisError)?.code != .server { self.queue.owe(departures) }
+                if RedisTrouble.told(error).code == .unavailable { self.queue.owe(departures) }
                 // Later: it may have failed at once, and would again.
                 self.sendLater()
             } else {
@@ -193,7 +194,8 @@ final class Membership {
     private func failed(_ function: String, _ error: any Error) {
         guard let error = error as? RedisError else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
-        if error.code == .server { logger.error("\(function) failed", metadata: ["error": "\(error)"]) }
+        guard error.code == .server, !RedisTrouble.isTransient(error) else { return }
+        logger.error("\(function) failed", metadata: ["error": "\(error)"])
     }
 
     /// `{"user":"42"}` or `{}`; group_add appends gateway and time.

@@ -72,7 +72,7 @@ final class LayerHouse: Sendable {
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
             configuration, on: group.next(), metrics: metrics, logger: quiet
-        ) { isReady in readiness.set(isReady) }
+        ) { reasons in readiness.set(reasons.isEmpty) }
         let house = LayerHouse(backplane, metrics, readiness)
         let result: Result<R, any Error>
         do {

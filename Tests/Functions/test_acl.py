@@ -181,6 +181,7 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
     gateway.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
     gateway.execute_command("CLIENT", "SETNAME", "tocsin-gw")
     assert gateway.fcall("policy_set", 0, "asgi", '[{"match":"live.*","size":0}]') >= 1
+    assert gateway.fcall("gateway_trial", 0, "asgi", 3, "PRESENCE") == []
     gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "host", "h")
     for group in ("life", "live.x"):
         gateway.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
@@ -243,7 +244,7 @@ def test_a_publisher_s_sends_leave_the_age_of_the_log_to_those_who_may_read_it(u
 
 @pytest.mark.parametrize(
     "function", ["group_add", "group_discard", "group_read", "gateway_lease", "gateway_release", "gateway_sweep", "gateway_retain",
-                 "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
+                 "gateway_trial", "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
 def test_a_publisher_calls_no_function_but_group_send(guarded, function):
     with pytest.raises(NoPermissionError):
         run(guarded, "publisher", ("FCALL", function, 0, "asgi", "x"))

@@ -81,7 +81,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let backplane = try await RedisBackplane.start(
             configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
             logger: logger
-        ) { isReady in readiness.set(.redis, !isReady) }
+        ) { reasons in readiness.set(.redis, reasons) }
         administration.use(backplane.inspector)
         let http = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.httpSettings)
         let logins = try await Logins.start(configuration, http: http, on: group.any(), logger: logger)
