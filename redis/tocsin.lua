@@ -13,6 +13,7 @@
 -- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
 -- gateway_sweep   -                           prefix limit                                      {number swept, foreign key, ...}
 -- gateway_retain  -                           prefix group_expiry start limit                   {next start (0 at the end), foreign key, ...}
+-- gateway_trial   -                           prefix database [PRESENCE] [WAIT]                 {right, ...}
 -- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}, foreign key}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
 -- policy_set      -                           prefix rules [known]                              the policy's version
@@ -927,6 +928,89 @@ local function gateway_retain(_, args)
   return { #groups == limit and start + limit or 0, unpack(foreign, 1, 100) }
 end
 
+-- What a gateway's work calls, key by key. A prefix is put before what starts with ':' or 'specific', ours before the rest.
+local WORK = {
+  { ':group:trial', 'ZADD', 'ZREM', 'EXPIRE' }, { ':tocsin', 'GET', 'SET' },
+  { 'specific.tocsin-00!', 'EXISTS', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
+  { 'policy', 'GET', 'SET' }, { 'key:trial', 'GET', 'SET' }, { 'pos:trial', 'HMGET', 'HSET', 'EXPIRE', 'TYPE' },
+  { 'log:trial', 'XADD', 'XRANGE', 'XTRIM', 'EXISTS', 'TTL', 'EXPIRE', 'DEL', 'TYPE' },
+  { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'EXISTS', 'TYPE' },
+  { 'members:trial', 'SADD', 'SREM', 'SRANDMEMBER', 'SSCAN', 'TYPE' }, { 'unswept', 'SADD', 'SREM', 'SRANDMEMBER' },
+  { 'foreign', 'ZADD', 'ZREMRANGEBYRANK' },
+  { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
+  { 'retained', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'TYPE' },
+  { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
+local CALLS = { 'group_send', 'group_add', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
+  'gateway_retain', 'relay_collect', 'relay_commit', 'policy_set' }
+
+-- Which rights the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis has no such command. It writes
+-- nothing, and is registered as one that may: so Redis refuses it whenever it refuses writes.
+local function gateway_trial(_, args)
+  local prefix, database = args[1], whole_number(args[2], 0, 1e6)
+  if not prefix or not database then
+    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT')
+  end
+  local used = {}
+  for i = 3, #args do used[args[i]] = true end
+  local missing, known = {}, {}
+  local function lack(rule)
+    if not known[rule] then known[rule] = true; missing[#missing + 1] = rule end
+  end
+  local function may(command, about)
+    local there, allowed
+    if not about then there, allowed = pcall(redis.acl_check_cmd, command)
+    elseif command == 'SET' then there, allowed = pcall(redis.acl_check_cmd, command, about, 'x')
+    else there, allowed = pcall(redis.acl_check_cmd, command, about) end
+    if not there then lack('no:' .. command) end
+    return not there or allowed
+  end
+  -- SET is judged with a key and a value only, as its options say what it does with the key.
+  local function may_at_all(command)
+    if command ~= 'SET' then return may(command) end
+    return may(command, prefix .. ':tocsin') or may(command, own(prefix, 'policy'))
+  end
+  local function reached(about, by)
+    for _, command in ipairs(by) do
+      if may(command, about) then return true end
+    end
+    return false
+  end
+  -- The command by itself, and with what it is about, which `pattern` would grant; `by`: what else may be done with that.
+  local function try(command, about, pattern, by)
+    local alone = may_at_all(command)
+    if alone and may(command, about) then return end
+    local is_reached = reached(about, by)
+    if not alone or is_reached then lack('+' .. string.lower(command)) end
+    if alone or not is_reached then lack(pattern) end
+  end
+  for _, work in ipairs(WORK) do
+    local name, pattern = work[1], nil
+    if string.find(name, '^:') then name, pattern = prefix .. name, '~' .. prefix .. ':*'
+    elseif string.find(name, '^specific') then name, pattern = prefix .. name, '~' .. prefix .. 'specific.*'
+    else name, pattern = own(prefix, name), '~' .. own(prefix, '*') end
+    for i = 2, #work do try(work[i], name, pattern, { 'GET', 'EXISTS', 'TTL', 'ZADD', 'HGET', work[i] }) end
+  end
+  for _, command in ipairs({ 'INFO', 'TIME', 'UNSUBSCRIBE', used.WAIT and 'WAIT' or nil }) do
+    if not may(command) then lack('+' .. string.lower(command)) end
+  end
+  for _, name in ipairs(CALLS) do
+    if not may('FCALL', name) then lack('+fcall|' .. name) end
+  end
+  if not may('FCALL_RO', 'group_read') then lack('+fcall_ro') end
+  local said = { 'PUBLISH', 'SUBSCRIBE' }
+  local function hear(channel, pattern) try('SUBSCRIBE', channel, pattern, said) end
+  local families = { '__group__', '__probe__', used.PRESENCE and '__presence__' or nil }
+  for _, family in ipairs(families) do
+    local channel, pattern = prefix .. family .. 'trial', '&' .. prefix .. family .. '*'
+    try('PUBLISH', channel, pattern, said)
+    hear(channel, pattern)
+  end
+  hear(prefix .. '__control', '&' .. prefix .. '__control')
+  local bell = '__:' .. prefix .. 'specific.tocsin-'
+  hear('__keyspace@' .. database .. bell .. '00!', '&__keyspace@*' .. bell .. '*')
+  return missing
+end
+
 -- The relay -------------------------------------------------------------------------------------------------------
 
 -- Where an inbox is staged: the key itself, or beside it while somebody's key of another type lies there, and until what
@@ -1024,6 +1108,7 @@ redis.register_function{ function_name = 'gateway_lease', callback = gateway_lea
 redis.register_function{ function_name = 'gateway_release', callback = gateway_release, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'gateway_sweep', callback = gateway_sweep, flags = { 'allow-oom' } }
 redis.register_function('gateway_retain', gateway_retain)
+redis.register_function('gateway_trial', gateway_trial)
 redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)

@@ -3,49 +3,47 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them.
+/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them,
+/// which `LinkHealth` decides.
 ///
 /// Lives on its event loop.
 final class BackplaneCore: RedisSubscriberDelegate {
     let membership: Membership
     let reader: HistoryReader
-    private let configuration: LayerConfiguration
+    let configuration: LayerConfiguration
     private let keys: LayerKeys
-    private let eventLoop: any EventLoop
-    private let client: RedisClient
+    let eventLoop: any EventLoop
+    let client: RedisClient
     private let subscriber: RedisSubscriber
-    private let lease: GatewayLease
-    private let relay: Relay
-    private let feed: GroupFeed
+    let lease: GatewayLease
+    let relay: Relay
+    let feed: GroupFeed
     private let probe: SubscriptionProbe
-    private let doorbell: Doorbell
+    let doorbell: Doorbell
     private let metrics: LayerMetrics
-    private let logger: Logger
-    private let onReady: @Sendable (Bool) -> Void
-    private let onNameTaken: @Sendable (String) -> Void
+    let logger: Logger
+    private let onReadiness: @Sendable (_ reasons: [String]) -> Void
+    let onNameTaken: @Sendable (String) -> Void
     private let bells: [String: Int]
 
+    private(set) var health = LinkHealth()
+    /// Commands go to another server now.
+    var onMoved: (() -> Void)?
+
     private var throttle = LogThrottle()
-    private var foreignThrottle = LogThrottle()
-    private var vanishedThrottle = LogThrottle()
-    /// The version of the policies that this gateway has written.
-    private var policyVersion: Int?
+    private let neighbours: NeighbourLog
+    private var trouble = TroubleLog()
     private var pulse: RepeatedTask?
 
-    /// Counts the times that the command link came up: what an earlier one began must not finish in a later one.
-    private var generation = 0
-    private var isPrepared = false
-    private var isPreparing = false
-    private var wasEverPrepared = false
+    /// The version of the policies that this gateway has written.
+    var policyVersion: Int?
     /// Times that the gateway's name was found taken at the start.
-    private var claims = 0
-    private static let maximumClaims = 10
-    private var isLive = false
-    /// What was under way comes to its end without effect.
-    private var isStopped = false
+    var claims = 0
+    /// When a refusal was last the reason to try what is refused.
+    private var doubted: NIODeadline?
     private var seconds = 0
     private static let quietSeconds = 10
-    private var wasReady = false
+    private var reasons: [String]?
     /// When this process was last seen running.
     private var lastAwake = NIODeadline.now()
     private var isReading = false
@@ -54,7 +52,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
-        metrics: LayerMetrics, logger: Logger, onReady: @escaping @Sendable (Bool) -> Void,
+        metrics: LayerMetrics, logger: Logger, onReadiness: @escaping @Sendable ([String]) -> Void,
         onNameTaken: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
@@ -63,21 +61,26 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.eventLoop = eventLoop
         self.metrics = metrics
         self.logger = logger
-        self.onReady = onReady
+        self.onReadiness = onReadiness
         self.onNameTaken = onNameTaken
-        subscriber = RedisSubscriber(configuration.redis, on: eventLoop, logger: logger)
+        neighbours = NeighbourLog(metrics: metrics, logger: logger)
+        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
+        lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
+        subscriber = RedisSubscriber(
+            configuration.redis,
+            permanent: bells.keys.sorted() + [
+                keys.controlChannel, keys.probeChannel(lease.holder), keys.bellChannel(configuration.gatewayID),
+            ],
+            on: eventLoop, logger: logger)
         membership = Membership(
             configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
-        lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
         relay = Relay(configuration, keys: keys, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(keys: keys, client: client)
         probe = SubscriptionProbe(
             keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)
         doorbell = Doorbell(
-            keys: keys, gatewayID: configuration.gatewayID, client: client, subscriber: subscriber, metrics: metrics,
-            logger: logger)
+            keys: keys, gatewayID: configuration.gatewayID, client: client, metrics: metrics, logger: logger)
         feed = GroupFeed(membership: membership, reader: reader, eventLoop: eventLoop, metrics: metrics, logger: logger)
-        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
         wire()
     }
 
@@ -92,21 +95,22 @@ final class BackplaneCore: RedisSubscriberDelegate {
             feed.doubtAll()
         }
         lease.onNameTaken = { [unowned self] other in nameTaken(by: other) }
-        lease.onForeign = { [unowned self] keys in foreign(keys) }
-        relay.onForeign = { [unowned self] keys in foreign(keys) }
+        lease.onForeign = { [unowned self] keys in neighbours.foreign(keys) }
+        relay.onForeign = { [unowned self] keys in neighbours.foreign(keys) }
         doorbell.onLook = { [unowned self] in relay.look() }
         lease.onSecond = { [unowned self] in second() }
         lease.onRefresh = { [unowned self] in membership.refreshAll(isRoutine: true) }
-        lease.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        lease.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
+        lease.onAnswer = { [unowned self] error in renewed(error) }
         lease.fields = { [unowned self] in
             [
                 ("connections", String(membership.connectionCount)), ("groups", String(membership.table.count)),
             ]
         }
         membership.onLeaseMissing = { [unowned self] in lease.renew() }
-        membership.onVanished = { [unowned self] count in vanished(count) }
-        membership.onFunctionsMissing = { [unowned self] in functionsMissing() }
-        reader.onFunctionsMissing = { [unowned self] in functionsMissing() }
+        membership.onVanished = { [unowned self] in neighbours.vanished($0, expiry: configuration.groupExpiry) }
+        membership.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
+        reader.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -128,13 +132,13 @@ final class BackplaneCore: RedisSubscriberDelegate {
         relay.collectAll()
         seconds += 1
         // Nobody may be further behind than ten seconds without knowing it, even when no message follows.
-        if seconds % Self.quietSeconds == 0, isLive { feed.doubtQuiet() }
+        if seconds % Self.quietSeconds == 0, health.isLive { feed.doubtQuiet() }
     }
 
     func release() -> EventLoopFuture<Void> { lease.release() }
 
     func stop() {
-        isStopped = true
+        handle(.stop)
         membership.pause()
         pulse?.cancel()
         lease.stop()
@@ -146,183 +150,122 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     // MARK: The command link
 
-    func commandsChanged(isUp: Bool) {
-        guard !isStopped else { return }
-        generation += 1
-        if isUp {
+    func commands(_ event: RedisClient.Event) {
+        switch event {
+        case .up:
             lease.linkUp()
             membership.gateway = lease.holder.text
-            prepare()
-        } else {
-            isPrepared = false
+            handle(.up)
+        case .down(let error):
             metrics.losses.add()
-            membership.pause()
-            relay.pause()
-            lease.pause()
-            doorbell.pause()
-            readinessChanged()
+            handle(.down(error))
+        case .missed(let error): handle(.missed(error))
+        case .refused(let error): refused(error)
         }
     }
 
-    /// Somebody flushed the functions.
-    private func functionsMissing() {
-        if isPrepared { prepare() }
+    /// The link for messages, where it is one of its own.
+    func messages(_ event: RedisClient.Event) {
+        switch event {
+        case .refused(let error): refused(error)
+        case .down(let error) where error.isOfReplica: doubt()
+        case .up, .down, .missed: break
+        }
     }
 
-    /// Functions, the gateway's name and the policies, before anything else is asked of this Redis.
-    private func prepare() {
-        guard !isPreparing else { return }
-        isPreparing = true
-        let generation = generation
-        let (client, prefix, logger) = (client, configuration.prefix, logger)
-        let (policies, holder, renewal) = (policiesCommand, lease.holder, lease.leaseCommand())
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        let eventLoop = eventLoop
-        let isFirst = !wasEverPrepared
-        Task {
-            do {
-                try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
-                if isFirst {
-                    let other = try await GatewayLease.claim(with: renewal, for: holder, prefix: prefix, by: client)
-                    if let other { return eventLoop.execute { bound.value.nameTakenAtStart(by: other) } }
-                }
-                let version = try await client.send(policies).int
-                eventLoop.execute { bound.value.prepared(policyVersion: version, generation: generation) }
-            } catch {
-                eventLoop.execute { bound.value.couldNotPrepare(error) }
+    private func refused(_ error: RedisError) {
+        if RedisTrouble.refusesAll(error) { return handle(.refused(error)) }
+        // Which right it is, and which others, the trial says.
+        if RedisTrouble.refusesRight(error) { doubt() }
+    }
+
+    /// Something of ours was refused, and it is to be seen whether all is.
+    private func doubt() {
+        let now = NIODeadline.now()
+        guard health.commands == .serving, doubted.map({ now - $0 >= .seconds(1) }) ?? true else { return }
+        doubted = now
+        lease.renew()
+    }
+
+    /// The lease was written; is everything else let through too?
+    private func renewed(_ error: RedisError?) {
+        if let error, !RedisTrouble.refusesRight(error) { return handle(.refused(error)) }
+        client.submit(GatewayTrial.command(configuration)).assumeIsolated().whenComplete { [self] result in
+            switch result {
+            case .success(let reply):
+                let missing = GatewayTrial.verdict(reply, user: configuration.redis.address.user)
+                handle((missing ?? error).map { .refused($0) } ?? .written)
+            case .failure(let error as RedisError) where error.code == .server:
+                handle(FunctionLibrary.isMissing(error) ? .functionsMissing : .refused(error))
+            case .failure: break  // the link has its own deadline
             }
         }
     }
 
-    private func prepared(policyVersion: Int?, generation: Int) {
-        isPreparing = false
-        guard client.isUp, !isStopped else { return }
-        // The link was lost and came back meanwhile: it may be another Redis.
-        guard generation == self.generation else { return prepare() }
-        isPrepared = true
-        wasEverPrepared = true
-        policiesWritten(policyVersion)
-        // First: without a lease over this connection nobody joins.
-        lease.resume()
-        membership.resume()
-        if isLive { feed.doubtAll() }
-        relay.resume()
-        doorbell.resume()
+    func handle(_ event: LinkHealth.Event) {
+        for action in health.handle(event) { perform(action) }
         readinessChanged()
     }
 
-    // MARK: The name
-
-    /// A process that was just killed may still count as listening for a moment.
-    private func nameTakenAtStart(by other: NameHolder) {
-        isPreparing = false
-        claims += 1
-        guard claims < Self.maximumClaims else { return nameTaken(by: other) }
-        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(200)) {
-            if self.client.isUp, !self.isPrepared, !self.isStopped { self.prepare() }
+    private func perform(_ action: LinkHealth.Action) {
+        switch action {
+        case .prepare(let isFirst): prepare(isFirst: isFirst)
+        case .serve: serve()
+        case .pause:
+            membership.pause()
+            relay.pause()
+            lease.pause()
+            doorbell.pause()
+        case .hold(let words):
+            membership.pause(words)
+            relay.pause()
+            lease.isHeld = true
+        case .proceed:
+            lease.isHeld = false
+            membership.resume()
+            relay.resume()
+        case .renew: lease.renew()
+        case .retry(let number, let pause):
+            eventLoop.assumeIsolated().scheduleTask(in: pause) { self.handle(.retryIsDue(number)) }
+        case .resubscribe:
+            subscriber.reconnect(RedisError(.timeout, "commands go to another server now: messages come from there"))
+            onMoved?()
+        case .complain(let error):
+            if let held = trouble.begins(RedisTrouble.kind(error)) {
+                logger.error(
+                    "not ready: \(RedisTrouble.words(error))", metadata: ["held_back": "\(held)"])
+            }
+        case .relieved:
+            if trouble.ends() { logger.notice("ready again: Redis takes what it refused") }
         }
-    }
-
-    private func nameTaken(by other: NameHolder) {
-        guard !isStopped else { return }
-        membership.pause()
-        lease.pause()
-        onNameTaken(
-            "the name \(configuration.gatewayID) is in use by \(other): give this gateway another --id, or stop that one")
-    }
-
-    // MARK: What others did to our keys
-
-    private func foreign(_ keys: [String]) {
-        metrics.foreignKeys.add(keys.count)
-        guard let held = foreignThrottle.pass() else { return }
-        logger.error(
-            "keys in Redis have another type than ours: what belongs to them is left until they are deleted or mended",
-            metadata: [
-                "keys": "\(keys.prefix(10).joined(separator: " "))", "count": "\(keys.count)", "held_back": "\(held)",
-            ])
-    }
-
-    /// Members that were not there any more when they were refreshed: Django's sends to those groups went to nobody here.
-    private func vanished(_ count: Int) {
-        metrics.membersVanished.add(count)
-        guard let held = vanishedThrottle.pass() else { return }
-        logger.warning(
-            "somebody had taken the fleet's member out of groups before it was refreshed: is the group_expiry of Django's channel layer shorter than redis.group_expiry? Set both alike",
-            metadata: [
-                "groups": "\(count)", "redis.group_expiry": "\(configuration.groupExpiry)", "held_back": "\(held)",
-            ])
-    }
-
-    /// A newer version than ours is another gateway's, and stays.
-    private func policiesWritten(_ version: Int?) {
-        guard let version else { return }
-        if let known = policyVersion, version > known {
-            logger.notice(
-                "another gateway has set the policies since this one did: its groups: are in force",
-                metadata: ["version": "\(version)"])
-        } else {
-            policyVersion = version
-        }
-    }
-
-    private func couldNotPrepare(_ error: any Error) {
-        isPreparing = false
-        if let held = throttle.pass() {
-            logger.error("Redis is there but not usable", metadata: ["error": "\(error)", "held_back": "\(held)"])
-        }
-        eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            if self.client.isUp, !self.isPrepared, !self.isStopped { self.prepare() }
-        }
-    }
-
-    private var policiesCommand: RedisCommand {
-        var command = RedisCommand.fcall("policy_set")
-        command.append(configuration.prefix)
-        command.append(Self.rulesText(configuration.policies))
-        if let policyVersion { command.append(policyVersion) }
-        return command
-    }
-
-    /// The policies as policy_set wants them. JSON by hand: four fixed fields.
-    static func rulesText(_ policies: [GroupPolicy]) -> ByteBuffer {
-        var text = ByteBuffer(string: "[")
-        for (index, policy) in policies.enumerated() {
-            text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
-            JSONText.appendString(policy.match.utf8, to: &text)
-            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)"#)
-            text.writeString(policy.joinLeave ? #","join_leave":true}"# : "}")
-        }
-        text.writeString("]")
-        return text
     }
 
     // MARK: The subscription link
 
     func subscriberIsLive() {
-        isLive = true
-        if isPrepared { feed.doubtAll() }
+        handle(.live)
+        if health.canRead { feed.doubtAll() }
         probe.resume()
         doorbell.subscriptionIsLive()
-        for channel in bells.keys + [keys.controlChannel] { _ = subscriber.subscribe(channel) }
-        readinessChanged()
     }
 
     func subscriberLost(_ reason: RedisError) {
-        isLive = false
         probe.pause()
         doorbell.subscriptionLost()
         feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
-        readinessChanged()
+        handle(.lost(reason))
+        if RedisTrouble.refusesRight(reason) { doubt() }
     }
 
+    func subscriberRefused(_ reason: RedisError) { doubt() }
+
     private func readinessChanged() {
-        let isReady = isPrepared && isLive
-        metrics.redisUp.set(isReady ? 1 : 0)
-        guard isReady != wasReady else { return }
-        wasReady = isReady
-        onReady(isReady)
+        let reasons = health.reasons
+        guard reasons != self.reasons else { return }
+        self.reasons = reasons
+        metrics.redisUp.set(reasons.isEmpty ? 1 : 0)
+        onReadiness(reasons)
     }
 
     // MARK: Messages
@@ -331,7 +274,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// read first.
     private func checkAwake() {
         let now = NIODeadline.now()
-        if now - lastAwake > Self.doze, isLive { feed.doubtAll() }
+        if now - lastAwake > Self.doze, health.isLive { feed.doubtAll() }
         lastAwake = now
     }
 

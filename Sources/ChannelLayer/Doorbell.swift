@@ -13,7 +13,6 @@ final class Doorbell {
     static let pollInterval = TimeAmount.milliseconds(20)
 
     private let client: RedisClient
-    private let subscriber: RedisSubscriber
     private let metrics: LayerMetrics
     private let logger: Logger
     private let key: String
@@ -33,15 +32,13 @@ final class Doorbell {
     var onLook: (() -> Void)?
 
     init(
-        keys: LayerKeys, gatewayID: String, client: RedisClient, subscriber: RedisSubscriber, metrics: LayerMetrics,
-        logger: Logger
+        keys: LayerKeys, gatewayID: String, client: RedisClient, metrics: LayerMetrics, logger: Logger
     ) {
         self.client = client
-        self.subscriber = subscriber
         self.metrics = metrics
         self.logger = logger
         key = keys.bell(gatewayID)
-        channel = keys.keyspaceChannel(key)
+        channel = keys.bellChannel(gatewayID)
     }
 
     func start() {
@@ -71,10 +68,10 @@ final class Doorbell {
         poll(false)
     }
 
-    /// The subscription link is usable.
+    /// All permanent channels are subscribed, the bell's among them.
     func subscriptionIsLive() {
         watch.lost()
-        subscriber.subscribe(channel).assumeIsolated().whenSuccess { self.isSubscribed = true }
+        isSubscribed = true
     }
 
     func subscriptionLost() {

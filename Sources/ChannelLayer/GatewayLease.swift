@@ -16,6 +16,8 @@ final class GatewayLease {
     private var living: [String] = []
     private var isSweeping = false
     private var isActive = false
+    /// Redis takes no writes: the lease alone goes on trying.
+    var isHeld = false
 
     /// Which process and connection hold the lease.
     private(set) var holder: LeaseHolder
@@ -33,6 +35,8 @@ final class GatewayLease {
     var onNameTaken: ((NameHolder) -> Void)?
     /// Keys of a wrong type were in the way of a sweep.
     var onForeign: (([String]) -> Void)?
+    /// Redis has answered a renewal, with this error or without.
+    var onAnswer: ((RedisError?) -> Void)?
     /// Shown by `tocsin gateways`.
     var fields: () -> [(String, String)] = { [] }
 
@@ -94,7 +98,11 @@ final class GatewayLease {
         client.submit(leaseCommand()).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let reply): self.renewed(Self.answer(reply))
-            case .failure(let error): self.failed("gateway_lease", error)
+            case .failure(let error):
+                self.failed("gateway_lease", error)
+                if let error = error as? RedisError, error.code == .server, !FunctionLibrary.isMissing(error) {
+                    self.onAnswer?(error)
+                }
             }
         }
     }
@@ -107,6 +115,7 @@ final class GatewayLease {
             self.living = living
             onLiving?(living)
             if wasForgotten { onForgotten?() }
+            onAnswer?(nil)
         case .taken(let other): onNameTaken?(other)
         case nil: break
         }
@@ -130,7 +139,7 @@ final class GatewayLease {
     }
 
     private func sweep() {
-        guard isActive, !isSweeping else { return }
+        guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
         var command = RedisCommand.fcall("gateway_sweep")
         command.append(configuration.prefix)
@@ -169,6 +178,8 @@ final class GatewayLease {
     private func failed(_ function: String, _ error: any Error) {
         guard let error = error as? RedisError, error.code == .server else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
+        // Who watches the link says that.
+        guard !RedisTrouble.isTransient(error) else { return }
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 

@@ -6,7 +6,6 @@ public import RedisClient
 /// Follows one group's live messages, as a gateway hears them.
 public final class GroupTail: RedisSubscriberDelegate {
     private let group: GroupName
-    private let channel: String
     private let subscriber: RedisSubscriber
     private let encryption: FernetKeys
     private let onMessage: (Publication) -> Void
@@ -22,8 +21,8 @@ public final class GroupTail: RedisSubscriberDelegate {
     ) {
         self.group = group
         self.encryption = encryption
-        channel = keys.liveChannel(group)
-        subscriber = RedisSubscriber(configuration, on: eventLoop, logger: logger)
+        subscriber = RedisSubscriber(
+            configuration, permanent: [keys.liveChannel(group)], on: eventLoop, logger: logger)
         self.onMessage = onMessage
         self.onMalformed = onMalformed
         self.onLive = onLive
@@ -43,9 +42,7 @@ public final class GroupTail: RedisSubscriberDelegate {
 
     public func subscriberReadComplete() {}
 
-    public func subscriberIsLive() {
-        subscriber.subscribe(channel).assumeIsolated().whenSuccess { self.onLive() }
-    }
+    public func subscriberIsLive() { onLive() }
 
     public func subscriberLost(_ reason: RedisError) {}
 }

@@ -60,6 +60,20 @@ public struct LayerKeys: Sendable {
         "specific." + gateway + "!" + connection.description
     }
 
+    /// Nobody writes it: for trying whether a write would be taken.
+    var trial: String { "\(own)trial" }
+
+    /// A channel of each family that a gateway subscribes to, with the ACL pattern that lets it.
+    func channelFamilies(presence: Bool) -> [(channel: String, pattern: String)] {
+        var families = [
+            ("\(prefix)__group__trial", "&\(prefix)__group__*"), ("\(prefix)__probe__trial", "&\(prefix)__probe__*"),
+        ]
+        if presence { families.append((presencePrefix + "trial", "&\(presencePrefix)*")) }
+        families.append((controlChannel, "&\(controlChannel)"))
+        families.append((doorbell(0), "&__keyspace@*__:\(prefix)specific.tocsin-*"))
+        return families
+    }
+
     // MARK: The relay
 
     /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
@@ -82,5 +96,6 @@ public struct LayerKeys: Sendable {
     public func doorbell(_ inbox: Int) -> String { keyspaceChannel(self.inbox(inbox)) }
     /// What a gateway writes to find out whether Redis rings.
     func bell(_ gateway: String) -> String { "\(prefix)specific.tocsin-bell.\(gateway)!" }
+    func bellChannel(_ gateway: String) -> String { keyspaceChannel(bell(gateway)) }
     func keyspaceChannel(_ key: String) -> String { "__keyspace@\(database)__:\(key)" }
 }

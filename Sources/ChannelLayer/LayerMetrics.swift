@@ -44,7 +44,8 @@ struct LayerMetrics: Sendable {
             "tocsin_positions_disputed_total", help: "Messages that came under a position that another one had already.")
         doorbellHeard = metrics.gauge(
             "tocsin_doorbell_heard", help: "1 while Redis rings for the core layer's inboxes; 0 while they are polled.")
-        redisUp = metrics.gauge("tocsin_redis_up", help: "1 while Redis can be reached for commands and subscriptions.")
+        redisUp = metrics.gauge(
+            "tocsin_redis_up", help: "1 while Redis answers, takes writes, and lets this gateway subscribe.")
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
     }
 }

@@ -27,6 +27,7 @@ final class Membership {
     var onLeaseMissing: (() -> Void)?
     /// So many groups had lost the fleet's member before a routine refresh.
     var onVanished: ((Int) -> Void)?
+    private var unavailable = BackplaneError(.unavailable, "Redis is not reachable")
     var onFunctionsMissing: (() -> Void)?
     /// A join is done: the group's position at that time.
     var onJoined: ((GroupName, Position) -> Void)?
@@ -53,7 +54,7 @@ final class Membership {
 
     func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<Position>) {
         let channel = keys.liveChannel(group)
-        guard !queue.isPaused else { return promise.fail(Self.unavailable) }
+        guard !queue.isPaused else { return promise.fail(unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
         if tellsPresence(group) { _ = subscriber.subscribe(keys.presenceChannel(group)) }
         let change = Queue.Change(group: group, member: member, waiter: promise)
@@ -68,7 +69,7 @@ final class Membership {
     }
 
     private func write(_ change: Queue.Change) {
-        if queue.add(change) { sendSoon() } else { change.waiter?.fail(Self.unavailable) }
+        if queue.add(change) { sendSoon() } else { change.waiter?.fail(unavailable) }
     }
 
     /// The first policy that matches decides, as in Redis.
@@ -139,11 +140,11 @@ final class Membership {
         queue.discard(Queue.Departure(group: group, connection: connection))
     }
 
-    func pause() {
-        for change in queue.pause() { change.waiter?.fail(Self.unavailable) }
+    /// - Parameter words: why, for who wants to join meanwhile.
+    func pause(_ words: String = "Redis is not reachable") {
+        unavailable = BackplaneError(.unavailable, words)
+        for change in queue.pause() { change.waiter?.fail(unavailable) }
     }
-
-    private static let unavailable = BackplaneError(.unavailable, "Redis is not reachable")
 
     // MARK: Batches
 
@@ -241,7 +242,7 @@ final class Membership {
     private func failed(_ function: String, _ error: any Error, _ group: GroupName?) {
         guard let error = error as? RedisError else { return }
         if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
-        guard error.code == .server, let held = throttle.pass() else { return }
+        guard error.code == .server, !RedisTrouble.isTransient(error), let held = throttle.pass() else { return }
         logger.error(
             "\(function) failed",
             metadata: ["error": "\(error)", "group": "\(group?.text ?? "")", "held_back": "\(held)"])

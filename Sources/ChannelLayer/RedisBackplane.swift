@@ -16,28 +16,35 @@ public final class RedisBackplane: Backplane {
     private let keys: LayerKeys
     private let sent: Counter
 
-    /// Starts to connect; it does not wait for Redis. `onReady` is told each time the backplane becomes able, or
-    /// unable, to deliver and to accept. `onNameTaken` is told, in words for a person, when another process has the gateway's
-    /// name: nothing is written under it from then on, and the gateway has to end.
+    /// Starts to connect; it does not wait for Redis. `onReadiness` is told each time that it changes why the backplane
+    /// cannot deliver and accept; without a reason it can. `onNameTaken` is told, in words for a person, when another process
+    /// has the gateway's name: nothing is written under it from then on, and the gateway has to end.
     public static func start(
         _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
-        onReady: @escaping @Sendable (Bool) -> Void, onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
+        onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
+        onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> RedisBackplane {
         let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.address.database)
         let layerMetrics = LayerMetrics(metrics)
-        let up = NIOLoopBoundBox<((Bool) -> Void)?>.makeEmptyBox(valueType: ((Bool) -> Void).self, eventLoop: eventLoop)
-        let client = try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger) { isUp in
-            up.value?(isUp)
-        }
+        let owner = NIOLoopBoundBox<BackplaneCore?>.makeEmptyBox(valueType: BackplaneCore.self, eventLoop: eventLoop)
+        let client = try await RedisClient.start(
+            configuration.redis, on: eventLoop, logger: logger, confirmation: .owner
+        ) { event in owner.value?.commands(event) }
         let sender =
             configuration.waitReplicas == 0
-            ? client : try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger)
+            ? client
+            : try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger) { event in
+                owner.value?.messages(event)
+            }
         return try await eventLoop.submit {
             let core = BackplaneCore(
                 configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: layerMetrics, logger: logger,
-                onReady: onReady, onNameTaken: onNameTaken)
-            up.value = { core.commandsChanged(isUp: $0) }
-            if client.isUp { core.commandsChanged(isUp: true) }
+                onReadiness: onReadiness, onNameTaken: onNameTaken)
+            if sender !== client {
+                core.onMoved = { sender.reconnect(RedisError(.unavailable, "commands go to another server now")) }
+            }
+            owner.value = core
+            core.commands(client.isUp ? .up : .missed(client.lastError))
             return RedisBackplane(
                 core, client: client, sender: sender, waitReplicas: configuration.waitReplicas, keys: keys,
                 sent: layerMetrics.sent, eventLoop: eventLoop)

@@ -8,18 +8,22 @@ public final class Readiness: Sendable {
         case draining = "draining"
     }
 
-    private let obstacles = Mutex<Set<Obstacle>>([.starting, .redis])
+    /// Each with what it is said to be.
+    private let obstacles = Mutex<[Obstacle: [String]]>([
+        .starting: [Obstacle.starting.rawValue], .redis: [Obstacle.redis.rawValue],
+    ])
 
     public init() {}
 
-    public func set(_ obstacle: Obstacle, _ isThere: Bool) {
-        obstacles.withLock { set in
-            if isThere { set.insert(obstacle) } else { set.remove(obstacle) }
-        }
+    public func set(_ obstacle: Obstacle, _ isThere: Bool) { set(obstacle, isThere ? [obstacle.rawValue] : []) }
+
+    /// - Parameter reasons: why it is in the way, in words; empty: it is not.
+    public func set(_ obstacle: Obstacle, _ reasons: [String]) {
+        obstacles.withLock { $0[obstacle] = reasons.isEmpty ? nil : reasons }
     }
 
     /// Empty: ready.
     public var reasons: [String] {
-        obstacles.withLock { set in Obstacle.allCases.filter { set.contains($0) }.map(\.rawValue) }
+        obstacles.withLock { table in Obstacle.allCases.flatMap { table[$0] ?? [] } }
     }
 }

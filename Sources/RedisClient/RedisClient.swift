@@ -4,31 +4,60 @@ public import NIOCore
 /// Commands to one Redis over one connection that comes back by itself.
 ///
 /// Commands of one turn of the event loop leave together (pipelining) and are answered in order. While there is no
-/// connection a command fails at once with `.unavailable`; a lost answer is a `.timeout`. Safe to use from anywhere.
+/// connection a command fails at once with `.unavailable`; a lost answer is a `.timeout`. An answer that only a replica
+/// gives ends the connection, and its address is dialled again. Safe to use from anywhere.
 public final class RedisClient: Sendable {
+    /// What happens to the client; told on its event loop.
+    public enum Event: Sendable {
+        case up
+        /// The connection is gone.
+        case down(RedisError)
+        /// No connection could be made.
+        case missed(RedisError)
+        /// Redis answered a command with an error.
+        case refused(RedisError)
+    }
+
+    /// Who says that a connection can be used: from then on a loss is answered by short delays again.
+    public enum Confirmation: Sendable {
+        /// The first command that succeeds, or the first probe.
+        case answer
+        /// The owner, by `confirm`.
+        case owner
+    }
+
     public let eventLoop: any EventLoop
     private let link: NIOLoopBound<RedisLink>
+    private let confirmation: Confirmation
+    private let onEvent: @Sendable (Event) -> Void
 
     /// Makes a client and starts to dial. It does not wait for Redis: a broker starts while Redis is away.
     public static func start(
         _ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger,
-        onStateChange: @escaping @Sendable (_ isUp: Bool) -> Void = { _ in }
+        confirmation: Confirmation = .answer, onEvent: @escaping @Sendable (Event) -> Void = { _ in }
     ) async throws -> RedisClient {
         try await eventLoop.submit {
-            RedisClient(configuration, on: eventLoop, logger: logger, onStateChange: onStateChange)
+            RedisClient(configuration, on: eventLoop, logger: logger, confirmation: confirmation, onEvent: onEvent)
         }.get()
     }
 
     private init(
-        _ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger,
-        onStateChange: @escaping @Sendable (Bool) -> Void
+        _ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger, confirmation: Confirmation,
+        onEvent: @escaping @Sendable (Event) -> Void
     ) {
         self.eventLoop = eventLoop
+        self.confirmation = confirmation
+        self.onEvent = onEvent
         let link = RedisLink(configuration, eventLoop: eventLoop, logger: logger)
         self.link = NIOLoopBound(link, eventLoop: eventLoop)
-        link.probe = { $0.send(RedisCommand("PING")) { _ in } }
-        link.onUp = { _ in onStateChange(true) }
-        link.onDown = { _ in onStateChange(false) }
+        link.probe = { [unowned link] connection in
+            connection.send(RedisCommand("PING")) { reply in
+                if case .success = reply, confirmation == .answer { link.confirm() }
+            }
+        }
+        link.onUp = { _ in onEvent(.up) }
+        link.onDown = { onEvent(.down($0)) }
+        link.onMiss = { onEvent(.missed($0)) }
         link.start()
     }
 
@@ -76,24 +105,49 @@ public final class RedisClient: Sendable {
     }
 
     private func send(_ command: RedisCommand, _ promise: EventLoopPromise<RedisValue>) {
-        guard let connection = link.value.connection else {
-            let (address, why) = (link.value.configuration.address, link.value.lastError.message)
+        let link = self.link.value
+        guard let connection = link.connection else {
+            let (address, why) = (link.configuration.address, link.lastError.message)
             return promise.fail(RedisError(.unavailable, "no connection to \(address): \(why)"))
         }
-        connection.send(command) { reply in promise.completeWith(reply.mapError { $0 as any Error }) }
+        connection.send(command) { reply in
+            switch reply {
+            case .success(let value):
+                if !link.isConfirmed, self.confirmation == .answer { link.confirm() }
+                promise.succeed(value)
+            case .failure(let error):
+                if error.code == .server { self.refused(error, on: connection) }
+                promise.fail(error)
+            }
+        }
+    }
+
+    private func refused(_ error: RedisError, on connection: RedisConnection) {
+        if error.isOfReplica { connection.close(error) } else { onEvent(.refused(error)) }
     }
 
     /// Whether a connection stands. On the client's loop only.
     public var isUp: Bool { link.value.connection != nil }
 
-    /// Waits until Redis answers, at most `patience`; for commands that a person waits for.
+    /// Why there is no connection. On the client's loop only.
+    public var lastError: RedisError { link.value.lastError }
+
+    /// Ends the connection and dials again. On the client's loop only.
+    public func reconnect(_ reason: RedisError) { link.value.connection?.close(reason) }
+
+    /// The connection can be used for what its owner needs. On the client's loop only.
+    public func confirm() { link.value.confirm() }
+
+    /// Waits until Redis answers, at most `patience`; for commands that a person waits for. Any answer will do: a Redis
+    /// whose disk fails refuses even PING.
     public func waitUntilUp(_ patience: TimeAmount) async throws {
         let deadline = NIODeadline.now() + patience
         while true {
             do {
                 _ = try await send(RedisCommand("PING"))
                 return
-            } catch let error as RedisError where error.code != .server {
+            } catch let error as RedisError {
+                if error.code == .server && error.kind != "LOADING" { return }
                 if NIODeadline.now() >= deadline { throw error }
                 try await Task.sleep(for: .milliseconds(20))
             }

@@ -22,7 +22,10 @@ public struct RedisConfiguration: Sendable {
     public var maximumWaiting = 20_000
     /// A reply with more bytes than this in its strings is refused. Default 64 MiB.
     public var maximumReplyBytes = 64 << 20
+    /// Before dialling again after a loss.
     public var backoff = Backoff()
+    /// The same after Redis has refused what a connection is for: a login, a subscription, a write.
+    public var refusalBackoff = Backoff(base: .milliseconds(200), ceiling: .seconds(3))
 
     public init(address: RedisAddress, clientName: String) {
         self.address = address

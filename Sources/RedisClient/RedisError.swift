@@ -33,5 +33,9 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         code == .server ? message.prefix { $0 != " " } : ""
     }
 
+    /// This server is a replica by now, or follows one that is away (redis.io, "Replication"): the address may lead to the
+    /// new primary.
+    public var isOfReplica: Bool { kind == "READONLY" || kind == "MASTERDOWN" }
+
     public var description: String { code == .server ? "Redis answered: \(message)" : message }
 }

@@ -3,7 +3,11 @@ import NIOCore
 
 /// Keeps one connection to Redis alive: dials, probes, and dials again after a loss, with full jitter, for ever.
 ///
-/// Lives on its event loop. Its owner learns of each connection by `onUp` and of each loss by `onDown`.
+/// A connection that stands is not yet one that can be used: Redis may refuse all that is asked on it. So its owner says
+/// when it is (`confirm`), and only then do delays get short again, and is the log told that Redis is back.
+///
+/// Lives on its event loop. Its owner learns of each connection by `onUp`, of each loss by `onDown`, and of each dial that
+/// failed by `onMiss`.
 final class RedisLink {
     enum State {
         case idle
@@ -18,14 +22,19 @@ final class RedisLink {
     private let logger: Logger
     private var state = State.idle
     private var backoff: Backoff
+    private var refusalBackoff: Backoff
     private var generator = SystemRandomNumberGenerator()
     private var probes: RepeatedTask?
     private var failures = 0
+    private var trouble = TroubleLog()
+    /// Whether the owner has confirmed the connection of now.
+    private(set) var isConfirmed = false
     /// Why there is no connection, for whoever asks for one.
     private(set) var lastError = RedisError(.unavailable, "not connected yet")
 
     var onUp: ((RedisConnection) -> Void)?
     var onDown: ((RedisError) -> Void)?
+    var onMiss: ((RedisError) -> Void)?
     /// Sends the probe that suits the connection's mode.
     var probe: ((RedisConnection) -> Void)?
 
@@ -34,6 +43,7 @@ final class RedisLink {
         self.eventLoop = eventLoop
         self.logger = logger
         backoff = configuration.backoff
+        refusalBackoff = configuration.refusalBackoff
     }
 
     /// The connection, if there is one.
@@ -61,6 +71,18 @@ final class RedisLink {
         }
     }
 
+    /// The connection does what it is for.
+    func confirm() {
+        guard !isConfirmed, connection != nil else { return }
+        isConfirmed = true
+        backoff.reset()
+        refusalBackoff.reset()
+        failures = 0
+        if trouble.ends() {
+            logger.notice("Redis is back", metadata: ["redis.address": "\(configuration.address)"])
+        }
+    }
+
     private func dial() {
         state = .dialling
         RedisConnection.dial(configuration, on: eventLoop).assumeIsolated().whenComplete { result in
@@ -68,7 +90,10 @@ final class RedisLink {
             case (.success(let connection), .dialling): self.up(connection.value)
             case (.success(let connection), _):
                 connection.value.close(RedisError(.stopped, "the Redis client was closed"))
-            case (.failure(let error), .dialling): self.retry(error)
+            case (.failure(let error), .dialling):
+                self.lastError = error as? RedisError ?? RedisError(.unavailable, "\(error)")
+                self.onMiss?(self.lastError)
+                self.retry()
             case (.failure, _): break
             }
         }
@@ -76,29 +101,30 @@ final class RedisLink {
 
     private func up(_ connection: RedisConnection) {
         state = .up(connection)
-        backoff.reset()
-        if failures > 0 {
-            logger.notice("Redis is back", metadata: ["redis.address": "\(configuration.address)"])
-        }
-        failures = 0
+        isConfirmed = false
         connection.onClose = { reason in
             guard case .up = self.state else { return }
+            self.lastError = reason
             self.onDown?(reason)
-            self.retry(reason)
+            self.retry()
         }
         onUp?(connection)
     }
 
-    private func retry(_ error: any Error) {
+    private func retry() {
         failures += 1
-        lastError = error as? RedisError ?? RedisError(.unavailable, "\(error)")
-        // An outage is one line, not one line an attempt; what Redis refuses needs a person, so it is said again.
-        if failures == 1 || failures % 60 == 0 {
+        isConfirmed = false
+        let wasRefused = lastError.code == .server
+        if let held = trouble.begins(wasRefused ? lastError.kind : "away") {
             logger.warning(
-                "no connection to Redis; trying again",
-                metadata: ["redis.address": "\(configuration.address)", "error": "\(error)", "failures": "\(failures)"])
+                "no connection to Redis\(wasRefused ? " that can be used" : ""); trying again",
+                metadata: [
+                    "redis.address": "\(configuration.address)", "error": "\(lastError)", "failures": "\(failures)",
+                    "held_back": "\(held)",
+                ])
         }
-        let delay = backoff.next(using: &generator)
+        // What Redis refuses, it will refuse again until a person or a failover has changed something.
+        let delay = wasRefused ? refusalBackoff.next(using: &generator) : backoff.next(using: &generator)
         state = .waiting(
             eventLoop.assumeIsolated().scheduleTask(in: delay) {
                 guard case .waiting = self.state else { return }

@@ -11,30 +11,42 @@ public protocol RedisSubscriberDelegate: AnyObject {
     func subscriberIsLive()
     /// The connection is gone: until `subscriberIsLive`, messages may be missed.
     func subscriberLost(_ reason: RedisError)
+    /// Redis refused a channel; who asked for it has been told.
+    func subscriberRefused(_ reason: RedisError)
+}
+
+extension RedisSubscriberDelegate {
+    public func subscriberRefused(_ reason: RedisError) {}
 }
 
 /// Subscriptions to channels of one Redis, over a connection of their own that comes back by itself.
 ///
-/// After a loss everything wanted is subscribed again, 512 channels a command. No patterns are ever used. Lives on its
-/// event loop.
+/// After a loss everything wanted is subscribed again, 512 channels a command. No patterns are ever used. A channel that
+/// Redis refuses is told to who asked for it; the refusal of one that stood before, or is permanent, ends the connection.
+/// Lives on its event loop.
 public final class RedisSubscriber {
     public let eventLoop: any EventLoop
     private let link: RedisLink
-    private var subscriptions = SubscriptionSet<EventLoopPromise<Void>>()
+    private var subscriptions: SubscriptionSet<EventLoopPromise<Void>>
     private var sendIsDue = false
-    /// Channels that were asked for and whose confirmation is on its way. Until all have come, further requests wait: they
-    /// share the next commands, so that a storm of joins costs few of them.
-    private var underWay = 0
+    /// Requests that were sent before the PING that waits for its answer: an error belongs to the oldest of all.
+    private var requestsBeforePing = 0
     private var isLive = false
     public weak var delegate: (any RedisSubscriberDelegate)?
 
-    public init(_ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger) {
+    /// - Parameter permanent: channels that are subscribed on each connection before it counts as live.
+    public init(
+        _ configuration: RedisConfiguration, permanent: [String] = [], on eventLoop: any EventLoop, logger: Logger
+    ) {
         eventLoop.preconditionInEventLoop()
         self.eventLoop = eventLoop
+        subscriptions = SubscriptionSet(permanent: permanent)
         link = RedisLink(configuration, eventLoop: eventLoop, logger: logger)
         // In subscribe mode a PING is answered by a push, which completes the oldest (and only) waiting command.
-        link.probe = { connection in
-            if connection.waiting == 0 { connection.send(RedisCommand("PING")) { _ in } }
+        link.probe = { [unowned self] connection in
+            guard connection.waiting == 0 else { return }
+            requestsBeforePing = subscriptions.underWay
+            connection.send(RedisCommand("PING")) { _ in }
         }
         link.onUp = { [unowned self] connection in up(connection) }
         link.onDown = { [unowned self] reason in down(reason) }
@@ -80,7 +92,6 @@ public final class RedisSubscriber {
     }
 
     private func up(_ connection: RedisConnection) {
-        underWay = 0
         connection.onPush = { [unowned self] view in push(view) }
         connection.onReadComplete = { [unowned self] in delegate?.subscriberReadComplete() }
         subscriptions.linkUp()
@@ -96,14 +107,15 @@ public final class RedisSubscriber {
         delegate?.subscriberLost(reason)
     }
 
+    /// While requests are under way further ones wait: they share the next commands, so that a storm of joins costs few of
+    /// them.
     private func requestsChanged() {
-        guard !sendIsDue, underWay == 0 else { return }
+        guard !sendIsDue, subscriptions.underWay == 0 else { return }
         sendIsDue = true
         eventLoop.assumeIsolated().execute { [self] in
             sendIsDue = false
-            guard let connection = link.connection, underWay == 0 else { return }
+            guard let connection = link.connection, subscriptions.underWay == 0 else { return }
             for request in subscriptions.takeRequests() {
-                underWay += request.channels.count
                 var command = RedisCommand(request.subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
                 for channel in request.channels { command.append(channel) }
                 connection.write(command)
@@ -112,14 +124,19 @@ public final class RedisSubscriber {
     }
 
     private func checkLive() {
-        guard !isLive, subscriptions.unconfirmed == 0, link.connection != nil else { return }
+        guard subscriptions.unconfirmed == 0, link.connection != nil else { return }
+        // Only a confirmed channel shows that the connection can be used.
+        if !subscriptions.entries.isEmpty { link.confirm() }
+        guard !isLive else { return }
         isLive = true
         delegate?.subscriberIsLive()
     }
 
-    /// `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`.
+    /// `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`, or an error.
     private func push(_ view: borrowing RedisReplyView) -> Bool {
-        guard view[0].kind == .array, view.count >= 3 else { return false }
+        guard view[0].kind == .array, view.count >= 3 else {
+            return view[0].kind == .error ? refused(view.text(view[0])) : false
+        }
         let kind = view.withBytes(of: view[1]) { $0.first }
         switch (kind, view.count) {
         case (UInt8(ascii: "m"), 4):
@@ -127,14 +144,34 @@ public final class RedisSubscriber {
             delegate?.subscriber(received: payload, on: view.text(view[2]))
             return true
         case (UInt8(ascii: "s"), 4), (UInt8(ascii: "u"), 4):
-            underWay -= 1
+            let before = subscriptions.underWay
             for waiter in subscriptions.confirmed(view.text(view[2])) { waiter.succeed() }
+            requestsBeforePing = max(0, requestsBeforePing - (before - subscriptions.underWay))
             checkLive()
-            if underWay == 0 { requestsChanged() }
+            if subscriptions.underWay == 0 { requestsChanged() }
             return true
         default:
             return false  // a pong: the reply to the probe
         }
+    }
+
+    /// - Returns: false when the error answers the probe, or nothing of ours.
+    private func refused(_ text: String) -> Bool {
+        guard let connection = link.connection else { return false }
+        if connection.waiting > 0, requestsBeforePing == 0 { return false }
+        switch subscriptions.refused() {
+        case .notOurs: return false
+        case .askAlone: break
+        case .fail(let channel, let waiters):
+            let reason = RedisError(.server, "\(text) (SUBSCRIBE \(channel))")
+            for waiter in waiters { waiter.fail(reason) }
+            delegate?.subscriberRefused(reason)
+            checkLive()
+        case .giveUp(let channel): connection.close(RedisError(.server, "\(text) (SUBSCRIBE \(channel))"))
+        }
+        requestsBeforePing = max(0, requestsBeforePing - 1)
+        requestsChanged()
+        return true
     }
 }
 

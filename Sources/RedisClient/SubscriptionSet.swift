@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Which channels a subscriber wants, and which of them Redis has confirmed on the connection of now.
 ///
 /// A value without I/O; the effects are the requests of `takeRequests` and the waiters that each event returns.
@@ -6,7 +8,8 @@
 ///
 /// ```
 ///   want ──▶ SUBSCRIBE outstanding ──confirm──▶ subscribed ──unwant──▶ UNSUBSCRIBE outstanding ──▶ gone
-///                     ▲   link lost: waiters fail, the wanted stay wanted; link up: all of them again
+///                  │  ▲   link lost: waiters fail, the wanted stay wanted; link up: all of them again
+///                  ▼ refused: of several channels each is asked for alone; alone: its waiters fail
 /// ```
 struct SubscriptionSet<Waiter> {
     struct Entry {
@@ -21,6 +24,8 @@ struct SubscriptionSet<Waiter> {
     struct Request: Equatable {
         var subscribe: Bool
         var channels: [String]
+        /// Refused in company: it goes alone, so that the others are not refused with it.
+        var isAlone = false
     }
 
     /// Channels in one SUBSCRIBE or UNSUBSCRIBE.
@@ -28,9 +33,20 @@ struct SubscriptionSet<Waiter> {
 
     private(set) var entries: [String: Entry] = [:]
     private var queue: [Request] = []
+    /// What was sent and is not answered; of the first, how many channels are.
+    private var sent = CircularBuffer<Request>()
+    private var answered = 0
     private var isUp = false
     /// Wanted channels whose confirmation is missing since the link came up.
     private(set) var unconfirmed = 0
+
+    /// - Parameter permanent: wanted from the first link on, whoever else wants what.
+    init(permanent: [String] = []) {
+        for channel in permanent { entries[channel] = Entry(isRelied: true) }
+    }
+
+    /// Requests that were sent and are not wholly answered.
+    var underWay: Int { sent.count }
 
     enum SubscribeAction { case wait, alreadySubscribed, unavailable }
 
@@ -72,6 +88,10 @@ struct SubscriptionSet<Waiter> {
 
     /// A `subscribe` or `unsubscribe` reply for the channel. The waiters that come back have their subscription.
     mutating func confirmed(_ channel: String) -> [Waiter] {
+        if let first = sent.first {
+            answered += 1
+            if answered == first.channels.count { answerEnds() }
+        }
         guard var entry = entries.removeValue(forKey: channel) else { return [] }
         entry.outstanding = max(entry.outstanding - 1, 0)
         if entry.outstanding > 0 {
@@ -87,10 +107,55 @@ struct SubscriptionSet<Waiter> {
         return waiters
     }
 
+    enum RefusalAction {
+        /// Nobody is told yet: the channels are asked for one by one.
+        case askAlone
+        /// The channel cannot be had, and who waited for it is to be told.
+        case fail(String, [Waiter])
+        /// The channel stood before, or is permanent: without it the link is of no use.
+        case giveUp(String)
+        /// Somebody else's error.
+        case notOurs
+    }
+
+    /// Redis answered the oldest request with an error: none of its channels was looked at.
+    mutating func refused() -> RefusalAction {
+        guard let request = sent.first else { return .notOurs }
+        answerEnds()
+        var action = RefusalAction.askAlone
+        for channel in request.channels {
+            guard var entry = entries.removeValue(forKey: channel) else { continue }
+            entry.outstanding = max(entry.outstanding - 1, 0)
+            if entry.outstanding > 0 {
+                // A later request says what becomes of it.
+                entries[channel] = entry
+            } else if request.subscribe, entry.wanted {
+                if request.channels.count > 1 {
+                    entry.outstanding = 1
+                    entries[channel] = entry
+                    queue.append(Request(subscribe: true, channels: [channel], isAlone: true))
+                } else if entry.isRelied {
+                    entries[channel] = entry
+                    action = .giveUp(channel)
+                } else {
+                    unconfirmed -= 1
+                    action = .fail(channel, entry.waiters)
+                }
+            }
+        }
+        return action
+    }
+
+    private mutating func answerEnds() {
+        sent.removeFirst()
+        answered = 0
+    }
+
     /// A new connection stands: everything wanted is asked for again.
     mutating func linkUp() {
         isUp = true
         queue = []
+        forgetSent()
         unconfirmed = entries.count
         for channel in entries.keys {
             entries[channel]!.outstanding = 1
@@ -102,6 +167,7 @@ struct SubscriptionSet<Waiter> {
     mutating func linkDown() -> [Waiter] {
         isUp = false
         queue = []
+        forgetSent()
         unconfirmed = 0
         var waiters: [Waiter] = []
         for (channel, entry) in entries {
@@ -114,11 +180,19 @@ struct SubscriptionSet<Waiter> {
     /// What is to be sent now, in order, at most `batch` channels a request.
     mutating func takeRequests() -> [Request] {
         defer { queue = [] }
+        sent.append(contentsOf: queue)
         return queue
     }
 
+    private mutating func forgetSent() {
+        sent.removeAll()
+        answered = 0
+    }
+
     private mutating func enqueue(_ channel: String, subscribe: Bool) {
-        if let last = queue.indices.last, queue[last].subscribe == subscribe, queue[last].channels.count < Self.batch {
+        if let last = queue.indices.last, queue[last].subscribe == subscribe, !queue[last].isAlone,
+            queue[last].channels.count < Self.batch
+        {
             queue[last].channels.append(channel)
         } else {
             queue.append(Request(subscribe: subscribe, channels: [channel]))

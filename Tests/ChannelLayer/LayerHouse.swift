@@ -80,7 +80,7 @@ final class LayerHouse: Sendable {
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
             configuration, on: group.next(), metrics: metrics, logger: quiet,
-            onReady: { isReady in readiness.set(isReady) })
+            onReadiness: { reasons in readiness.set(reasons.isEmpty) })
         let house = LayerHouse(backplane, metrics, readiness)
         let result: Result<R, any Error>
         do {

@@ -42,6 +42,7 @@ ACTIONS = {
     "set the policy": ("FCALL", "policy_set", 0, "asgi", "[]"),
     "read an inbox": ("ZRANGE", inbox_key("g"), 0, -1),
     "empty an inbox": ("ZPOPMIN", inbox_key("g")),
+    "take from an inbox": ("ZREMRANGEBYRANK", inbox_key("g"), 0, 0),
     "read who is a member": ("ZRANGE", KEY, 0, -1),
     "change who is a member": ("ZREM", KEY, "x"),
     "delete a log": ("DEL", own("log:g")),
@@ -63,7 +64,7 @@ ACTIONS = {
 MAY = {
     "gateway": {
         "load functions", "send", "publish", "join", "read the log", "read what was missed", "read the roster",
-        "read the position", "read all of the position", "read the policy", "set the policy", "read an inbox", "empty an inbox", "read who is a member",
+        "read the position", "read all of the position", "read the policy", "set the policy", "read an inbox", "take from an inbox", "read who is a member",
         "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear the doorbell",
         "end connections", "hear what is to end",
         "read the configuration", "ask for the time", "wait for replicas"},
@@ -181,6 +182,7 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
     gateway.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
     gateway.execute_command("CLIENT", "SETNAME", "tocsin-gw")
     assert gateway.fcall("policy_set", 0, "asgi", '[{"match":"live.*","size":0}]') >= 1
+    assert gateway.fcall("gateway_trial", 0, "asgi", 3, "PRESENCE") == []
     gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "host", "h", "process", "a1", "link", 1)
     for group in ("life", "live.x"):
         gateway.fcall("group_add", 1, group_key(group), "gw@a1:1", 60, "specific.gw!1", '{"user":"42"}')
@@ -244,7 +246,7 @@ def test_a_publisher_s_sends_leave_the_age_of_the_log_to_those_who_may_read_it(u
 
 @pytest.mark.parametrize(
     "function", ["group_add", "group_discard", "group_read", "gateway_lease", "gateway_release", "gateway_sweep", "gateway_retain",
-                 "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
+                 "gateway_trial", "relay_collect", "relay_commit", "policy_set", "tocsin_version"])
 def test_a_publisher_calls_no_function_but_group_send(guarded, function):
     with pytest.raises(NoPermissionError):
         run(guarded, "publisher", ("FCALL", function, 0, "asgi", "x"))

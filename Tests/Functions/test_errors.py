@@ -32,6 +32,7 @@ CALLS = {
     "gateway_lease, seconds": ("gateway_lease", 0, "asgi", TEXT, TEXT, TEXT),
     "gateway_sweep, limit": ("gateway_sweep", 0, TEXT, TEXT),
     "gateway_release, one argument": ("gateway_release", 0, TEXT),
+    "gateway_trial, database": ("gateway_trial", 0, "asgi", TEXT),
     "gateway_retain, start": ("gateway_retain", 0, "asgi", "60", TEXT, "10"),
     "relay_collect, limit": ("relay_collect", 2, TEXT, TEXT, TEXT),
     "relay_commit, key": ("relay_commit", 2, "staging", TEXT, "1-0", "{}"),

@@ -15,6 +15,17 @@ struct ReadinessTests {
         #expect(readiness.reasons == Readiness.Obstacle.allCases.map(\.rawValue))
     }
 
+    @Test func `An obstacle is told in the words that it is set with, and gone without any`() {
+        let readiness = Readiness()
+        readiness.set(.redis, ["Redis refuses writes: READONLY", "Redis refuses subscriptions: NOPERM"])
+        #expect(
+            readiness.reasons == [
+                "starting", "Redis refuses writes: READONLY", "Redis refuses subscriptions: NOPERM",
+            ])
+        readiness.set(.redis, [])
+        #expect(readiness.reasons == ["starting"])
+    }
+
     @Test func `An obstacle that is set twice is gone when it is removed once`() {
         let readiness = Readiness()
         readiness.set(.starting, false)

@@ -134,6 +134,41 @@ struct RedisClientTests {
         }
     }
 
+    @Test func `A replica's refusal of a write ends the connection, and the address is dialled again`() async throws {
+        let reasons = Mutex<[RedisError]>([])
+        try await RedisServer.run { server in
+            try await RedisClient.run("redis://127.0.0.1:\(server.port)") { admin in
+                try await admin.ready()
+                let client = try await RedisClient.start(
+                    .test("redis://127.0.0.1:\(server.port)"), on: admin.eventLoop, logger: quiet
+                ) { event in
+                    if case .down(let reason) = event { reasons.withLock { $0.append(reason) } }
+                }
+                try await client.ready()
+                _ = try await admin.send(RedisCommand("REPLICAOF", "127.0.0.1", "1"))
+                let error = await #expect(throws: RedisError.self) {
+                    try await client.send(RedisCommand("SET", "key", "value"))
+                }
+                #expect(error?.kind == "READONLY")
+                #expect(reasons.withLock { $0.map(\.kind) } == ["READONLY"])
+                _ = try await admin.send(RedisCommand("REPLICAOF", "NO", "ONE"))
+                try await client.ready()
+                #expect(await client.ask(RedisCommand("SET", "key", "value")) == "OK")
+                await client.close()
+            }
+        }
+    }
+
+    @Test func `A Redis that answers PING with an error is there`() async throws {
+        try await withServer { server, client in
+            _ = try await client.send(RedisCommand("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-ping"))
+            try await RedisClient.run("redis://app:pw@127.0.0.1:\(server.port)") { app in
+                try await app.ready()
+                #expect(await app.ask(RedisCommand("GET", "key")) == "nothing")
+            }
+        }
+    }
+
     @Test func `More commands than may wait are refused, the others are not harmed`() async throws {
         try await withServer([], { $0.maximumWaiting = 5 }) { server, client in
             await server.freeze()

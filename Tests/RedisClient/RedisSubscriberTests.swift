@@ -154,4 +154,93 @@ struct RedisSubscriberTests {
             #expect(listener.heard.losses.isEmpty)
         }
     }
+
+    // MARK: Refused
+
+    /// A server, a listener that is the user `app`, and a client that may do everything.
+    private func withUser(
+        _ rules: [String], permanent: [String] = [], _ change: (inout RedisConfiguration) -> Void = { _ in },
+        _ body: (RedisClient, Listener) async throws -> Void
+    ) async throws {
+        try await RedisServer.run { server in
+            try await RedisClient.run("redis://127.0.0.1:\(server.port)") { client in
+                try await client.ready()
+                try await setUser(client, ["reset", "on", ">pw", "~*", "+@all"] + rules)
+                try await Listener.run("redis://app:pw@127.0.0.1:\(server.port)", permanent: permanent, change) {
+                    listener in
+                    try await body(client, listener)
+                }
+            }
+        }
+    }
+
+    private func setUser(_ client: RedisClient, _ rules: [String]) async throws {
+        var command = RedisCommand("ACL", "SETUSER", "app")
+        for rule in rules { command.append(rule) }
+        _ = try await client.send(command)
+    }
+
+    private func dials(_ client: RedisClient) async throws -> Int {
+        let line = try await client.send(RedisCommand("INFO", "stats")).text?.split(whereSeparator: \.isNewline)
+            .first { $0.hasPrefix("total_connections_received:") }
+        return line.flatMap { Int($0.split(separator: ":")[1]) } ?? 0
+    }
+
+    @Test func `A channel that is forbidden fails who asked for it, and nobody else`() async throws {
+        try await withUser(["&news.*"]) { client, listener in
+            try await listener.live()
+            let wanted = (0..<100).map { "news.\($0)" }
+            let futures = try await listener.on { subscriber in
+                (wanted + ["secret"]).map { subscriber.subscribe($0) }
+            }
+            for future in futures.dropLast() { try await future.get() }
+            let error = await #expect(throws: RedisError.self) { try await futures.last!.get() }
+            #expect(error?.kind == "NOPERM" && error?.message.hasSuffix("(SUBSCRIBE secret)") == true)
+            #expect(try await subscribed(client) == Set(wanted))
+            #expect(listener.heard.losses.isEmpty && listener.heard.refusals.map(\.kind) == ["NOPERM"])
+        }
+    }
+
+    @Test func `An error that answers the probe is no answer to a subscription`() async throws {
+        try await withUser(["&*", "-ping"], { $0.probeInterval = .milliseconds(5) }) { client, listener in
+            try await listener.live()
+            for number in 0..<200 { try await listener.subscribe(["c\(number)"]) }
+            #expect(try await subscribed(client).count == 200)
+            #expect(listener.heard.losses.isEmpty && listener.heard.refusals.isEmpty)
+        }
+    }
+
+    @Test func `Without the permanent channels nothing is live, and dials come further and further apart`() async throws
+    {
+        let patient = { (configuration: inout RedisConfiguration) in
+            configuration.refusalBackoff = Backoff(base: .milliseconds(200), ceiling: .seconds(3))
+        }
+        try await withUser([], permanent: ["always"], patient) { client, listener in
+            try await waitUntil("a refusal") { !listener.heard.losses.isEmpty }
+            #expect(listener.heard.losses[0].message.hasSuffix("(SUBSCRIBE always)"))
+            let before = try await dials(client)
+            try await Task.sleep(for: .seconds(4))
+            #expect(try await dials(client) - before <= 12)
+            #expect(listener.heard.timesLive == 0)
+            try await setUser(client, ["&*"])
+            try await listener.live()
+            #expect(try await subscribed(client) == ["always"])
+        }
+    }
+
+    @Test func `Channels whose right is taken away end the connection with the reason, and are had again with it`()
+        async throws
+    {
+        try await withUser(["&*"]) { client, listener in
+            try await listener.live()
+            try await listener.subscribe(["a", "b"])
+            try await setUser(client, ["resetchannels", "&a"])
+            try await waitUntil("the reason") {
+                listener.heard.losses.contains { $0.message.hasSuffix("(SUBSCRIBE b)") }
+            }
+            try await setUser(client, ["&*"])
+            try await listener.live(times: 2)
+            #expect(try await subscribed(client) == ["a", "b"])
+        }
+    }
 }

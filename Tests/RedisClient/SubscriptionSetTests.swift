@@ -152,6 +152,115 @@ struct SubscriptionSetTests {
         #expect(set.entries.isEmpty)
     }
 
+    // MARK: Permanent
+
+    @Test func `What is permanent is asked for on every link, before anybody wants it`() {
+        var set = Set(permanent: ["always"])
+        for _ in 0..<2 {
+            set.linkUp()
+            #expect(set.unconfirmed == 1)
+            #expect(set.takeRequests() == [.init(subscribe: true, channels: ["always"])])
+            #expect(set.confirmed("always") == [])
+            #expect(set.unconfirmed == 0)
+            #expect(set.linkDown() == [])
+        }
+    }
+
+    // MARK: Refused
+
+    private func told(_ action: SubscriptionSet<String>.RefusalAction) -> String {
+        switch action {
+        case .askAlone: "ask alone"
+        case .fail(let channel, let waiters): "fail \(channel) of \(waiters.sorted().joined(separator: ", "))"
+        case .giveUp(let channel): "give up for \(channel)"
+        case .notOurs: "not ours"
+        }
+    }
+
+    @Test func `An error that answers nothing of ours is somebody else's`() {
+        var set = up()
+        #expect(told(set.refused()) == "not ours")
+        set = subscribed()
+        #expect(told(set.refused()) == "not ours")
+    }
+
+    @Test func `A channel that is refused alone fails who waits for it, and is forgotten`() {
+        var set = asked()
+        _ = set.subscribe("news", waiter: "second")
+        _ = set.takeRequests()
+        #expect(told(set.refused()) == "fail news of first, second")
+        #expect(set.entries.isEmpty && set.unconfirmed == 0 && set.underWay == 0)
+        #expect(set.subscribe("news", waiter: "later") == .wait, "rights can be given")
+    }
+
+    @Test func `Of several that are refused together each is asked for alone, and only the forbidden one fails`() {
+        var set = up()
+        for channel in ["a", "b", "c"] { _ = set.subscribe(channel, waiter: "for \(channel)") }
+        #expect(set.takeRequests().count == 1)
+        #expect(told(set.refused()) == "ask alone")
+        let requests = set.takeRequests()
+        #expect(requests.map(\.channels) == [["a"], ["b"], ["c"]])
+        #expect(set.confirmed("a") == ["for a"])
+        #expect(told(set.refused()) == "fail b of for b")
+        #expect(set.confirmed("c") == ["for c"])
+        #expect(set.unconfirmed == 0 && set.underWay == 0)
+    }
+
+    @Test func `What goes alone takes no company that comes later`() {
+        var set = up()
+        for channel in ["a", "b"] { _ = set.subscribe(channel, waiter: "") }
+        _ = set.takeRequests()
+        _ = set.refused()
+        _ = set.subscribe("later", waiter: "")
+        #expect(set.takeRequests().map(\.channels) == [["a"], ["b"], ["later"]])
+    }
+
+    @Test func `What stood before cannot be given up: the link is of no use`() {
+        var set = subscribed()
+        _ = set.linkDown()
+        set.linkUp()
+        #expect(set.subscribe("news", waiter: "newcomer") == .wait)
+        _ = set.takeRequests()
+        #expect(told(set.refused()) == "give up for news")
+        #expect(set.linkDown() == ["newcomer"])
+        set.linkUp()
+        #expect(set.takeRequests() == [.init(subscribe: true, channels: ["news"])])
+    }
+
+    @Test func `A change of mind behind a refused request is settled by its own answers`() {
+        var set = up()
+        for channel in ["a", "b"] { _ = set.subscribe(channel, waiter: "first") }
+        _ = set.takeRequests()
+        #expect(set.unsubscribe("a") == ["first"])
+        #expect(set.subscribe("a", waiter: "again") == .wait)
+        #expect(told(set.refused()) == "ask alone")
+        #expect(
+            set.takeRequests().map { "\($0.subscribe) \($0.channels)" } == [
+                "false [\"a\"]", "true [\"a\"]", "true [\"b\"]",
+            ])
+        #expect(set.confirmed("a") == [])
+        #expect(set.confirmed("a") == ["again"])
+        #expect(set.confirmed("b") == ["first"])
+        #expect(set.unconfirmed == 0 && set.underWay == 0)
+    }
+
+    @Test func `An unsubscribe that is refused ends the wish`() {
+        var set = leaving()
+        _ = set.takeRequests()
+        #expect(told(set.refused()) == "ask alone")
+        #expect(set.entries.isEmpty && set.underWay == 0)
+    }
+
+    @Test func `A new link knows nothing of what the old one was asked`() {
+        var set = asked()
+        _ = set.takeRequests()
+        #expect(set.underWay == 1)
+        _ = set.linkDown()
+        #expect(set.underWay == 0)
+        set.linkUp()
+        #expect(told(set.refused()) == "not ours")
+    }
+
     // MARK: Batches
 
     @Test func `A request has at most 512 channels, and the order of the events is kept`() {

@@ -15,6 +15,7 @@ extension RedisConfiguration {
     ) throws -> RedisConfiguration {
         var configuration = RedisConfiguration(address: try RedisAddress(url), clientName: "a-test")
         configuration.backoff = Backoff(base: .milliseconds(5), ceiling: .milliseconds(50))
+        configuration.refusalBackoff = configuration.backoff
         configuration.commandTimeout = .seconds(20)
         configuration.connectTimeout = .seconds(20)
         configuration.probeInterval = .hours(1)
@@ -31,8 +32,14 @@ extension RedisClient {
         _ body: (RedisClient) async throws -> R
     ) async throws -> R {
         let client = try await RedisClient.start(
-            .test(url, change), on: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet,
-            onStateChange: onStateChange)
+            .test(url, change), on: MultiThreadedEventLoopGroup.singleton.next(), logger: quiet
+        ) { event in
+            switch event {
+            case .up: onStateChange(true)
+            case .down: onStateChange(false)
+            case .missed, .refused: break
+            }
+        }
         let result: Result<R, any Error>
         do { result = .success(try await body(client)) } catch { result = .failure(error) }
         await client.close()
@@ -69,6 +76,7 @@ final class Listener: Sendable {
         var messages: [(channel: String, payload: ByteBuffer)] = []
         var timesLive = 0
         var losses: [RedisError] = []
+        var refusals: [RedisError] = []
         var reads = 0
     }
 
@@ -81,6 +89,7 @@ final class Listener: Sendable {
         func subscriberReadComplete() { listener.state.withLock { $0.reads += 1 } }
         func subscriberIsLive() { listener.state.withLock { $0.timesLive += 1 } }
         func subscriberLost(_ reason: RedisError) { listener.state.withLock { $0.losses.append(reason) } }
+        func subscriberRefused(_ reason: RedisError) { listener.state.withLock { $0.refusals.append(reason) } }
     }
 
     private let state = Mutex(Heard())
@@ -97,13 +106,14 @@ final class Listener: Sendable {
 
     /// A started subscriber for the time of `body`.
     static func run<R>(
-        _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in },
+        _ url: String, permanent: [String] = [], _ change: (inout RedisConfiguration) -> Void = { _ in },
         isolation: isolated (any Actor)? = #isolation, _ body: (Listener) async throws -> R
     ) async throws -> R {
         let configuration = try RedisConfiguration.test(url, change)
         let listener = Listener(MultiThreadedEventLoopGroup.singleton.next())
         try await listener.loop.submit {
-            let subscriber = RedisSubscriber(configuration, on: listener.loop, logger: quiet)
+            let subscriber = RedisSubscriber(
+                configuration, permanent: permanent, on: listener.loop, logger: quiet)
             let delegate = Delegate(listener)
             subscriber.delegate = delegate
             subscriber.start()

@@ -5,16 +5,19 @@ import RedisClient
 /// What lies in Redis and should not: what others left under our names, what Django sent where nobody reads, members that
 /// somebody takes out.
 extension Examination {
-    func layer() async throws -> [Finding] {
-        let inspector = LayerInspector(client: client, keys: try configuration.keys)
-        return [
-            try await Self.foreignKeys(inspector), try await Self.directSends(inspector),
-            try await fleetMembers(inspector),
+    func layer() async -> [Finding] {
+        [
+            await finding("key types") { try await foreignKeys() },
+            await finding("direct sends") { try await directSends() },
+            await finding("fleet's members") { try await fleetMembers() },
         ]
     }
 
+    private func inspector() throws -> LayerInspector { LayerInspector(client: client, keys: try configuration.keys) }
+
     /// Keys that functions came upon and could not use, as far as they are still of a wrong type.
-    private static func foreignKeys(_ inspector: LayerInspector) async throws -> Finding {
+    private func foreignKeys() async throws -> Finding {
+        let inspector = try inspector()
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty
             ? Finding(check: "key types", verdict: .fine, detail: "no function was stopped by a key of another type")
@@ -25,7 +28,8 @@ extension Examination {
     }
 
     /// `channel_layer.send` to one connection's channel name goes into its gateway's inbox.
-    private static func directSends(_ inspector: LayerInspector) async throws -> Finding {
+    private func directSends() async throws -> Finding {
+        let inspector = try inspector()
         let waiting = try await inspector.directSends()
         return waiting.isEmpty
             ? Finding(check: "direct sends", verdict: .fine, detail: "no message waits for a single connection")
@@ -36,7 +40,8 @@ extension Examination {
     }
 
     /// The layer's `group_send` takes members out that are older than its own `group_expiry`.
-    private func fleetMembers(_ inspector: LayerInspector) async throws -> Finding {
+    private func fleetMembers() async throws -> Finding {
+        let inspector = try inspector()
         let sample = try await inspector.sampleFleetMembers(limit: 100)
         return sample.missing.isEmpty
             ? Finding(

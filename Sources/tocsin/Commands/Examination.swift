@@ -1,6 +1,7 @@
 import ChannelLayer
 import Foundation
 import Logging
+import NIOCore
 import RedisClient
 
 /// What `tocsin doctor` looks at, one finding each.
@@ -33,21 +34,40 @@ struct Examination {
                 check: "redis", verdict: .fine,
                 detail: "\(address) answers\(address.isEncrypted ? ", its certificate is valid" : "")")
         ]
-        let info = try await information()
-        findings.append(version(info))
-        findings.append(persistence(info))
-        findings.append(try await library())
+        findings += await server()
+        findings.append(await finding("functions") { try await library() })
+        findings.append(await finding("writes") { try await writes() })
+        findings.append(await finding("rights") { try await rights(address) })
         findings.append(await keyspaceEvents())
         findings.append(await memoryPolicy())
         findings.append(await pubsubLimit())
-        findings.append(try await clock())
-        findings.append(try await gateways())
-        findings += try await layer()
+        findings.append(await finding("clock") { try await clock() })
+        findings.append(await finding("gateways") { try await gateways() })
+        findings += await layer()
         findings.append(fileLimit())
         findings.append(routes())
         findings += await logins()
         if let tls = configuration.gateway.tls { findings.append(Self.clientTLS(tls)) }
         return findings
+    }
+
+    /// What a look at Redis finds. A failure is a finding too: one command that is refused does not end the examination.
+    func finding(_ check: String, _ look: () async throws -> Finding) async -> Finding {
+        do {
+            try await client.waitUntilUp(.seconds(3))
+            return try await look()
+        } catch {
+            return Finding(check: check, verdict: .wrong, detail: "\(error)")
+        }
+    }
+
+    private func server() async -> [Finding] {
+        do {
+            let info = try await information()
+            return [version(info), persistence(info)]
+        } catch {
+            return [Finding(check: "redis version", verdict: .wrong, detail: "INFO cannot be asked: \(error)")]
+        }
     }
 
     private func information() async throws -> [String: String] {
@@ -75,24 +95,10 @@ struct Examination {
                 detail: "appendonly is off: a restart of Redis loses history; redis/redis.conf turns it on")
     }
 
-    private func library() async throws -> Finding {
-        let (loaded, carried) = try await LayerInspector(client: client, keys: configuration.keys).libraryVersion()
-        guard let loaded else {
-            return Finding(
-                check: "functions", verdict: .warning,
-                detail:
-                    "not loaded yet: a gateway loads them, or: cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE"
-            )
-        }
-        return loaded < carried
-            ? Finding(
-                check: "functions", verdict: .warning, detail: "version \(loaded) is loaded, \(carried) is current")
-            : Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
-    }
-
     /// nil: the user may not read the setting.
     private func setting(_ name: String) async -> String? {
-        try? await client.send(RedisCommand("CONFIG", "GET", name)).pairs.first?.1
+        try? await client.waitUntilUp(.seconds(3))
+        return try? await client.send(RedisCommand("CONFIG", "GET", name)).pairs.first?.1
     }
 
     private func unreadable(_ check: String) -> Finding {

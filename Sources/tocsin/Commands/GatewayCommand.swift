@@ -88,7 +88,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let backplane = try await RedisBackplane.start(
             configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
             logger: logger,
-            onReady: { isReady in readiness.set(.redis, !isReady) },
+            onReadiness: { reasons in readiness.set(.redis, reasons) },
             onNameTaken: { reason in
                 eviction.set(reason)
                 end.come()

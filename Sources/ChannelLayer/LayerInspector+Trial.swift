@@ -1,0 +1,82 @@
+import Broker
+import NIOCore
+import RedisClient
+
+/// Why Redis takes no writes: its words, and what to do about it where that is known.
+public struct WriteRefusal: Sendable {
+    public var words: String
+    public var remedy: String?
+
+    init(_ error: RedisError) {
+        words = RedisTrouble.words(error)
+        remedy =
+            switch error.kind {
+            case "READONLY", "MASTERDOWN": "This is a replica: let redis.hosts lead to the primary"
+            case "MISCONF":
+                "Redis' log says why its disk cannot be written; CONFIG SET stop-writes-on-bgsave-error no takes the risk"
+            case "OOM": "Raise maxmemory, or keep less history (groups: size, ttl)"
+            case "NOREPLICAS": "Fewer replicas are there than min-replicas-to-write wants"
+            default: nil
+            }
+    }
+}
+
+/// What can be tried of a gateway's work without a trace: for `tocsin doctor`.
+extension LayerInspector {
+    /// Whether writes are taken now; nil: they are. Writes nothing, as the key is never there.
+    public func writeRefusal() async -> WriteRefusal? {
+        await refusal(of: RedisCommand("SET", keys.trial, "", "XX")).map(WriteRefusal.init)
+    }
+
+    /// Why the function library cannot be loaded; nil: it can be. What is tried is no library.
+    public func loadingRefusal() async -> RedisError? {
+        guard let error = await refusal(of: RedisCommand("FUNCTION", "LOAD", "no library")) else { return nil }
+        return error.message.hasPrefix("ERR Missing library meta") ? nil : error
+    }
+
+    private func refusal(of command: RedisCommand) async -> RedisError? {
+        do {
+            _ = try await client.send(command)
+            return nil
+        } catch {
+            return error as? RedisError ?? RedisError(.unavailable, "\(error)")
+        }
+    }
+
+    /// The ACL rules that a gateway's user lacks; nil when the functions are not there to say so, or writes are refused.
+    ///
+    /// - Parameters:
+    ///   - presence: who joins and leaves is told.
+    ///   - replicas: they are waited for.
+    /// - Throws: `RedisError`.
+    public func missingRights(presence: Bool, replicas: Bool) async throws -> [String]? {
+        do {
+            let trial = GatewayTrial.command(
+                prefix: keys.prefix, database: keys.database, presence: presence, replicas: replicas)
+            return try await client.send(trial).array?.compactMap(\.text) ?? []
+        } catch let error as RedisError where error.kind == "NOPERM" {
+            return ["+fcall"]
+        } catch let error as RedisError where RedisTrouble.isTransient(error) {
+            return nil
+        }
+    }
+
+    /// What is missing in words, with the line for Redis that mends it.
+    public static func words(missing: [String], user: String?) -> String { GatewayTrial.words(missing, user: user) }
+
+    /// The ACL rules that are missing for the channels which a gateway hears. The connection has subscribed afterwards.
+    ///
+    /// - Throws: `RedisError`.
+    public func missingSubscriptions(presence: Bool) async throws -> [String] {
+        var missing: [String] = []
+        for (channel, pattern) in keys.channelFamilies(presence: presence) {
+            do {
+                _ = try await client.send(RedisCommand("SUBSCRIBE", channel))
+            } catch let error as RedisError where error.kind == "NOPERM" {
+                if error.message.contains("'subscribe'") { return ["+subscribe"] }
+                missing.append(pattern)
+            }
+        }
+        return missing
+    }
+}

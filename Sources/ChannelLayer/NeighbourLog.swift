@@ -1,0 +1,39 @@
+import Broker
+import Logging
+
+/// Counts and tells, a line a minute, what others did to our keys in the Redis that gateways share with them.
+///
+/// Lives on the backplane's loop.
+final class NeighbourLog {
+    private let metrics: LayerMetrics
+    private let logger: Logger
+    private var foreign = LogThrottle()
+    private var vanished = LogThrottle()
+
+    init(metrics: LayerMetrics, logger: Logger) {
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    /// Keys of a wrong type that a function had to leave out.
+    func foreign(_ keys: [String]) {
+        metrics.foreignKeys.add(keys.count)
+        guard let held = foreign.pass() else { return }
+        logger.error(
+            "keys in Redis have another type than ours: what belongs to them is left until they are deleted or mended",
+            metadata: [
+                "keys": "\(keys.prefix(10).joined(separator: " "))", "count": "\(keys.count)", "held_back": "\(held)",
+            ])
+    }
+
+    /// Fleet's members that were gone before a routine refresh: Django's sends to those groups reached no gateway.
+    func vanished(_ count: Int, expiry: Int) {
+        metrics.membersVanished.add(count)
+        guard let held = vanished.pass() else { return }
+        logger.warning(
+            "the fleet's member was removed from groups before its refresh: is the group_expiry of Django's channel layer shorter than redis.group_expiry? Set both alike",
+            metadata: ["groups": "\(count)", "redis.group_expiry": "\(expiry)", "held_back": "\(held)"])
+    }
+}
+
+@available(*, unavailable) extension NeighbourLog: Sendable {}

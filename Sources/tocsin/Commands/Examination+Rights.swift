@@ -1,0 +1,69 @@
+import Broker
+import ChannelLayer
+import NIOCore
+import NIOPosix
+import RedisClient
+
+extension Examination {
+    private var inspector: LayerInspector {
+        get throws { LayerInspector(client: client, keys: try configuration.keys) }
+    }
+
+    /// Whether the functions are there, or a gateway could load them.
+    func library() async throws -> Finding {
+        let (loaded, carried) = try await inspector.libraryVersion()
+        if let loaded, loaded >= carried {
+            return Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
+        }
+        let state = loaded.map { "version \($0) is loaded, \(carried) is current" } ?? "not loaded yet"
+        let command = "cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE"
+        if let refusal = try await inspector.loadingRefusal() {
+            return Finding(
+                check: "functions", verdict: .wrong,
+                detail: "\(state), and this user cannot load them: \(refusal). As another user: \(command)")
+        }
+        return Finding(
+            check: "functions", verdict: .warning, detail: "\(state): a gateway loads them, or: \(command)")
+    }
+
+    /// Whether Redis takes writes now.
+    func writes() async throws -> Finding {
+        guard let refusal = try await inspector.writeRefusal() else {
+            return Finding(check: "writes", verdict: .fine, detail: "Redis takes them")
+        }
+        let remedy = refusal.remedy.map { ". \($0)" } ?? ""
+        return Finding(check: "writes", verdict: .wrong, detail: "\(refusal.words)\(remedy)")
+    }
+
+    /// Whether the user may do all that a gateway does.
+    func rights(_ address: RedisAddress) async throws -> Finding {
+        let presence = configuration.groups.contains(where: \.joinLeave)
+        let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
+        // A connection of its own: one that has subscribed can do nothing else.
+        let listener = try await RedisClient.start(
+            settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
+        var missing: [String]
+        do {
+            try await listener.waitUntilUp(.seconds(3))
+            missing = try await LayerInspector(client: listener, keys: configuration.keys)
+                .missingSubscriptions(presence: presence)
+        } catch {
+            await listener.close()
+            throw error
+        }
+        await listener.close()
+        let all = try await inspector.missingRights(
+            presence: presence, replicas: configuration.redis.waitReplicas > 0)
+        missing += (all ?? []).filter { !missing.contains($0) }
+        let user = address.user ?? "default"
+        guard missing.isEmpty else {
+            return Finding(
+                check: "rights", verdict: .wrong, detail: LayerInspector.words(missing: missing, user: address.user))
+        }
+        return Finding(
+            check: "rights", verdict: .fine,
+            detail: all == nil
+                ? "the user \(user) may subscribe; the others can be seen once the functions are loaded and writes are taken"
+                : "the user \(user) has all that a gateway needs")
+    }
+}
