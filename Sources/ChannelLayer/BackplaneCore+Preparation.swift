@@ -1,4 +1,5 @@
 import Broker
+import Logging
 import NIOCore
 import RedisClient
 
