@@ -39,11 +39,19 @@ def test_s29_commands_of_the_wrong_shape_are_errors_and_the_connection_stays(tar
     attack.once(action)
 
 
-def test_s28_what_redis_refuses_to_keep_is_a_bad_request(target):
-    """Half of a surrogate pair is JSON's own loophole: the log takes none."""
+def test_s28_half_of_a_surrogate_pair_is_published_as_it_is(target):
+    """JSON's own loophole: browsers write it for text that they have cut, and read it."""
     with Commands(target, sub="shapes") as client:
         client.socket.send(frame(TEXT, b'{"id":2,"publish":{"channel":"room.open.a","data":{"a":"\\ud800"}}}'))
-        assert client.reply(2)["error"] == {"code": BAD, "message": "bad request"}
+        assert client.reply(2) == {"id": 2, "publish": {}}
+
+
+def test_s28_what_redis_refuses_to_keep_is_a_bad_request(target):
+    target.store.set("tocsin:pos:room.open.refused", "not a hash")
+    with Commands(target, sub="shapes") as client:
+        answer = client.ask({"id": 2, "publish": {"channel": "room.open.refused", "data": {"a": 1}}})
+        assert answer["error"] == {"code": BAD, "message": "bad request"}
+    target.store.delete("tocsin:pos:room.open.refused")
 
 
 def test_s29_fields_that_nobody_asked_for_are_ignored(target):

@@ -18,7 +18,6 @@ NOT_JSON = {
     "a NUL inside a text": '{"a":"\0"}',
     "a line break inside a text": '{"a":"\n"}',
     "a second one behind it": '{"a":1}{"b":2}',
-    "half of a surrogate pair": '{"a":"\\ud800"}',
     "a hexadecimal number": '{"a":0x10}',
     "a leading zero": '{"a":01}',
     "single quotes": "{'a':1}",
@@ -34,6 +33,8 @@ NOT_JSON = {
     "spaces": "   ",
 }
 ODD_JSON = {
+    "half of a surrogate pair": '{"a":"\\ud800"}',
+    "half of a surrogate pair as key": '{"\\udfff":1}',
     "a large exponent": '{"a":1e400}',
     "minus zero": '{"a":-0}',
     "a huge integer": '{"a":' + "9" * 1000 + "}",
