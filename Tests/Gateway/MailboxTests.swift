@@ -19,6 +19,7 @@ struct MailboxTests {
             case .publication(let one): "\(one.group)\(one.position.map { String($0.offset) } ?? "-")"
             case .presence(let group, _, _): "presence:\(group)"
             case .lost(let group, let continuity, let position): "lost:\(group)\(position.offset):\(continuity)"
+            case .mayHaveMissed(let group): "missed:\(group)"
             case .end: "end"
             }
         }.joined(separator: " ")
