@@ -14,7 +14,7 @@
 -- gateway_sweep   -                           prefix limit                                      {number swept, foreign key, ...}
 -- gateway_retain  -                           prefix group_expiry start limit                   {next start (0 at the end), foreign key, ...}
 -- gateway_trial   -                           prefix database [PRESENCE] [WAIT]                 {right, ...}
--- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}, foreign key}
+-- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}, foreign key or '', more}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
 -- policy_set      -                           prefix rules [known]                              the policy's version
 -- tocsin_version  -                           -                                                 VERSION
@@ -1023,23 +1023,36 @@ local function staging_of(key)
 end
 
 -- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
--- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before.
+-- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before. A call moves
+-- and answers a MiB or so at most, one message at a time: Redis does nothing else meanwhile. more: 1 when there is more.
+local RELAY_BYTES = 1048576
+local RELAY_MOVES = 1000
+
 local function relay_collect(keys, args)
   local limit = whole_number(args[1], 1, 10000)
   if #keys ~= 2 or not limit then return redis.error_reply('ERR tocsin: relay_collect wants inbox, staging and a limit') end
   local staging, foreign = staging_of(keys[2])
-  local moved = 0
-  for _, message in ipairs(redis.call('ZRANGE', keys[1], 0, 999)) do
+  local moved, more, left = 0, 0, RELAY_BYTES
+  while moved < RELAY_MOVES do
+    local message = redis.call('ZRANGE', keys[1], moved, moved)[1]
+    if not message then break end
+    if left <= 0 then more = 1; break end
     local added = redis.pcall('XADD', staging, '*', 'm', message)
     if type(added) == 'table' and added.err then break end
-    moved = moved + 1
+    moved, left = moved + 1, left - #message
   end
   if moved > 0 then redis.call('ZREMRANGEBYRANK', keys[1], 0, moved - 1) end
-  local staged = {}
-  for i, entry in ipairs(redis.call('XRANGE', staging, '-', '+', 'COUNT', limit)) do
-    staged[i] = { entry[1], entry[2][2] }
+  local staged, after = {}, '-'
+  left = RELAY_BYTES
+  while #staged < limit do
+    -- An error after the greatest id that there is: nothing follows it.
+    local entry = redis.pcall('XRANGE', staging, after, '+', 'COUNT', 1)[1]
+    if not entry then break end
+    if left <= 0 then more = 1; break end
+    staged[#staged + 1] = { entry[1], entry[2][2] }
+    after, left = '(' .. entry[1], left - #entry[2][2]
   end
-  return { moved, staged, foreign }
+  return { moved, staged, foreign or '', more }
 end
 
 -- One staged message: only if it is the oldest still there, told to its groups, then removed. -1: it is gone, somebody

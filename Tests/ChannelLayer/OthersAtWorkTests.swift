@@ -1,5 +1,6 @@
 import Broker
 import NIOCore
+import RedisClient
 import TestSupport
 import Testing
 

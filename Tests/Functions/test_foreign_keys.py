@@ -128,7 +128,7 @@ def test_a_foreign_list_of_the_retained_is_named_and_stops_no_sweep(redis, conne
 def test_a_foreign_staging_key_costs_none_of_django_s_messages(redis):
     redis.set(STAGING, "somebody's")
     redis.zadd(INBOX, {b"%02d" % n: n for n in range(50)})
-    moved, staged, foreign = redis.fcall("relay_collect", 2, INBOX, STAGING, 100)
+    moved, staged, foreign, _ = redis.fcall("relay_collect", 2, INBOX, STAGING, 100)
     assert (moved, len(staged), foreign) == (50, 50, STAGING.encode())
     for entry, message in staged[:20]:
         assert redis.fcall("relay_commit", 2, STAGING, group_key("g"), entry, b'{"n":%d}' % int(message)) == 1

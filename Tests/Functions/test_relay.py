@@ -18,7 +18,7 @@ def collect(redis):
     """collect(limit) → (moved, [(id, message), …])"""
 
     def collect(limit=100, inbox=INBOX, client=redis):
-        moved, staged = client.fcall("relay_collect", 2, inbox, STAGING, limit)
+        moved, staged, *_ = client.fcall("relay_collect", 2, inbox, STAGING, limit)
         return moved, [tuple(entry) for entry in staged]
 
     return collect
@@ -67,6 +67,23 @@ def test_an_overfull_inbox_is_emptied_a_thousand_at_a_time(redis, collect):
     put(redis, *[b"%04d" % i for i in range(2500)])
     assert [collect()[0] for _ in range(4)] == [1000, 1000, 500, 0]
     assert [f[b"m"] for _, f in redis.xrange(STAGING)] == [b"%04d" % i for i in range(2500)]
+
+
+def test_large_messages_are_moved_and_answered_a_megabyte_at_a_time(redis):
+    """A call stops Redis for everybody: it costs what a MiB costs, however much there is."""
+    large = [b"%02d" % n + b"x" * 400_000 for n in range(10)]
+    put(redis, *large)
+    calls, told = 0, []
+    while True:
+        moved, staged, _, more = redis.fcall("relay_collect", 2, INBOX, STAGING, 100)
+        assert moved <= 3 and len(staged) <= 3
+        for entry, message in staged:
+            told.append(message)
+            redis.fcall("relay_commit", 2, STAGING, group_key("g"), entry, b'{"n":%d}' % int(message[:2]))
+        calls += 1
+        if not more and not staged:
+            break
+    assert told == large and calls >= 4
 
 
 def test_any_bytes_are_staged_as_they_are(redis, collect):
@@ -214,7 +231,7 @@ def test_two_racing_gateways_and_a_sender_tell_each_message_once_and_in_order(se
         client = server.client()
         while True:
             finished = done.is_set()
-            _, staged = client.fcall("relay_collect", 2, INBOX, STAGING, 7)
+            _, staged, *_ = client.fcall("relay_collect", 2, INBOX, STAGING, 7)
             for entry, message in staged:
                 told[index] += client.fcall("relay_commit", 2, STAGING, group_key("g"), entry, b'{"n":%s}' % message) == 1
             if finished and not staged:

@@ -52,11 +52,11 @@ struct ValidatorAgreementTests {
     /// All that the group's log holds, as a gateway reads it.
     private func logged(_ house: LayerHouse) async throws -> [String] {
         let group = try GroupName("g")
-        let now = try #require(try await house.backplane.read(group, since: nil).get().position)
+        let now = try #require(try await house.backplane.read(group, since: nil, bytes: 1 << 20, ReadTicket()).get().position)
         var cursor = Position(epoch: now.epoch, history: now.history, offset: 0)
         var texts: [String] = []
         while cursor.offset < now.offset {
-            let page = try await house.backplane.read(group, since: cursor).get()
+            let page = try await house.backplane.read(group, since: cursor, bytes: 1 << 20, ReadTicket()).get()
             #expect(page.continuity == .resumed && !page.hasUnreadable)
             texts += page.entries.compactMap { $0.publication.map { compact($0.json) } }
             cursor = try #require(page.end)
