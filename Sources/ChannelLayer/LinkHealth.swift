@@ -173,8 +173,10 @@ struct LinkHealth {
         guard preparedGeneration == generation else { return [prepare()] }
         commands = .unusable
         trouble = error
-        // Full memory keeps us from preparing, not from staying alive in the eyes of the others.
-        return [.complain(error)] + (wasPrepared ? [.renew] : []) + [again(after: Self.preparationPause)]
+        // A replica's answer has ended the connection, which says so itself. Full memory keeps us from preparing, not from
+        // staying alive in the eyes of the others.
+        return (error.isOfReplica ? [] : [.complain(error)]) + (wasPrepared ? [.renew] : [])
+            + [again(after: Self.preparationPause)]
     }
 
     private mutating func functionsMissing() -> [Action] {

@@ -218,6 +218,8 @@ final class Relay {
     }
 
     private func complain(_ what: String, _ error: any Error) {
+        // Who watches the link says what is refused to everybody.
+        if let error = error as? RedisError, error.code == .server, RedisTrouble.isTransient(error) { return }
         guard isActive, let held = throttle.pass() else { return }
         logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])
     }

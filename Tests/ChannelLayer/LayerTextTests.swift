@@ -41,13 +41,13 @@ struct LayerTextTests {
     @Test(arguments: [
         "LOADING Redis is loading", "BUSY Redis is busy", "READONLY x", "MASTERDOWN x", "NOREPLICAS x", "OOM x",
         "MISCONF x",
-        "TRYAGAIN x", "CLUSTERDOWN x", "ERR Function not found",
+        "TRYAGAIN x", "CLUSTERDOWN x", "ERR Function not found", "NOPERM x",
     ])
     func `What may pass is transient`(message: String) {
         #expect(RedisTrouble.isTransient(RedisError(.server, message)))
     }
 
-    @Test(arguments: ["WRONGTYPE x", "NOPERM x", "ERR tocsin: x", "NOAUTH x", "", "loading x"])
+    @Test(arguments: ["WRONGTYPE x", "ERR tocsin: x", "NOAUTH x", "", "loading x"])
     func `What will not pass is not transient`(message: String) {
         #expect(!RedisTrouble.isTransient(RedisError(.server, message)))
     }

@@ -87,6 +87,13 @@ struct LinkHealthTests {
             ])
     }
 
+    @Test func `That a new connection leads to a replica is said by the connection, which ends`() {
+        var health = health(.preparing)
+        #expect(health.handle(.notPrepared(Self.readonly)) == [.retry(1, after: .milliseconds(500))])
+        #expect(health.handle(.down(Self.readonly)) == [.pause])
+        #expect(health.handle(.retryIsDue(1)) == [])
+    }
+
     @Test func `Functions that are gone are loaded again, and nobody joins meanwhile`() {
         let actions = [Health.Action.hold("Redis has lost the function library"), .prepare(isFirst: false)]
         expect(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness.clients import ORIGIN
 from harness.free_port import free_port
-from harness.gateway import Gateway, binary, tocsin
+from harness.gateway import Gateway, binary, config, tocsin
 from harness.http_client import get, request
 from harness.redis_server import RedisServer
 from harness.switching_proxy import SwitchingProxy
@@ -187,21 +187,26 @@ def test_a_departure_during_a_refusal_is_made_up_for(clients, server):
         assert stays.open
 
 
-def test_a_failover_behind_one_address_is_followed_by_itself(clients):
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_a_failover_behind_one_address_is_followed_by_every_link(clients, replicas):
+    """With replicas that are waited for, the messages of clients have a connection of their own."""
     with RedisServer() as one, RedisServer() as two, SwitchingProxy(one.port) as proxy:
         two.client().replicaof("127.0.0.1", one.port)
         wait_until(lambda: two.client().info("replication")["master_link_status"] == "up", 20, "the replica to follow")
-        with Gateway(proxy.url, "follower") as gateway:
-            [socket] = clients.open(gateway.url("/ws/room"))
+        with Gateway(proxy.url, "follower", config(redis={"wait_replicas": replicas})) as gateway:
+            [socket] = clients.open(gateway.url("/say/room"))
             hears(socket, one, "before")
             wait_until(lambda: two.client().hlen("tocsin:roster:room") == 1, 5, "the replica to have it")
             said, dialled = len(lines(gateway)), proxy.connections
             two.client().replicaof("NO", "ONE")
             one.client().replicaof("127.0.0.1", two.port)
             proxy.target = two.port
-            wait_until(lambda: clients_of(two, "follower") == 2, 10, "both links at the new primary")
+            wait_until(lambda: clients_of(two, "follower") == 2 + replicas, 10, "all links at the new primary")
             await_green(gateway)
             hears(socket, two, "after")
+            wait_until(lambda: two.client().info("replication")["connected_slaves"] == 1, 20, "its replica")
+            socket.send('{"own":1}')
+            socket.until('"own":1')
             assert clients.status(gateway.url("/ws/late")) == 101
             assert proxy.connections - dialled <= 10 and len(lines(gateway)) - said <= LINES, lines(gateway)[said:]
             wait_until(lambda: clients_of(one, "follower") == 0, 5, "nobody left at the old one")
