@@ -126,9 +126,9 @@ struct CentrifugeSubscriptions {
         backplane.read(group, since: since).hop(to: eventLoop).flatMap { [self] page in
             guard let now = page.position, let end = page.end else { return eventLoop.makeSucceededFuture(nil) }
             let isWhole =
-                page.continuity.isRecovered || allowGap && page.continuity == .gap
+                page.continuityAsWhole.isRecovered || allowGap && page.continuityAsWhole == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset
-            guard isWhole, allowGap || !page.hasUnreadable else { return eventLoop.makeSucceededFuture(nil) }
+            guard isWhole else { return eventLoop.makeSucceededFuture(nil) }
             let all = found + page.entries.compactMap(\.publication)
             let isEnd = page.entries.isEmpty || end.offset >= min(now.offset, last)
             if isEnd || all.count >= limit || Self.bytes(all) >= bytes {
