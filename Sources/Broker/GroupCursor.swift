@@ -157,6 +157,8 @@ public struct GroupCursor: Sendable {
             if let publication = entry.publication {
                 result.steps.append(.deliver(publication))
             } else if entry.isUnreadable {
+                // A hole is told once, however many messages are in it.
+                if case .lost(.gap, _)? = result.steps.last { result.steps.removeLast() }
                 let hole = Position(epoch: now.epoch, history: now.history, offset: entry.offset)
                 result.steps.append(.lost(.gap, hole))
             }

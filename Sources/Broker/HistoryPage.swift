@@ -36,7 +36,7 @@ public enum Continuity: Sendable, Equatable {
 public struct HistoryEntry: Sendable {
     public let offset: UInt64
     public let publication: Publication?
-    /// There are bytes, and they are no message. Entries before it that are none either are one with it.
+    /// There are bytes, and they are no message.
     public let isUnreadable: Bool
 
     public init(offset: UInt64, publication: Publication?, isUnreadable: Bool = false) {
@@ -63,12 +63,6 @@ public struct HistoryPage: Sendable {
         self.entries = entries
     }
 
-    /// Whether a reader that takes the page as a whole would miss something without a word.
-    public var hasUnreadable: Bool { entries.contains(where: \.isUnreadable) }
-
-    /// What such a reader is told.
-    public var continuityAsWhole: Continuity { continuity.isRecovered && hasUnreadable ? .gap : continuity }
-
     /// Whether the log went on behind it: whoever reads from the same position later is given the same.
     public var isCut: Bool {
         guard let position, let last = entries.last else { return false }
@@ -79,4 +73,9 @@ public struct HistoryPage: Sendable {
     public var end: Position? {
         position.map { Position(epoch: $0.epoch, history: $0.history, offset: entries.last?.offset ?? proven) }
     }
+
+    public var hasUnreadable: Bool { entries.contains(where: \.isUnreadable) }
+
+    /// What a reader is told that takes the page as a whole: it would miss what cannot be read.
+    public var continuityAsWhole: Continuity { continuity.isRecovered && hasUnreadable ? .gap : continuity }
 }

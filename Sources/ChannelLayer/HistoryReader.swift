@@ -146,10 +146,7 @@ final class HistoryReader {
         var entries: [HistoryEntry] = []
         for index in stride(from: 0, to: fields.count - 1, by: 2) {
             guard let offset = fields[index].int, offset >= 0, let bytes = fields[index + 1].bytes else { continue }
-            let entry = Self.entry(group, position, UInt64(offset), bytes)
-            // What cannot be read is told once, however much of it there is.
-            if entry.isUnreadable, entries.last?.isUnreadable == true { entries.removeLast() }
-            entries.append(entry)
+            entries.append(entry(group, position, UInt64(offset), bytes))
         }
         return HistoryPage(
             continuity: continuity, position: position, proven: UInt64(max(answer[2].int ?? 0, 0)), entries: entries)

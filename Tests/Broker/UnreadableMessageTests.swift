@@ -74,8 +74,8 @@ struct UnreadableMessageTests {
         var cursor = GroupCursor()
         cursor.joined(at: position(0))
         #expect(cursor.doubt() == position(0))
-        let filled = cursor.filled(with: page([1, -2, 3, 4, -5], now: 5, proven: 0))
-        #expect(words(filled) == ["1", "gap 2", "3", "4", "gap 5"])
+        let filled = cursor.filled(with: page([1, -2, 3, 4, -5, -6, -7], now: 7, proven: 0))
+        #expect(words(filled) == ["1", "gap 2", "3", "4", "gap 7"], "a hole of several messages is one")
     }
 
     @Test func `In a group without a log it was missed, and what follows is delivered`() {

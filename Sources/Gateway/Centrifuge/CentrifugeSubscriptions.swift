@@ -146,9 +146,9 @@ struct CentrifugeSubscriptions {
                 return eventLoop.makeSucceededFuture(since == .beginning ? Collected(position: .beginning) : nil)
             }
             let isWhole =
-                page.continuity.isRecovered || allowGap && page.continuity == .gap
+                page.continuityAsWhole.isRecovered || allowGap && page.continuityAsWhole == .gap
                 || page.continuity == .liveOnly && page.proven == now.offset
-            guard isWhole, allowGap || !page.hasUnreadable else { return eventLoop.makeSucceededFuture(nil) }
+            guard isWhole else { return eventLoop.makeSucceededFuture(nil) }
             let all = found + page.entries.compactMap(\.publication), first = first ?? page.entries.first?.offset
             let isEnd = page.entries.isEmpty || end.offset >= min(now.offset, last)
             if isEnd || all.count >= limit || Self.bytes(all) >= bytes {

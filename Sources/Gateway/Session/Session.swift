@@ -299,22 +299,27 @@ final class Session {
         }
         var delivered = 0
         defer { shard.state.metrics.delivered.add(delivered) }
-        for entry in page.entries {
+        for (at, entry) in page.entries.enumerated() {
             guard transport.hasRoom else {
                 if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
                 return
             }
-            let position = Position(epoch: reached.epoch, history: reached.history, offset: entry.offset)
+            if entry.isUnreadable {
+                reached.offset = entry.offset
+                // A hole is told once, however many messages are in it.
+                if at + 1 < page.entries.count, page.entries[at + 1].isUnreadable { continue }
+                lost(.gap, at: reached, in: members)
+                guard indexIfMember(of: members) == index else { return }
+                continue
+            }
             if let publication = entry.publication {
                 var encodings = members.encodings(of: publication)
                 if write(&encodings, membership: index) { delivered += 1 }
                 members.keep(encodings, shard.eventLoop)
-            } else if entry.isUnreadable {
-                lost(.gap, at: position, in: members)
+                // A new history may have taken a centrifuge client out of the group.
+                guard indexIfMember(of: members) == index else { return }
             }
-            // A new history, or being told, may have taken a client out of the group.
-            guard indexIfMember(of: members) == index else { return }
-            reached = position
+            reached.offset = entry.offset
         }
         transport.flush()
         // The flush may have found that the client is gone.
