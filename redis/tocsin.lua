@@ -682,7 +682,7 @@ local ENTRY_COST = 1024
 
 -- An entry's message, and how long it is in the log. Of an expired one the text is empty: no message is empty.
 local function message_of(entry, seconds)
-  local message, expires, fields = '', nil, entry[2]
+  local message, expires, fields = '?', nil, entry[2]   -- without 'm' it is somebody's, and no message
   for f = 1, #fields, 2 do
     if fields[f] == 'm' then message = fields[f + 1] elseif fields[f] == 'x' then expires = tonumber(fields[f + 1]) end
   end

@@ -44,6 +44,8 @@ struct HistoryReaderTests {
         try await run { house, cli in
             let start = try await fill("big", 6, bytes: 200 << 10, house)
             try await cli("CONFIG", "RESETSTAT")
+            // All have asked before the first is answered.
+            try await cli("CLIENT", "PAUSE", "300", "ALL")
             let pages = try (0..<50).map { _ in try read(house, "big", start) }
             for page in pages { #expect(try await page.get().entries.map(\.offset) == [1]) }
             #expect(try await reads(cli) == 1)

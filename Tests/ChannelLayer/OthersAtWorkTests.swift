@@ -19,6 +19,14 @@ struct OthersAtWorkTests {
         }
     }
 
+    /// The connection for commands is lost, and another one is in use.
+    private func reconnect(_ house: LayerHouse, _ cli: Cli) async throws {
+        let before = house.metric("tocsin_redis_losses_total") ?? 0
+        try await cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try await waitUntil("the loss to be counted") { (house.metric("tocsin_redis_losses_total") ?? 0) > before }
+        try await house.ready()
+    }
+
     @Test func `A doorbell that somebody switched off is noticed, and set again`() async throws {
         try await run { _, house, cli in
             try await waitUntil("the bell to be heard") { house.metric("tocsin_doorbell_heard") == 1 }
@@ -34,9 +42,7 @@ struct OthersAtWorkTests {
         try await run({ $0.policies = [GroupPolicy(match: "*", historySize: 0, historyTTL: 60)] }) { _, house, cli in
             let newer = #"[{"match":"*","size":1000,"ttl":60}]"#
             try await cli("FCALL", "policy_set", "0", "asgi", newer)
-            try await cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            try await house.unready()
-            try await house.ready()
+            try await reconnect(house, cli)
             #expect(try await cli("GET", "tocsin:policy").text?.contains(#""size":1000"#) == true)
         }
     }
@@ -121,9 +127,7 @@ struct OthersAtWorkTests {
             try await cli(
                 "FCALL", "group_add", "1", "asgi:group:news", "gw-a", "60", "specific.gw-a!00000000000000aa", "{}")
             #expect(try await cli.roster("news").count == 2)
-            try await cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            try await house.unready()
-            try await house.ready()
+            try await reconnect(house, cli)
             try await waitUntil("the stranger to go") {
                 try await Array(cli.roster("news").keys) == ["specific.gw-a!\(connection)"]
             }

@@ -30,15 +30,9 @@ struct RedisTLSTests {
     }
 
     private func openssl(in place: RedisServer.Place, _ arguments: [String]) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: place.directory)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try ChildProcess(["sh", "-c", "cd \"$0\" && exec openssl \"$@\"", place.directory] + arguments)
         try await waitUntil("openssl to end") { !process.isRunning }
-        try #require(process.terminationStatus == 0, "openssl \(arguments)")
+        try #require(process.wait() == 0, "openssl \(arguments)")
     }
 
     private func run(names: String = "IP:127.0.0.1,DNS:localhost", _ body: (RedisServer) async throws -> Void)

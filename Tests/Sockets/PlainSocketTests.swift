@@ -64,8 +64,9 @@ struct PlainSocketTests {
 
     @Test func `A peer that is gone ends it once, and not within the call`() async throws {
         let pair = Pair()
-        pair.closePeer()
         try await pair.onLoop { socket, owner in
+            // Here, where the loop cannot learn of it before it has been written to.
+            pair.closePeer()
             socket.send(ByteBuffer(string: "nobody reads this"))
             socket.send(ByteBuffer(string: "nor this"))
             #expect(!socket.isWritable && socket.pendingBytes == 0 && owner.ends == 0)

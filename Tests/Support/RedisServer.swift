@@ -21,9 +21,9 @@ public actor RedisServer {
     public nonisolated let place: Place
     public nonisolated var port: Int { place.port }
     private let arguments: [String]
-    private var process: Process?
+    private var process: ChildProcess?
     /// Ends the server when this process is gone, however it went: then the pipe to it ends.
-    private var watchdog: (process: Process, pipe: Pipe)?
+    private var watchdog: (process: ChildProcess, pipe: Int32)?
 
     /// Starts a server, lends it to `body` and ends it, whatever happens.
     ///
@@ -73,41 +73,25 @@ public actor RedisServer {
     /// Starts it, or starts it again, and returns when it accepts connections.
     public func start() async throws {
         let startsBefore = log.components(separatedBy: "Ready to accept connections").count
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
+        let process = try ChildProcess(
             [
                 "redis-server", "--bind", "127.0.0.1", "--port", "\(port)", "--dir", place.directory, "--logfile",
                 place.file("redis.log"), "--save", "", "--appendonly", "no",
-            ] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try Self.run(process)
+            ] + arguments)
         self.process = process
         try watch(process)
         try await waitUntil("redis-server to start: \(log.suffix(2000))") {
-            guard Self.runs(process) else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
+            guard process.isRunning else { throw WaitedInVain(description: "redis-server ended: \(log.suffix(2000))") }
             return log.components(separatedBy: "Ready to accept connections").count > startsBefore
         }
     }
 
-    private func watch(_ process: Process) throws {
-        let pipe = Pipe(), watchdog = Process()
-        watchdog.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        watchdog.arguments = ["sh", "-c", "read line; kill -9 $0", "\(process.processIdentifier)"]
-        watchdog.standardInput = pipe
-        watchdog.standardError = FileHandle.nullDevice
-        try Self.run(watchdog)
-        self.watchdog = (watchdog, pipe)
-    }
-
-    /// Threads of Swift's pool block signals, and a child would inherit that: SIGTERM could not end it.
-    private static func run(_ process: Process) throws {
-        var none = sigset_t(), before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try process.run()
+    private func watch(_ process: ChildProcess) throws {
+        var ends: [Int32] = [0, 0]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw WaitedInVain(description: "no pipe") }
+        defer { close(ends[0]) }
+        let watchdog = try ChildProcess(["sh", "-c", "read line; kill -9 $0", "\(process.id)"], input: ends[0])
+        self.watchdog = (watchdog, ends[1])
     }
 
     /// Ends the server as an administrator does; `start` brings it back on the same port, with what it had saved.
@@ -118,23 +102,21 @@ public actor RedisServer {
 
     private func end(with number: Int32) async throws {
         guard let process else { return }
-        Glibc.kill(process.processIdentifier, number)
-        try await waitUntil("redis-server to end") { !Self.runs(process) }
+        process.signal(number)
+        try await waitUntil("redis-server to end") { !process.isRunning }
+        process.wait()
         self.process = nil
-        if let watchdog { Glibc.kill(watchdog.process.processIdentifier, SIGKILL) }
+        if let watchdog {
+            watchdog.process.signal(SIGKILL)
+            watchdog.process.wait()
+            close(watchdog.pipe)
+        }
         watchdog = nil
     }
 
-    /// Asks the kernel: `Process.isRunning` may learn late of an end when other tests start processes at the same time.
-    private static func runs(_ process: Process) -> Bool {
-        var info = siginfo_t()
-        let answer = waitid(P_PID, id_t(process.processIdentifier), &info, WEXITED | WNOHANG | WNOWAIT)
-        return answer == 0 && info._sifields._sigchld.si_pid == 0
-    }
-
     /// Stops it in the middle of what it does (SIGSTOP): the sockets stay, the answers do not come.
-    public func freeze() { if let process { Glibc.kill(process.processIdentifier, SIGSTOP) } }
-    public func thaw() { if let process { Glibc.kill(process.processIdentifier, SIGCONT) } }
+    public func freeze() { process?.signal(SIGSTOP) }
+    public func thaw() { process?.signal(SIGCONT) }
 
     private func end() async {
         try? await kill()
