@@ -16,9 +16,10 @@ extension BackplaneCore {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
                 try await GatewayTrial.run(configuration, by: client)
                 if isFirst {
-                    let other = try await GatewayLease.claim(
+                    let (other, foreign) = try await GatewayLease.claim(
                         with: renewal, for: holder, prefix: configuration.prefix, by: client)
                     if let other { return eventLoop.execute { bound.value.nameTakenAtStart(by: other) } }
+                    if !foreign.isEmpty { eventLoop.execute { bound.value.neighbours.foreign(foreign) } }
                 }
                 let version = try await client.send(policies).int
                 eventLoop.execute { bound.value.prepared(policyVersion: version) }

@@ -31,7 +31,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     var onMoved: (() -> Void)?
 
     private var throttle = LogThrottle()
-    private let neighbours: NeighbourLog
+    let neighbours: NeighbourLog
     private var trouble = TroubleLog()
     private var pulse: RepeatedTask?
 

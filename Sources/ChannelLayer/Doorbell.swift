@@ -140,7 +140,8 @@ final class Doorbell {
 
     private func complete(_ setting: String?) {
         guard let setting, let completed = KeyspaceEvents.completed(setting) else { return isSet(nil) }
-        client.submit(RedisCommand("CONFIG", "SET", "notify-keyspace-events", completed)).assumeIsolated().whenComplete {
+        client.submit(RedisCommand("CONFIG", "SET", "notify-keyspace-events", completed)).assumeIsolated().whenComplete
+        {
             result in
             if case .failure(let error) = result { return self.isSet("\(error)") }
             self.isSet(nil)

@@ -188,20 +188,23 @@ final class GatewayLease {
     /// dead gateway's.
     ///
     /// - Parameter command: the first renewal.
-    /// - Returns: who has the name, when it is another process; nil: it is ours.
+    /// - Returns: who has the name, when it is another process (nil: it is ours), and keys of a wrong type that were in the way.
     /// - Throws: `RedisError`.
     static func claim(
         with command: RedisCommand, for holder: LeaseHolder, prefix: String, by client: RedisClient
-    ) async throws -> NameHolder? {
-        if case .taken(let other) = answer(try await client.send(command)) { return other }
+    ) async throws -> (other: NameHolder?, foreign: [String]) {
+        if case .taken(let other) = answer(try await client.send(command)) { return (other, []) }
         var release = RedisCommand.fcall("gateway_release")
         for argument in [prefix, holder.gateway, holder.process] { release.append(argument) }
         _ = try await client.send(release)
         var sweep = RedisCommand.fcall("gateway_sweep")
         sweep.append(prefix)
         sweep.append(500)
-        while let swept = try await client.send(sweep).array?.first?.int, swept > 0 {}
-        return nil
+        var foreign: Set<String> = []
+        while let swept = try await client.send(sweep).array, let count = swept.first?.int, count > 0 {
+            foreign.formUnion(swept.dropFirst().compactMap(\.text))
+        }
+        return (nil, foreign.sorted())
     }
 
     /// Tells the others at once that this gateway goes.

@@ -37,11 +37,14 @@ struct LayerMetrics: Sendable {
         missed = metrics.counter(
             "tocsin_messages_missed_total", help: "Messages of groups without history that nobody can get any more.")
         foreignKeys = metrics.counter(
-            "tocsin_foreign_keys_total", help: "Times that a key of a wrong type under one of our names was in the way.")
+            "tocsin_foreign_keys_total", help: "Times that a key of a wrong type under one of our names was in the way."
+        )
         membersVanished = metrics.counter(
-            "tocsin_members_vanished_total", help: "Groups whose fleet's member somebody had taken out before a refresh.")
+            "tocsin_members_vanished_total",
+            help: "Groups whose fleet's member somebody had taken out before a refresh.")
         disputed = metrics.counter(
-            "tocsin_positions_disputed_total", help: "Messages that came under a position that another one had already.")
+            "tocsin_positions_disputed_total", help: "Messages that came under a position that another one had already."
+        )
         doorbellHeard = metrics.gauge(
             "tocsin_doorbell_heard", help: "1 while Redis rings for the core layer's inboxes; 0 while they are polled.")
         redisUp = metrics.gauge(

@@ -65,7 +65,8 @@ struct UnreadableTests {
             try await send(#"{"n":01}"#, cli)
             try await send(#"{"n":4}"#, cli)
             let group = try GroupName("g")
-            let now = try #require(try await house.backplane.read(group, since: nil, bytes: 1 << 20, ReadTicket()).get().position)
+            let now = try #require(
+                try await house.backplane.read(group, since: nil, bytes: 1 << 20, ReadTicket()).get().position)
             let beginning = Position(epoch: now.epoch, history: now.history, offset: 0)
             let page = try await house.backplane.read(group, since: beginning, bytes: 1 << 20, ReadTicket()).get()
             #expect(page.continuity == .resumed && page.continuityAsWhole == .gap)
@@ -83,7 +84,9 @@ struct UnreadableTests {
             try await cli("FCALL", "group_send", "1", "asgi:group:g", #"{"n":2}"#, "TTL", "1")
             let position = try #require(house.outlets[0].publications.first?.position ?? nil)
             try await waitUntil("the end of its time") {
-                let page = try await house.backplane.read(try GroupName("g"), since: position, bytes: 1 << 20, ReadTicket()).get()
+                let page = try await house.backplane.read(
+                    try GroupName("g"), since: position, bytes: 1 << 20, ReadTicket()
+                ).get()
                 return page.entries.count == 1 && page.entries[0].publication == nil && !page.hasUnreadable
             }
         }

@@ -49,7 +49,8 @@ extension Examination {
                 detail: "there in \(sample.looked) of \(sample.looked) groups that were looked at")
             : Finding(
                 check: "fleet's members", verdict: .wrong,
-                detail: "missing in \(sample.missing.count) of \(sample.looked) groups (\(sample.missing[0])): Django's "
+                detail:
+                    "missing in \(sample.missing.count) of \(sample.looked) groups (\(sample.missing[0])): Django's "
                     + "core layer does not reach them. Is its group_expiry shorter than redis.group_expiry "
                     + "(\(configuration.redis.groupExpiry))? Set both alike")
     }

@@ -52,7 +52,8 @@ struct ValidatorAgreementTests {
     /// All that the group's log holds, as a gateway reads it.
     private func logged(_ house: LayerHouse) async throws -> [String] {
         let group = try GroupName("g")
-        let now = try #require(try await house.backplane.read(group, since: nil, bytes: 1 << 20, ReadTicket()).get().position)
+        let now = try #require(
+            try await house.backplane.read(group, since: nil, bytes: 1 << 20, ReadTicket()).get().position)
         var cursor = Position(epoch: now.epoch, history: now.history, offset: 0)
         var texts: [String] = []
         while cursor.offset < now.offset {
