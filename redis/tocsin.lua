@@ -8,6 +8,7 @@
 -- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
 -- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ..., members put back}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
+-- group_position  PREFIX:group:G              -                                                  position
 -- group_read      PREFIX:group:G ...          limit bytes (position or '')... [bytes...]         {{verdict, position, proven, entries}, ...}
 -- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
 -- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
@@ -72,6 +73,14 @@ local function fleet_member(group)
     c = bit.bxor(bit.rshift(c, 8), crc_table[bit.band(bit.bxor(c, string.byte(group, i)), 255)])
   end
   return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
+end
+
+-- Keys of another type under our names. What goes over many keys goes on behind such a one, and says which it was.
+local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
+
+local function is_foreign(key, family)
+  local type = redis.call('TYPE', key).ok
+  return type ~= types[family] and type ~= 'none'
 end
 
 -- Seconds, and what makes new epochs differ.
@@ -385,8 +394,13 @@ local function text_position(epoch, history, offset)
   return epoch .. '.' .. history .. ':' .. string.format('%d', offset)
 end
 
--- The position's key must outlive the log by far: its loss is a new epoch.
-local function keep_position(key, ttl) redis.call('EXPIRE', key, math.max(ttl * 10, 864000)) end
+-- The position's key must outlive the log by far: its loss is a new epoch. One under which nothing was sent is kept for as
+-- long as somebody is there, who refreshes it.
+local EMPTY_SECONDS = 3600
+
+local function keep_position(key, ttl, offset)
+  redis.call('EXPIRE', key, offset == 0 and EMPTY_SECONDS or math.max(ttl * 10, 864000))
+end
 
 -- Where a reader stands before anything was ever sent, and one that was told that the group's key is gone: all that comes
 -- is new to it.
@@ -401,7 +415,7 @@ local function present_position(place, ttl, clock)
   if changed then
     redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
   end
-  keep_position(key, ttl)
+  keep_position(key, ttl, offset)
   return text_position(epoch, history, offset)
 end
 
@@ -429,10 +443,10 @@ local function append(place, message, size, ttl, message_ttl)
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   local refused = refuse_replica(clock)
   if refused then return nil, refused end
-  if changed == 'new' then redis.call('DEL', log) end
+  if changed == 'new' and not is_foreign(log, 'log') then redis.call('DEL', log) end
   offset = offset + 1
   -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
-  local keep = changed
+  local keep = changed or offset == 1   -- what waited for its first message was not to be kept for long
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
   if size > 0 then
     local written = string.format('%d', math.floor(seconds * 1000))
@@ -459,7 +473,7 @@ local function append(place, message, size, ttl, message_ttl)
   else
     redis.call('HSET', key, 'offset', string.format('%d', offset))
   end
-  if keep or size == 0 then keep_position(key, ttl) end
+  if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
   return position, redis.call('PUBLISH', place.channel, stamp(message, position))
 end
@@ -530,6 +544,23 @@ local function tell_presence(group, event, channel, line)
     '{"event":"' .. event .. '","channel":"' .. channel .. '","roster":' .. line .. '}')
 end
 
+-- The group's position, made where there is none: for a client that has to know the epoch before the first message comes.
+local function group_position(keys)
+  local groups = parse_group_keys(keys, 1)
+  if not groups or #groups ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  local group, _, clock = groups[1], now()
+  local refused = refuse_replica(clock)
+  if refused then return refused end
+  local _, ttl = policy(group)
+  local position = present_position(group, ttl, clock)
+  if position ~= BEGINNING then return position end
+  local epoch, history, _, lineage = read_position(group.pos, clock)
+  if not is_foreign(group.log, 'log') then redis.call('DEL', group.log) end
+  redis.call('HSET', group.pos, 'epoch', epoch, 'history', history, 'offset', '0', 'lineage', lineage)
+  keep_position(group.pos, ttl, 0)
+  return text_position(epoch, history, 0)
+end
+
 -- What a caller that holds a lease writes behind the gateway's name: 'GW@PROCESS:LINK'. A name alone is not checked.
 local function parse_gateway(text)
   if type(text) ~= 'string' then return nil end
@@ -546,14 +577,6 @@ local function holds_lease(prefix, gateway, process, link)
   if not process then return true end
   local lease = redis.call('HMGET', own(prefix, 'gateway:' .. gateway), 'process', 'link')
   return lease[1] == process and tonumber(lease[2]) == link
-end
-
--- Keys of another type under our names. What goes over many keys goes on behind such a one, and says which it was.
-local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
-
-local function is_foreign(key, family)
-  local type = redis.call('TYPE', key).ok
-  return type ~= types[family] and type ~= 'none'
 end
 
 -- The first of a group's keys that is not ours; the group's own key when all look right.
@@ -940,7 +963,7 @@ local WORK = {
   { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
   { 'retained', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'TYPE' },
   { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
-local CALLS = { 'group_send', 'group_add', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
+local CALLS = { 'group_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
   'gateway_retain', 'relay_collect', 'relay_commit', 'policy_set' }
 
 -- Which rights the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis has no such command. It writes
@@ -1116,6 +1139,7 @@ end
 
 redis.register_function('group_send', group_send)
 redis.register_function('group_add', group_add)
+redis.register_function('group_position', group_position)
 redis.register_function{ function_name = 'group_discard', callback = group_discard, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'gateway_lease', callback = gateway_lease, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'gateway_release', callback = gateway_release, flags = { 'allow-oom' } }

@@ -14,6 +14,12 @@ public protocol Backplane: AnyObject, Sendable {
     /// - Throws (in the future): `BackplaneError`. The membership is then undone.
     func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position>
 
+    /// The group's position, made where nothing was ever sent: for a client that has to know the epoch before the first
+    /// message comes.
+    ///
+    /// - Throws (in the future): `BackplaneError`.
+    func position(of group: GroupName) -> EventLoopFuture<Position>
+
     /// Ends a membership. It is remembered while the backplane is unreachable.
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int)
 

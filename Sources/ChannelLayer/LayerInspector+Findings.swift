@@ -15,30 +15,27 @@ extension LayerInspector {
         var waiting: [(inbox: String, count: Int)] = []
         for gateway in try await gateways() {
             let inbox = keys.gatewayInbox(gateway.id)
-            let count = try await client.send(RedisCommand("ZCARD", inbox)).int ?? 0
+            let count = try await client.send(RedisCommand("ZRANGE", inbox, "0", "999")).array?.count ?? 0
             if count > 0 { waiting.append((inbox, count)) }
         }
         return waiting
     }
 
-    /// Groups with connections, some of them, and those in which the layer would not find the fleet.
+    /// Groups with connections of living gateways, some of them, and those in which the layer would not find the fleet. With
+    /// commands that a gateway's user may run.
     public func sampleFleetMembers(limit: Int) async throws -> (looked: Int, missing: [String]) {
-        var looked = 0
+        var groups: Set<String> = []
+        for gateway in try await gateways() where groups.count < limit {
+            let entries = try await client.send(
+                RedisCommand("SRANDMEMBER", keys.members(gateway.id), String(limit)))
+            groups.formUnion((entries.array ?? []).compactMap { $0.text?.split(separator: " ").first.map(String.init) })
+        }
         var missing: [String] = []
-        var cursor = "0"
-        repeat {
-            let reply = try await client.send(
-                RedisCommand("SCAN", cursor, "MATCH", keys.rosterPattern, "COUNT", "1000"))
-            guard let page = reply.array, page.count == 2, let next = page[0].text else { break }
-            for key in (page[1].array ?? []).compactMap(\.text).prefix(limit - looked) {
-                guard let group = try? GroupName(String(keys.rosterGroup(key))) else { continue }
-                looked += 1
-                let score = try await client.send(
-                    RedisCommand("ZSCORE", keys.group(group), keys.fleetMember(of: group)))
-                if score.text == nil { missing.append(group.text) }
-            }
-            cursor = next
-        } while cursor != "0" && looked < limit
-        return (looked, missing)
+        for text in groups.sorted() {
+            guard let group = try? GroupName(text) else { continue }
+            let score = try await client.send(RedisCommand("ZSCORE", keys.group(group), keys.fleetMember(of: group)))
+            if score.text == nil { missing.append(text) }
+        }
+        return (groups.count, missing)
     }
 }

@@ -82,6 +82,15 @@ public final class RedisBackplane: Backplane {
         return promise.futureResult
     }
 
+    public func position(of group: GroupName) -> EventLoopFuture<Position> {
+        client.submit(.fcall("group_position", keys: [keys.group(group)])).flatMapThrowing { reply in
+            guard let position = Position(reply.text ?? "") else {
+                throw BackplaneError(.refused, "group_position answered something else than a position")
+            }
+            return position
+        }.flatMapErrorThrowing { throw $0 is BackplaneError ? $0 : RedisTrouble.told($0) }
+    }
+
     public func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
         onLoop { $0.membership.discard(connection, from: group, outlet: outlet) }
     }

@@ -364,7 +364,7 @@ def test_doctor_names_messages_to_single_connections_and_members_that_were_taken
         async def send():
             layer = RedisChannelLayer(hosts=[redis_server.url], group_expiry=1)
             await layer.send(channel, {"type": "receive"})
-            await asyncio.sleep(1.1)
+            await asyncio.sleep(2.2)
             await layer.group_send("room", {"type": "receive"})
             await layer.close_pools()
 

@@ -61,8 +61,9 @@ def test_a_group_has_one_member_for_the_whole_fleet_while_anyone_is_connected(re
 
 
 def test_with_history_the_membership_outlives_the_connections(redis, redis_server, clients, gateways, site):
-    group = "kept"
-    (socket,) = clients.open(gateways[0].url(f"/ws/{group}"))
+    # A login vouches for the group: a stranger's would leave nothing behind.
+    group = "kept.inbox"
+    (socket,) = clients.open(gateways[0].url("/mine"), headers={"X-Remote-User": "kept"})
     socket.close()
     wait_until(lambda: who(redis_server, group) == [], 10, "an empty roster")
     assert members(redis, group) == [fleet_member(group)]

@@ -29,7 +29,14 @@ struct CentrifugeSubscriptions {
         _ member: Member, _ group: GroupName, outlet: Int, recovery: CentrifugeCommand.Recovery?
     ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
         let (backplane, eventLoop) = (backplane, eventLoop)
-        return backplane.groupAdd(member, to: group, outlet: outlet).hop(to: eventLoop).flatMap { now in
+        let joined = backplane.groupAdd(member, to: group, outlet: outlet).hop(to: eventLoop).flatMap { now in
+            guard now == .beginning else { return eventLoop.makeSucceededFuture(now) }
+            // The first message may be sent before this is answered, and comes after the join.
+            return backplane.position(of: group).hop(to: eventLoop).map { made in
+                Position(epoch: made.epoch, history: made.history, offset: 0)
+            }
+        }
+        return joined.flatMap { now in
             guard let recovery else {
                 return eventLoop.makeSucceededFuture(
                     CentrifugeReply.Subscribed(position: now, recovered: nil, publications: []))

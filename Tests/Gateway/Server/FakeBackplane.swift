@@ -44,6 +44,10 @@ final class FakeBackplane: Backplane {
         return answer(mood).map { position }
     }
 
+    func position(of group: GroupName) -> EventLoopFuture<Position> {
+        answer(state.withLock { $0.joins }).map { Self.position(0) }
+    }
+
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
         state.withLock { state in
             state.members[group]?[connection] = nil
