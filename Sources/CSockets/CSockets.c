@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -222,6 +223,8 @@ void csockets_shut_sending(int fd) { shutdown(fd, SHUT_WR); }
 void csockets_close(int fd) { close(fd); }
 
 int csockets_spare(void) { return result(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+void csockets_trim_memory(void) { malloc_trim(0); }
 
 void csockets_name_thread(const char *name)
 {

@@ -131,6 +131,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private func second() {
         relay.collectAll()
         seconds += 1
+        membership.releaseSlack()
+        feed.releaseSlack()
+        subscriber.releaseSlack()
         // Nobody may be further behind than ten seconds without knowing it, even when no message follows.
         if seconds % Self.quietSeconds == 0, health.isLive { feed.doubtQuiet() }
     }

@@ -98,6 +98,11 @@ final class GroupFeed {
         if let ticket = fills.removeValue(forKey: group) { reader.giveUp(ticket) }
     }
 
+    func releaseSlack() {
+        cursors.releaseSlack()
+        fills.releaseSlack()
+    }
+
     // MARK: Doubts
 
     /// For a while nobody received what Django's core layer sent to groups without history.

@@ -64,6 +64,8 @@ struct GroupTable {
         return .last
     }
 
+    mutating func releaseSlack() { entries.releaseSlack() }
+
     /// The groups whose messages nobody can read later.
     var unlogged: [Entry] { entries.values.filter { !$0.isLogged } }
 

@@ -110,6 +110,8 @@ final class Membership {
         sendSoon()
     }
 
+    func releaseSlack() { table.releaseSlack() }
+
     /// Redis is there and has the functions.
     func resume() {
         queue.resume()

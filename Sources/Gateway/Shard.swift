@@ -1,5 +1,6 @@
 import Broker
 import NIOCore
+import Sockets
 
 /// One event loop's part of the gateway: its sessions by group, its clock, and the flush at the end of a fan-out.
 ///
@@ -21,6 +22,9 @@ final class Shard {
     private var unflushed: ContiguousArray<any SessionTransport> = []
     private var flushIsDue = false
     private var open: [ObjectIdentifier: any ConnectedClient] = [:]
+    /// The most clients at once since memory was last given back.
+    private var crowd = 0
+    private static let crowdWorthTrimming = 2000
 
     init(_ state: GatewayState, eventLoop: any EventLoop, index: Int) {
         self.state = state
@@ -109,6 +113,17 @@ final class Shard {
             if let next = one.tick() { wheel.enter(one, in: next) }
         }
         flush()
+        giveBackMemory()
+    }
+
+    /// After a crowd: the allocator and dictionaries keep what it needed.
+    private func giveBackMemory() {
+        crowd = max(crowd, open.count)
+        guard crowd >= Self.crowdWorthTrimming, open.count < crowd / 8 else { return }
+        crowd = open.count
+        groups.releaseSlack()
+        open.releaseSlack()
+        ProcessMemory.giveBack()
     }
 
     // MARK: Deliveries

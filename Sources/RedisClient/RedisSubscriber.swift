@@ -62,6 +62,9 @@ public final class RedisSubscriber {
     /// Ends the connection and dials again: it looks alive and is not.
     public func reconnect(_ reason: RedisError) { link.connection?.close(reason) }
 
+    /// Gives back the room of channels that are no longer wanted, where it is much.
+    public func releaseSlack() { subscriptions.releaseSlack() }
+
     /// The channels wanted now.
     public var channelCount: Int { subscriptions.entries.count }
 

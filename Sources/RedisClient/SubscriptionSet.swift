@@ -65,6 +65,14 @@ struct SubscriptionSet<Waiter> {
         return .wait
     }
 
+    /// A dictionary keeps room for as many entries as it ever had.
+    mutating func releaseSlack() {
+        guard entries.capacity > 4096, entries.count < entries.capacity / 8 else { return }
+        var smaller = [String: Entry](minimumCapacity: entries.count)
+        for (channel, entry) in entries { smaller[channel] = entry }
+        entries = smaller
+    }
+
     func isConfirmed(_ channel: String) -> Bool {
         guard let entry = entries[channel] else { return false }
         return entry.wanted && entry.outstanding == 0

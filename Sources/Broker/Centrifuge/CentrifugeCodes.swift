@@ -6,7 +6,6 @@ public struct CentrifugeError: Error, Equatable, Sendable {
     public var isTemporary = false
 
     public static let `internal` = CentrifugeError(code: 100, message: "internal server error", isTemporary: true)
-    public static let unknownChannel = CentrifugeError(code: 102, message: "unknown channel")
     public static let permissionDenied = CentrifugeError(code: 103, message: "permission denied")
     public static let methodNotFound = CentrifugeError(code: 104, message: "method not found")
     public static let alreadySubscribed = CentrifugeError(code: 105, message: "already subscribed")

@@ -68,5 +68,7 @@ void csockets_close(int fd);
 int csockets_spare(void);
 // What top -H shows for this thread; 15 bytes of it.
 void csockets_name_thread(const char *name);
+// Gives memory that was freed back to the system (malloc_trim(3)): milliseconds for 100 MiB.
+void csockets_trim_memory(void);
 
 #endif
