@@ -69,7 +69,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         subscriber = RedisSubscriber(
             configuration.redis,
             permanent: bells.keys.sorted() + [
-                keys.controlChannel, keys.probeChannel(lease.holder), keys.bellChannel(configuration.gatewayID),
+                keys.controlChannel, keys.probeChannel(lease.holder.gateway, process: lease.holder.process),
+                keys.bellChannel(configuration.gatewayID),
             ],
             on: eventLoop, logger: logger)
         membership = Membership(

@@ -33,7 +33,7 @@ public struct LayerKeys: Sendable {
     var presencePrefix: String { "\(prefix)__presence__" }
 
     /// Where a gateway's process hears itself, and others hear whether it listens.
-    func probeChannel(_ holder: LeaseHolder) -> String { "\(prefix)__probe__\(holder.gateway).\(holder.process)" }
+    func probeChannel(_ gateway: String, process: String) -> String { "\(prefix)__probe__\(gateway).\(process)" }
 
     /// What is said to all gateways.
     public var controlChannel: String { "\(prefix)__control" }

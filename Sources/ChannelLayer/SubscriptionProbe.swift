@@ -21,7 +21,7 @@ final class SubscriptionProbe {
     private var isActive = false
 
     init(keys: LayerKeys, holder: LeaseHolder, client: RedisClient, subscriber: RedisSubscriber, logger: Logger) {
-        channel = keys.probeChannel(holder)
+        channel = keys.probeChannel(holder.gateway, process: holder.process)
         self.client = client
         self.subscriber = subscriber
         self.logger = logger
