@@ -12,10 +12,10 @@
 -- group_read      PREFIX:group:G ...          limit bytes (position or '')... [bytes...]         {{verdict, position, proven, entries}, ...}
 -- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
 -- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
--- gateway_sweep   -                           prefix limit                                      {number swept, foreign key, ...}
--- gateway_retain  -                           prefix group_expiry start limit                   {next start (0 at the end), foreign key, ...}
+-- gateway_sweep   -                           prefix limit                                      number swept, or {it, foreign key, ...}
+-- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end, or {it, foreign key, ...}
 -- gateway_trial   -                           prefix database [PRESENCE] [WAIT]                 {right, ...}
--- relay_collect   inbox staging               limit                                             {moved, {{id, message}, ...}, foreign key or '', more}
+-- relay_collect   inbox staging               limit                                             {moved, more, foreign key or '', {{id, message}, ...}}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
 -- policy_set      -                           prefix rules [known]                              the policy's version
 -- tocsin_version  -                           -                                                 VERSION
@@ -864,6 +864,11 @@ local function sweep_entry(prefix, gateway, entry, seconds)
   redis.call('SREM', own(prefix, 'members:' .. gateway), entry)
 end
 
+-- A number, and the keys that were in the way, if any: without them a number alone, as version 5 of the gateways knows it.
+local function with_foreign(number, foreign)
+  return #foreign == 0 and number or { number, unpack(foreign, 1, 100) }
+end
+
 -- What could not be swept, a few each time: its keys may have been mended.
 local function sweep_deferred(prefix, seconds, foreign)
   local deferred = own(prefix, 'unswept')
@@ -880,7 +885,7 @@ local function sweep_deferred(prefix, seconds, foreign)
   end
 end
 
--- {number swept, keys that were in the way …}
+-- The number swept, and keys that were in the way.
 local function gateway_sweep(_, args)
   local prefix, limit = args[1], whole_number(args[2], 1, 10000)
   if not limit then return redis.error_reply('ERR tocsin: gateway_sweep wants prefix and a limit') end
@@ -901,13 +906,14 @@ local function gateway_sweep(_, args)
       redis.call('ZREM', index, dead)
       redis.call('DEL', own(prefix, 'gateway:' .. dead))
     end
-    return { math.max(#entries, 1), unpack(foreign, 1, 100) }
+    return with_foreign(math.max(#entries, 1), foreign)
   end
   sweep_deferred(prefix, seconds, foreign)
   local retained = own(prefix, 'retained')
   if is_foreign(retained, 'retained') then
     note_foreign(prefix, retained, seconds)
-    return { 0, retained, unpack(foreign, 1, 100) }
+    foreign[#foreign + 1] = retained
+    return with_foreign(0, foreign)
   end
   local ended = redis.call('ZRANGEBYSCORE', retained, '-inf', at, 'LIMIT', 0, limit)
   for _, name in ipairs(ended) do
@@ -920,11 +926,11 @@ local function gateway_sweep(_, args)
       note_foreign(prefix, group.key, seconds)
     end
   end
-  return { #ended, unpack(foreign, 1, 100) }
+  return with_foreign(#ended, foreign)
 end
 
 -- Members that only a retention needs are nobody's connections: they are refreshed from the list itself.
--- {next start, keys that were in the way …}
+-- The next start, and keys that were in the way.
 local function gateway_retain(_, args)
   local prefix, expiry = args[1], whole_number(args[2], 1, 315360000)
   local start, limit = whole_number(args[3], 0, 1e9), whole_number(args[4], 1, 10000)
@@ -935,7 +941,7 @@ local function gateway_retain(_, args)
   local score, retained = string.format('%.6f', seconds), own(prefix, 'retained')
   if is_foreign(retained, 'retained') then
     note_foreign(prefix, retained, seconds)
-    return { 0, retained }
+    return with_foreign(0, { retained })
   end
   local groups = redis.call('ZRANGE', retained, start, start + limit - 1)
   for _, name in ipairs(groups) do
@@ -948,7 +954,7 @@ local function gateway_retain(_, args)
       redis.call('EXPIRE', key, expiry)
     end
   end
-  return { #groups == limit and start + limit or 0, unpack(foreign, 1, 100) }
+  return with_foreign(#groups == limit and start + limit or 0, foreign)
 end
 
 -- What a gateway's work calls, key by key. A prefix is put before what starts with ':' or 'specific', ours before the rest.
@@ -1075,7 +1081,8 @@ local function relay_collect(keys, args)
     staged[#staged + 1] = { entry[1], entry[2][2] }
     after, left = '(' .. entry[1], left - #entry[2][2]
   end
-  return { moved, staged, foreign or '', more }
+  -- Last, where version 5 of the gateways looks for it.
+  return { moved, more, foreign or '', staged }
 end
 
 -- One staged message: only if it is the oldest still there, told to its groups, then removed. -1: it is gone, somebody

@@ -155,9 +155,14 @@ final class GatewayLease {
 
     /// A number, and keys of a wrong type that were in the way.
     private func swept(_ reply: RedisValue) -> Int {
-        let foreign = reply.array?.dropFirst().compactMap(\.text) ?? []
+        let (number, foreign) = Self.counted(reply)
         if !foreign.isEmpty { onForeign?(foreign) }
-        return reply.array?.first?.int ?? 0
+        return number
+    }
+
+    private static func counted(_ reply: RedisValue) -> (number: Int, foreign: [String]) {
+        guard let answer = reply.array else { return (reply.int ?? 0, []) }
+        return (answer.first?.int ?? 0, answer.dropFirst().compactMap(\.text))
     }
 
     /// Refreshes the fleet's member in groups that only a retention keeps, page by page.
@@ -201,8 +206,10 @@ final class GatewayLease {
         sweep.append(prefix)
         sweep.append(500)
         var foreign: Set<String> = []
-        while let swept = try await client.send(sweep).array, let count = swept.first?.int, count > 0 {
-            foreign.formUnion(swept.dropFirst().compactMap(\.text))
+        while true {
+            let swept = counted(try await client.send(sweep))
+            foreign.formUnion(swept.foreign)
+            if swept.number == 0 { break }
         }
         return (nil, foreign.sorted())
     }

@@ -112,10 +112,11 @@ final class Relay {
             switch result {
             case .success(let reply):
                 let answer = reply.array ?? []
-                if answer.count > 2, let foreign = answer[2].text, !foreign.isEmpty { self.onForeign?([foreign]) }
-                // Of an older library: no fourth.
-                if answer.count > 3, answer[3].int == 1 { self.inboxes[inbox].rangAgain = true }
-                self.commit((answer.count > 1 ? answer[1].array ?? [] : []).compactMap(Self.staged), inbox: inbox)
+                if answer.count == 4 {
+                    if answer[1].int == 1 { self.inboxes[inbox].rangAgain = true }
+                    if let foreign = answer[2].text, !foreign.isEmpty { self.onForeign?([foreign]) }
+                }
+                self.commit((answer.last?.array ?? []).compactMap(Self.staged), inbox: inbox)
             case .failure(let error):
                 self.complain("the fleet's inbox \(self.keys.inbox(inbox)) cannot be read", error)
                 self.finish(inbox, more: false)

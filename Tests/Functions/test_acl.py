@@ -192,7 +192,7 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
             gateway.fcall("group_send", 1, group_key(group), "{}", "SIZE", 5)
         gateway.zadd(inbox_key(group), {b"raw": 1})
         staging = own("staging:00")
-        _, staged, *_ = gateway.fcall("relay_collect", 2, inbox_key(group), staging, 10)
+        *_, staged = gateway.fcall("relay_collect", 2, inbox_key(group), staging, 10)
         assert gateway.fcall("relay_commit", 2, staging, group_key(group), staged[0][0], "{}") == 1
         gateway.fcall("group_discard", 1, group_key(group), "gw", "specific.gw!1")
         gateway.delete(own(f"pos:{group}"))
@@ -201,7 +201,7 @@ def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):
     gateway.zadd(own("retained"), {"life": 1})
     gateway.fcall("gateway_lease", 0, "asgi", "gw", 15, "", "process", "b2", "link", 1)
     gateway.fcall("gateway_release", 0, "asgi", "gw", "b2")
-    while gateway.fcall("gateway_sweep", 0, "asgi", 100)[0]:
+    while gateway.fcall("gateway_sweep", 0, "asgi", 100):
         pass
     assert gateway.execute_command("CONFIG", "GET", "notify-keyspace-events")[1]
 

@@ -22,7 +22,7 @@ def lease(redis):
 
 @pytest.fixture
 def sweep(redis):
-    return lambda limit=100: redis.fcall("gateway_sweep", 0, "asgi", limit)[0]
+    return lambda limit=100: redis.fcall("gateway_sweep", 0, "asgi", limit)
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_retained_members_are_refreshed_page_by_page(redis):
         redis.zadd(group_key(group), {fleet_member(group): 1})
     start, pages = 0, []
     while True:
-        [start] = redis.fcall("gateway_retain", 0, "asgi", 86400, start, 10)
+        start = redis.fcall("gateway_retain", 0, "asgi", 86400, start, 10)
         pages.append(start)
         if start == 0:
             break
@@ -226,14 +226,14 @@ def test_retained_members_are_refreshed_page_by_page(redis):
 
 def test_a_retained_member_that_was_flushed_is_put_back(redis):
     redis.zadd(own("retained"), {"g": 10**10})
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == [0]
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == 0
     assert members(redis) == [fleet_member("g")]
 
 
 def test_a_full_last_page_is_followed_by_an_empty_one(redis):
     redis.zadd(own("retained"), {f"g{i}": 10**10 for i in range(10)})
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == [10]
-    assert redis.fcall("gateway_retain", 0, "asgi", 60, 10, 10) == [0]
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 0, 10) == 10
+    assert redis.fcall("gateway_retain", 0, "asgi", 60, 10, 10) == 0
 
 
 @pytest.mark.parametrize("args", [(), (60,), (60, 0), (0, 0, 10), (60, -1, 10), (60, 0, 0), (60, 0, 10001), ("x", 0, 10)])

@@ -230,7 +230,7 @@ def test_when_memory_is_full_a_send_is_refused_whole_and_a_discard_is_not(redis,
             redis.fcall("group_add", 1, group_key("h"), "gw", 60, "specific.gw!1", "{}")
         assert redis.fcall("group_discard", 1, group_key("g"), "gw", "specific.gw!1") == 1
         assert redis.fcall("gateway_lease", 0, "asgi", "gw", 15, "")
-        assert redis.fcall("gateway_sweep", 0, "asgi", 10) == [0]
+        assert redis.fcall("gateway_sweep", 0, "asgi", 10) == 0
         assert redis.fcall("gateway_release", 0, "asgi", "gw") == 1
     finally:
         redis.config_set("maxmemory", 0)

@@ -18,7 +18,7 @@ def collect(redis):
     """collect(limit) → (moved, [(id, message), …])"""
 
     def collect(limit=100, inbox=INBOX, client=redis):
-        moved, staged, *_ = client.fcall("relay_collect", 2, inbox, STAGING, limit)
+        moved, *_, staged = client.fcall("relay_collect", 2, inbox, STAGING, limit)
         return moved, [tuple(entry) for entry in staged]
 
     return collect
@@ -75,7 +75,7 @@ def test_large_messages_are_moved_and_answered_a_megabyte_at_a_time(redis):
     put(redis, *large)
     calls, told = 0, []
     while True:
-        moved, staged, _, more = redis.fcall("relay_collect", 2, INBOX, STAGING, 100)
+        moved, more, _, staged = redis.fcall("relay_collect", 2, INBOX, STAGING, 100)
         assert moved <= 3 and len(staged) <= 3
         for entry, message in staged:
             told.append(message)
@@ -231,7 +231,7 @@ def test_two_racing_gateways_and_a_sender_tell_each_message_once_and_in_order(se
         client = server.client()
         while True:
             finished = done.is_set()
-            _, staged, *_ = client.fcall("relay_collect", 2, INBOX, STAGING, 7)
+            *_, staged = client.fcall("relay_collect", 2, INBOX, STAGING, 7)
             for entry, message in staged:
                 told[index] += client.fcall("relay_commit", 2, STAGING, group_key("g"), entry, b'{"n":%s}' % message) == 1
             if finished and not staged:
