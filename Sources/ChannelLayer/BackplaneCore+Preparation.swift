@@ -11,10 +11,12 @@ extension BackplaneCore {
         let (policies, holder, renewal) = (policiesCommand, lease.holder, lease.leaseCommand())
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
-        Task {
+        preparation = Task {
             do {
                 try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
                 try await GatewayTrial.run(configuration, by: client)
+                // A gateway that could not listen is stopped in the middle of this.
+                try Task.checkCancellation()
                 if isFirst {
                     let (other, foreign) = try await GatewayLease.claim(
                         with: renewal, for: holder, prefix: configuration.prefix, by: client)

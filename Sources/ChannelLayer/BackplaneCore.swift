@@ -39,6 +39,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     var policyVersion: Int?
     /// Times that the gateway's name was found taken at the start.
     var claims = 0
+    var preparation: Task<Void, Never>?
     /// When a refusal was last the reason to try what is refused.
     private var doubted: NIODeadline?
     private var seconds = 0
@@ -137,6 +138,14 @@ final class BackplaneCore: RedisSubscriberDelegate {
         subscriber.releaseSlack()
         // Nobody may be further behind than ten seconds without knowing it, even when no message follows.
         if seconds % Self.quietSeconds == 0, health.isLive { feed.doubtQuiet() }
+    }
+
+    /// Begins to stop: what is under way is to end before the lease is given back, or it would take it again.
+    func end() -> Task<Void, Never>? {
+        handle(.stop)
+        lease.stop()
+        preparation?.cancel()
+        return preparation
     }
 
     func release() -> EventLoopFuture<Void> { lease.release() }

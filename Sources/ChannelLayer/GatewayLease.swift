@@ -16,6 +16,7 @@ final class GatewayLease {
     private var living: [String] = []
     private var isSweeping = false
     private var isActive = false
+    private var isStopped = false
     /// Redis takes no writes: the lease alone goes on trying.
     var isHeld = false
 
@@ -89,12 +90,14 @@ final class GatewayLease {
 
     func stop() {
         isActive = false
+        isStopped = true
         for timer in timers { timer.cancel() }
         timers = []
     }
 
     /// Says that this gateway lives. Before the lease is renewed nobody can join over a new connection.
     func renew() {
+        guard !isStopped else { return }
         client.submit(leaseCommand()).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let reply): self.renewed(Self.answer(reply))

@@ -134,6 +134,8 @@ public final class RedisBackplane: Backplane {
 
     /// Leaves the fleet: the others sweep what is left of this gateway at once.
     public func stop() async {
+        let preparation = try? await eventLoop.submit { self.core.value.end() }.get()
+        await preparation?.value
         let released = eventLoop.flatSubmit { self.core.value.release() }
         _ = try? await released.get()
         try? await eventLoop.submit { self.core.value.stop() }.get()
