@@ -75,7 +75,7 @@ local function fleet_member(group)
   return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
 end
 
--- Keys of another type under our names. What goes over many keys goes on behind such a one, and says which it was.
+-- Keys of another type under our names. A loop over many keys goes on after such a one, and says which it was.
 local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
 
 local function is_foreign(key, family)
@@ -406,15 +406,25 @@ end
 -- is new to it.
 local BEGINNING = '0.0:0'
 
--- The position for somebody who joins. A group that nothing was sent to has none, and a join makes none: whoever may
--- choose names could fill Redis.
-local function present_position(place, ttl, clock)
+local function write_position(key, epoch, history, offset, lineage)
+  redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
+end
+
+-- A log without a position is of an epoch that is over. Somebody's key under its name is left for XADD to refuse.
+local function drop_log(log)
+  if not is_foreign(log, 'log') then redis.call('DEL', log) end
+end
+
+-- The position for somebody who joins. A group that nothing was sent to has none, and a join makes none, unless it must:
+-- whoever may choose names could fill Redis.
+local function present_position(place, ttl, clock, makes)
   local key = place.pos
   local epoch, history, offset, lineage, changed = read_position(key, clock)
-  if changed == 'new' then return BEGINNING end
-  if changed then
-    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
+  if changed == 'new' then
+    if not makes then return BEGINNING end
+    drop_log(place.log)
   end
+  if changed then write_position(key, epoch, history, offset, lineage) end
   keep_position(key, ttl, offset)
   return text_position(epoch, history, offset)
 end
@@ -443,7 +453,7 @@ local function append(place, message, size, ttl, message_ttl)
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   local refused = refuse_replica(clock)
   if refused then return nil, refused end
-  if changed == 'new' and not is_foreign(log, 'log') then redis.call('DEL', log) end
+  if changed == 'new' then drop_log(log) end
   offset = offset + 1
   -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
   local keep = changed or offset == 1   -- what waited for its first message was not to be kept for long
@@ -469,7 +479,7 @@ local function append(place, message, size, ttl, message_ttl)
     if offset % 16 == 0 then trim_by_age(log, (seconds - ttl) * 1000) end
   end
   if changed then
-    redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
+    write_position(key, epoch, history, offset, lineage)
   else
     redis.call('HSET', key, 'offset', string.format('%d', offset))
   end
@@ -552,13 +562,7 @@ local function group_position(keys)
   local refused = refuse_replica(clock)
   if refused then return refused end
   local _, ttl = policy(group)
-  local position = present_position(group, ttl, clock)
-  if position ~= BEGINNING then return position end
-  local epoch, history, _, lineage = read_position(group.pos, clock)
-  if not is_foreign(group.log, 'log') then redis.call('DEL', group.log) end
-  redis.call('HSET', group.pos, 'epoch', epoch, 'history', history, 'offset', '0', 'lineage', lineage)
-  keep_position(group.pos, ttl, 0)
-  return text_position(epoch, history, 0)
+  return present_position(group, ttl, clock, true)
 end
 
 -- What a caller that holds a lease writes behind the gateway's name: 'GW@PROCESS:LINK'. A name alone is not checked.
@@ -588,11 +592,12 @@ local function foreign_key_of(group)
   return group.key
 end
 
--- Remembered for `tocsin doctor`, the newest MAX_FOREIGN of them.
+-- Remembers the key for `tocsin doctor`, the newest MAX_FOREIGN of them, and returns it.
 local function note_foreign(prefix, key, seconds)
   local noted = own(prefix, 'foreign')
   redis.pcall('ZADD', noted, string.format('%.0f', seconds), key)
   redis.pcall('ZREMRANGEBYRANK', noted, 0, -1 - MAX_FOREIGN)
+  return key
 end
 
 -- user: JSON text of what the roster says about the connection besides gateway and time: {"user":"42"}.
@@ -630,8 +635,7 @@ end
 -- A connection of the group has gone. The fleet's member stays while somebody may come back for something: the group has
 -- a log, or a login vouched for the connection (Django reaches its user's group while the user is away). Without history
 -- it goes with the last connection, and so do groups that a stranger made up and nothing was ever sent to.
-local function let_go(group, line, seconds)
-  local size, ttl = policy(group)
+local function let_go(group, line, size, ttl, seconds)
   local retained = own(group.prefix, 'retained')
   local is_last = redis.call('EXISTS', group.roster) == 0
   if size > 0 and (string.find(line, '^{"user":') or is_last and redis.call('EXISTS', group.log) == 1) then
@@ -644,10 +648,10 @@ end
 local function discard(group, gateway, channel, seconds)
   local line = redis.call('HGET', group.roster, channel)
   if line then
-    local _, _, join_leave = policy(group)
+    local size, ttl, join_leave = policy(group)
     redis.call('HDEL', group.roster, channel)
     if join_leave then tell_presence(group, 'leave', channel, line) end
-    let_go(group, line, seconds)
+    let_go(group, line, size, ttl, seconds)
   end
   redis.call('SREM', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
 end
@@ -659,9 +663,7 @@ local function discard_or_defer(group, gateway, channel, seconds)
   local entry = group.name .. ' ' .. channel
   redis.pcall('SADD', own(group.prefix, 'unswept'), gateway .. ' ' .. entry)
   redis.pcall('SREM', own(group.prefix, 'members:' .. gateway), entry)
-  local key = foreign_key_of(group)
-  note_foreign(group.prefix, key, seconds)
-  return key
+  return note_foreign(group.prefix, foreign_key_of(group), seconds)
 end
 
 local function group_discard(keys, args)
@@ -879,8 +881,7 @@ local function sweep_deferred(prefix, seconds, foreign)
     if not group or pcall(discard, group, gateway, channel, seconds) then
       redis.call('SREM', deferred, entry)
     else
-      foreign[#foreign + 1] = foreign_key_of(group)
-      note_foreign(prefix, foreign[#foreign], seconds)
+      foreign[#foreign + 1] = note_foreign(prefix, foreign_key_of(group), seconds)
     end
   end
 end
@@ -895,8 +896,7 @@ local function gateway_sweep(_, args)
   if dead then
     local members, entries = own(prefix, 'members:' .. dead), {}
     if is_foreign(members, 'members') then
-      foreign[1] = members
-      note_foreign(prefix, members, seconds)
+      foreign[1] = note_foreign(prefix, members, seconds)
     else
       -- Not SPOP: an entry stays until its connection is out of the roster, or deferred.
       entries = redis.call('SRANDMEMBER', members, limit)
@@ -911,8 +911,7 @@ local function gateway_sweep(_, args)
   sweep_deferred(prefix, seconds, foreign)
   local retained = own(prefix, 'retained')
   if is_foreign(retained, 'retained') then
-    note_foreign(prefix, retained, seconds)
-    foreign[#foreign + 1] = retained
+    foreign[#foreign + 1] = note_foreign(prefix, retained, seconds)
     return with_foreign(0, foreign)
   end
   local ended = redis.call('ZRANGEBYSCORE', retained, '-inf', at, 'LIMIT', 0, limit)
@@ -922,8 +921,7 @@ local function gateway_sweep(_, args)
     local roster = group and redis.call('EXISTS', group.roster) == 1
     local removed = group and not roster and redis.pcall('ZREM', group.key, fleet_member(name))
     if type(removed) == 'table' then
-      foreign[#foreign + 1] = group.key
-      note_foreign(prefix, group.key, seconds)
+      foreign[#foreign + 1] = note_foreign(prefix, group.key, seconds)
     end
   end
   return with_foreign(#ended, foreign)
@@ -940,16 +938,14 @@ local function gateway_retain(_, args)
   local seconds, foreign = now(), {}
   local score, retained = string.format('%.6f', seconds), own(prefix, 'retained')
   if is_foreign(retained, 'retained') then
-    note_foreign(prefix, retained, seconds)
-    return with_foreign(0, { retained })
+    return with_foreign(0, { note_foreign(prefix, retained, seconds) })
   end
   local groups = redis.call('ZRANGE', retained, start, start + limit - 1)
   for _, name in ipairs(groups) do
     local key = prefix .. ':group:' .. name
     local added = redis.pcall('ZADD', key, score, fleet_member(name))
     if type(added) == 'table' then
-      foreign[#foreign + 1] = key
-      note_foreign(prefix, key, seconds)
+      foreign[#foreign + 1] = note_foreign(prefix, key, seconds)
     else
       redis.call('EXPIRE', key, expiry)
     end
@@ -1051,12 +1047,12 @@ local function staging_of(key)
   return key
 end
 
--- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
--- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before. A call moves
--- and answers a MiB or so at most, one message at a time: Redis does nothing else meanwhile. more: 1 when there is more.
-local RELAY_BYTES = 1048576
+local RELAY_BYTES = 1048576         -- moved, and answered, in one call: Redis does nothing else meanwhile
 local RELAY_MOVES = 1000
 
+-- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
+-- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before. One message at
+-- a time, so that no call copies more than it may; more: 1 when there is more.
 local function relay_collect(keys, args)
   local limit = whole_number(args[1], 1, 10000)
   if #keys ~= 2 or not limit then return redis.error_reply('ERR tocsin: relay_collect wants inbox, staging and a limit') end
