@@ -37,7 +37,7 @@ let package = Package(
         .target(
             name: "ChannelLayer",
             dependencies: [
-                "Broker", "RedisClient",
+                "Broker", "RedisClient", "Sockets",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),

@@ -131,7 +131,7 @@ public struct GroupCursor: Sendable {
         public var missed: UInt64 = 0
         /// Messages under positions that the group's log does not have.
         public var strangers = 0
-        /// Messages under positions under which others were delivered.
+        /// Messages whose position another message was delivered under.
         public var disputed: [Publication] = []
     }
 

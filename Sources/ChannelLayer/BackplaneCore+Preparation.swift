@@ -53,7 +53,7 @@ extension BackplaneCore {
     /// A process that was just killed may still count as listening for a moment.
     private func nameTakenAtStart(by other: NameHolder) {
         claims += 1
-        if claims >= 5 { nameTaken(by: other) }
+        if claims >= Self.maximumClaims { nameTaken(by: other) }
         handle(.notPrepared(RedisError(.server, "INUSE \(nameTakenWords(other))")))
     }
 

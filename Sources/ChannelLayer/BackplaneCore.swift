@@ -39,6 +39,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     var policyVersion: Int?
     /// Times that the gateway's name was found taken at the start.
     var claims = 0
+    static let maximumClaims = 5
     var preparation: Task<Void, Never>?
     /// When a refusal was last the reason to try what is refused.
     private var doubted: NIODeadline?
@@ -150,11 +151,10 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     func release() -> EventLoopFuture<Void> { lease.release() }
 
+    /// After `end()`.
     func stop() {
-        handle(.stop)
         membership.pause()
         pulse?.cancel()
-        lease.stop()
         probe.stop()
         doorbell.stop()
         relay.pause()

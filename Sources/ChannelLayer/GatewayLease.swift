@@ -11,6 +11,8 @@ final class GatewayLease {
     private let keys: LayerKeys
     private let client: RedisClient
     private let logger: Logger
+    /// Connections, or groups, in one call.
+    private static let batch = 500
     private var timers: [RepeatedTask] = []
     private var canary = ""
     private var living: [String] = []
@@ -144,16 +146,26 @@ final class GatewayLease {
     private func sweep() {
         guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
-        var command = RedisCommand.fcall("gateway_sweep")
-        command.append(configuration.prefix)
-        command.append(500)
-        client.submit(command).assumeIsolated().whenComplete { result in
+        client.submit(Self.sweepCommand(configuration.prefix)).assumeIsolated().whenComplete { result in
             self.isSweeping = false
             switch result {
-            case .success(let reply): if self.swept(reply) >= 500 { self.sweep() }
+            case .success(let reply): if self.swept(reply) >= Self.batch { self.sweep() }
             case .failure(let error): self.failed("gateway_sweep", error)
             }
         }
+    }
+
+    private static func sweepCommand(_ prefix: String) -> RedisCommand {
+        var command = RedisCommand.fcall("gateway_sweep")
+        command.append(prefix)
+        command.append(batch)
+        return command
+    }
+
+    private static func releaseCommand(_ prefix: String, _ holder: LeaseHolder) -> RedisCommand {
+        var command = RedisCommand.fcall("gateway_release")
+        for argument in [prefix, holder.gateway, holder.process] { command.append(argument) }
+        return command
     }
 
     /// A number, and keys of a wrong type that were in the way.
@@ -172,7 +184,7 @@ final class GatewayLease {
     private func retain(from start: Int) {
         var command = RedisCommand.fcall("gateway_retain")
         command.append(configuration.prefix)
-        for number in [configuration.groupExpiry, start, 500] { command.append(number) }
+        for number in [configuration.groupExpiry, start, Self.batch] { command.append(number) }
         client.submit(command).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let reply):
@@ -202,15 +214,10 @@ final class GatewayLease {
         with command: RedisCommand, for holder: LeaseHolder, prefix: String, by client: RedisClient
     ) async throws -> (other: NameHolder?, foreign: [String]) {
         if case .taken(let other) = answer(try await client.send(command)) { return (other, []) }
-        var release = RedisCommand.fcall("gateway_release")
-        for argument in [prefix, holder.gateway, holder.process] { release.append(argument) }
-        _ = try await client.send(release)
-        var sweep = RedisCommand.fcall("gateway_sweep")
-        sweep.append(prefix)
-        sweep.append(500)
+        _ = try await client.send(releaseCommand(prefix, holder))
         var foreign: Set<String> = []
         while true {
-            let swept = counted(try await client.send(sweep))
+            let swept = counted(try await client.send(sweepCommand(prefix)))
             foreign.formUnion(swept.foreign)
             if swept.number == 0 { break }
         }
@@ -219,11 +226,7 @@ final class GatewayLease {
 
     /// Tells the others at once that this gateway goes.
     func release() -> EventLoopFuture<Void> {
-        var command = RedisCommand.fcall("gateway_release")
-        command.append(configuration.prefix)
-        command.append(configuration.gatewayID)
-        command.append(holder.process)
-        return client.submit(command).map { _ in }
+        client.submit(Self.releaseCommand(configuration.prefix, holder)).map { _ in }
     }
 }
 

@@ -1,6 +1,7 @@
 import Broker
 import Logging
 import NIOCore
+import Sockets
 
 /// From messages as they come to messages in order: each group's cursor, the log read where something is missing, and
 /// what one read brought, gathered for the outlets.

@@ -1,4 +1,5 @@
 import Broker
+import Sockets
 
 /// The groups that this gateway serves, its own connections in them, and which outlets want their messages.
 ///

@@ -1,3 +1,4 @@
+import Sockets
 import NIOCore
 
 /// Which channels a subscriber wants, and which of them Redis has confirmed on the connection of now.
@@ -65,13 +66,7 @@ struct SubscriptionSet<Waiter> {
         return .wait
     }
 
-    /// A dictionary keeps room for as many entries as it ever had.
-    mutating func releaseSlack() {
-        guard entries.capacity > 4096, entries.count < entries.capacity / 8 else { return }
-        var smaller = [String: Entry](minimumCapacity: entries.count)
-        for (channel, entry) in entries { smaller[channel] = entry }
-        entries = smaller
-    }
+    mutating func releaseSlack() { entries.releaseSlack() }
 
     func isConfirmed(_ channel: String) -> Bool {
         guard let entry = entries[channel] else { return false }

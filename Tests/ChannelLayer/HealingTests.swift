@@ -8,17 +8,6 @@ import Testing
 
 /// What is lost in Redis comes back by itself.
 struct HealingTests {
-    private func run(
-        _ change: (inout LayerConfiguration) -> Void = { _ in },
-        _ body: (RedisServer, LayerHouse, Cli) async throws -> Void
-    ) async throws {
-        try await RedisServer.run { server in
-            try await Cli.run(server) { cli in
-                try await LayerHouse.run(server, change) { house in try await body(server, house, cli) }
-            }
-        }
-    }
-
     /// Membership is whole again: the roster and the fleet's member stand, and a message arrives.
     private func expectWhole(_ house: LayerHouse, _ cli: Cli, _ connections: Set<ConnectionID>) async throws {
         let channels = Set(connections.map { "specific.gw-a!\($0)" })
@@ -34,7 +23,7 @@ struct HealingTests {
     }
 
     @Test func `A restart of Redis with nothing saved heals the membership of all`() async throws {
-        try await run { server, house, cli in
+        try await LayerHouse.onServer { server, house, cli in
             var connections: Set<ConnectionID> = []
             for _ in 0..<100 { connections.insert(try await house.join("news").0) }
             try await server.stop()
@@ -48,7 +37,7 @@ struct HealingTests {
     }
 
     @Test func `While Redis is away joins and sends fail at once, and a leave is remembered`() async throws {
-        try await run { server, house, cli in
+        try await LayerHouse.onServer { server, house, cli in
             let (leaver, _) = try await house.join("news")
             let (stayer, _) = try await house.join("news")
             try await server.stop()
@@ -65,7 +54,7 @@ struct HealingTests {
     }
 
     @Test func `A leave that a frozen Redis did not confirm is owed`() async throws {
-        try await run({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, cli in
+        try await LayerHouse.onServer({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, cli in
             let (leaver, _) = try await house.join("news")
             let (stayer, _) = try await house.join("news")
             await server.freeze()
@@ -78,7 +67,7 @@ struct HealingTests {
 
     @Test(.timeLimit(.minutes(2)))
     func `A backplane stops although Redis is frozen and a join and a leave are on their way`() async throws {
-        try await run({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, _ in
+        try await LayerHouse.onServer({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, _ in
             let (connection, _) = try await house.join("news")
             await server.freeze()
             try house.leave(connection, "news")
@@ -91,7 +80,7 @@ struct HealingTests {
 
     @Test(.timeLimit(.minutes(2)))
     func `A backplane that is stopped while it comes back, with a leave that is owed, stays stopped`() async throws {
-        try await run({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, cli in
+        try await LayerHouse.onServer({ $0.redis.commandTimeout = .milliseconds(500) }) { server, house, cli in
             let (connection, _) = try await house.join("news")
             await server.freeze()
             try house.leave(connection, "news")
@@ -106,7 +95,7 @@ struct HealingTests {
     }
 
     @Test func `FUNCTION FLUSH heals`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             let (connection, _) = try await house.join("news")
             try await cli("FUNCTION", "FLUSH")
             try await waitUntil("the functions") { (try? await cli("FCALL", "tocsin_version", "0")) != nil }
@@ -115,7 +104,7 @@ struct HealingTests {
     }
 
     @Test func `FLUSHDB heals with the next renewal of the lease`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             var connections: Set<ConnectionID> = []
             for _ in 0..<10 { connections.insert(try await house.join("news").0) }
             try await cli("FLUSHDB")
@@ -124,7 +113,7 @@ struct HealingTests {
     }
 
     @Test func `The flush of a Django test suite heals too, and leaves our own keys alone`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             let (connection, _) = try await house.join("news")
             let before = try await house.send(#"{"n":1}"#, to: "news").position
             // channels_redis' flush(): every key that starts with the prefix, in one script.
@@ -136,7 +125,7 @@ struct HealingTests {
     }
 
     @Test func `What a dead gateway left is swept by a living one`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             try await house.join("news")
             try await cli("FCALL", "gateway_lease", "0", "asgi", "gw-dead", "1", "")
             try await cli(
@@ -152,7 +141,7 @@ struct HealingTests {
     @Test func `A gateway that stops on purpose is swept at once, and its lease tells of it while it lives`()
         async throws
     {
-        try await run { server, house, cli in
+        try await LayerHouse.onServer { server, house, cli in
             try await LayerHouse.run(server, id: "gw-b", { $0.leaseSeconds = 3600 }) { other in
                 try await other.join("news")
                 #expect(try await cli.texts("ZRANGE", "tocsin:gateways", "0", "-1").sorted() == ["gw-a", "gw-b"])
@@ -169,7 +158,7 @@ struct HealingTests {
     }
 
     @Test func `A refresh writes memberships again before they expire`() async throws {
-        try await run({ $0.refreshInterval = .milliseconds(100) }) { _, house, cli in
+        try await LayerHouse.onServer({ $0.refreshInterval = .milliseconds(100) }) { _, house, cli in
             let (connection, _) = try await house.join("news")
             try await cli("DEL", "asgi:group:news", "tocsin:roster:news")
             try await expectWhole(house, cli, [connection])

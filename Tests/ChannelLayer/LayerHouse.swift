@@ -94,6 +94,18 @@ final class LayerHouse: Sendable {
         return try result.get()
     }
 
+    /// The same on a server of its own, with somebody at redis-cli.
+    static func onServer(
+        _ change: (inout LayerConfiguration) -> Void = { _ in },
+        _ body: (RedisServer, LayerHouse, Cli) async throws -> Void
+    ) async throws {
+        try await RedisServer.run { server in
+            try await Cli.run(server) { cli in
+                try await run(server, change) { house in try await body(server, house, cli) }
+            }
+        }
+    }
+
     var isReady: Bool { readiness.isReady }
     func ready() async throws { try await waitUntil("a ready backplane") { isReady } }
     func unready() async throws { try await waitUntil("a backplane that knows its loss") { !isReady } }

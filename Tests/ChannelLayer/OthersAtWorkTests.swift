@@ -8,17 +8,6 @@ import Testing
 
 /// What others do to the Redis that gateways share with them.
 struct OthersAtWorkTests {
-    private func run(
-        _ change: (inout LayerConfiguration) -> Void = { _ in },
-        _ body: (RedisServer, LayerHouse, Cli) async throws -> Void
-    ) async throws {
-        try await RedisServer.run { server in
-            try await Cli.run(server) { cli in
-                try await LayerHouse.run(server, change) { house in try await body(server, house, cli) }
-            }
-        }
-    }
-
     /// The connection for commands is lost, and another one is in use.
     private func reconnect(_ house: LayerHouse, _ cli: Cli) async throws {
         let before = house.metric("tocsin_redis_losses_total") ?? 0
@@ -28,7 +17,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `A doorbell that somebody switched off is noticed, and set again`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             try await waitUntil("the bell to be heard") { house.metric("tocsin_doorbell_heard") == 1 }
             try await cli("CONFIG", "SET", "notify-keyspace-events", "")
             try await waitUntil("the bell to be set again") {
@@ -39,7 +28,8 @@ struct OthersAtWorkTests {
     }
 
     @Test func `Policies that another gateway has set since are left alone by a reconnect`() async throws {
-        try await run({ $0.policies = [GroupPolicy(match: "*", historySize: 0, historyTTL: 60)] }) { _, house, cli in
+        try await LayerHouse.onServer({ $0.policies = [GroupPolicy(match: "*", historySize: 0, historyTTL: 60)] }) {
+            _, house, cli in
             let newer = #"[{"match":"*","size":1000,"ttl":60}]"#
             try await cli("FCALL", "policy_set", "0", "asgi", newer)
             try await reconnect(house, cli)
@@ -48,7 +38,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `The real message of a position that somebody's PUBLISH had taken is shown`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             try await house.join("news")
             let first = try await house.send(#"{"n":1}"#, to: "news").position
             _ = try await house.outlets[0].texts(1)
@@ -66,7 +56,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `A forged message that comes second is not shown`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             try await house.join("news")
             let first = try await house.send(#"{"n":1}"#, to: "news").position
             try await cli("PUBLISH", "asgi__group__news", #"{"__tocsin__":"\#(first)","forged":1}"#)
@@ -76,7 +66,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `A foreign roster is counted, and holds up no other group`() async throws {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             for group in ["a", "b", "c"] {
                 try await cli(
                     "FCALL", "group_add", "1", "asgi:group:\(group)", "gw-dead", "60", "specific.gw-dead!1",
@@ -109,7 +99,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `Members that somebody takes out are counted at the next refresh`() async throws {
-        try await run({ $0.refreshInterval = .milliseconds(200) }) { _, house, cli in
+        try await LayerHouse.onServer({ $0.refreshInterval = .milliseconds(200) }) { _, house, cli in
             try await house.join("news")
             try await cli("ZREMRANGEBYSCORE", "asgi:group:news", "0", "+inf")
             try await waitUntil("the loss to be counted") { (house.metric("tocsin_members_vanished_total") ?? 0) > 0 }
@@ -121,7 +111,7 @@ struct OthersAtWorkTests {
     @Test func `Connections that Redis still has of this gateway, and it has not, are taken out when it connects`()
         async throws
     {
-        try await run { _, house, cli in
+        try await LayerHouse.onServer { _, house, cli in
             let (connection, _) = try await house.join("news")
             // As a promoted replica has it that lacks the leave.
             try await cli(
@@ -135,7 +125,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `Who joins without its lease renews it and is let in`() async throws {
-        try await run({ $0.leaseSeconds = 3600 }) { _, house, cli in
+        try await LayerHouse.onServer({ $0.leaseSeconds = 3600 }) { _, house, cli in
             try await cli("DEL", "tocsin:gateway:gw-a")
             try await house.join("news")
             #expect(try await cli("EXISTS", "tocsin:gateway:gw-a").int == 1)
@@ -144,7 +134,7 @@ struct OthersAtWorkTests {
     }
 
     @Test func `Groups without history are told when the lease was gone`() async throws {
-        try await run({
+        try await LayerHouse.onServer({
             $0.leaseSeconds = 2
             $0.policies = [GroupPolicy(match: "live.*", historySize: 0, historyTTL: 60)]
         }) { _, house, cli in

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Broker
+@testable import Sockets
 
 @Suite struct DictionarySlackTests {
     @Test func `What a crowd has left behind is given back, and the others stay`() {
