@@ -1,6 +1,7 @@
 """What others do to a Redis that gateways share with them, and what a gateway's own stalls leave there."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ from harness.event_stream import EventStreams
 from harness.gateway import Gateway, config, tocsin
 from harness.names import fleet_member, group_key, inbox_key, inbox_number, own
 from harness.redis_server import RedisServer
+from harness.switching_proxy import SwitchingProxy
 from harness.waiting import wait_until
 
 pytestmark = [pytest.mark.quick, pytest.mark.timeout(180)]
@@ -120,99 +122,78 @@ def test_a_bad_message_of_django_is_counted_once_by_the_whole_fleet(redis_server
 # What is late
 
 
-class StallingProxy:
-    """In front of Redis: connections can be held, with what they carry, and what was held be let go long after."""
+class StallingProxy(SwitchingProxy):
+    """Connections can be held, with what they carry, and what was held be let go when its sender has long gone."""
 
-    def __init__(self, port):
-        self.target, self._gates = port, []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._sockets = []
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, target):
+        self._gates = []
+        self.held = set()  # as Redis knows them: HOST:PORT
+        super().__init__(target)
 
-    @property
-    def url(self):
-        return f"redis://127.0.0.1:{self.port}/3"
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.target))
-            self._sockets += [client, server]
-            # A gate of its own for each connection: new ones are not held.
-            gate = threading.Event()
-            gate.set()
-            self._gates.append(gate)
-            threading.Thread(target=self._upstream, args=(client, server, gate), daemon=True).start()
-            threading.Thread(target=self._downstream, args=(server, client), daemon=True).start()
+    def _forward(self, near, far):
+        # A gate of its own for each connection: new ones are not held.
+        gate = threading.Event()
+        gate.set()
+        self._gates.append((gate, "%s:%d" % far.getsockname()))
+        threading.Thread(target=self._upstream, args=(near, far, gate), daemon=True).start()
+        threading.Thread(target=self._downstream, args=(far, near), daemon=True).start()
 
     @staticmethod
-    def _upstream(client, server, gate):
+    def _upstream(near, far, gate):
         """What was sent is delivered though its sender has gone meanwhile."""
-        while True:
-            try:
-                piece = client.recv(1 << 16)
-            except OSError:
-                piece = b""
-            gate.wait()
-            try:
+        with contextlib.suppress(OSError):
+            while True:
+                try:
+                    piece = near.recv(1 << 16)
+                except OSError:
+                    piece = b""
+                gate.wait()
                 if not piece:
-                    return server.shutdown(socket.SHUT_WR)
-                server.sendall(piece)
-            except OSError:
-                return
+                    return far.shutdown(socket.SHUT_WR)
+                far.sendall(piece)
 
     @staticmethod
-    def _downstream(server, client):
-        try:
-            while piece := server.recv(1 << 16):
-                client.sendall(piece)
-            client.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+    def _downstream(far, near):
+        with contextlib.suppress(OSError):
+            while piece := far.recv(1 << 16):
+                near.sendall(piece)
+            near.shutdown(socket.SHUT_WR)
 
     def stall(self):
-        for gate in self._gates:
+        for gate, name in self._gates:
             gate.clear()
+            self.held.add(name)
 
     def release(self):
-        for gate in self._gates:
+        for gate, _ in self._gates:
             gate.set()
 
-    def close(self):
+    def __exit__(self, *_):
         self.release()
-        self._listener.close()
-        for each in self._sockets:
-            each.close()
+        super().__exit__()
 
 
 def test_joins_that_were_given_up_and_arrive_late_leave_no_ghost(redis_server, redis):
     """The bytes reach Redis when the gateway has long answered 503 and works over a new connection."""
-    proxy = StallingProxy(redis_server.port)
-    try:
-        with Gateway(proxy.url) as gateway, Clients() as clients:
-            [there] = clients.open(gateway.url("/ws/room"))
-            proxy.stall()
-            results = []
-            joins = [
-                threading.Thread(target=lambda: results.append(clients.status(gateway.url("/ws/room")))) for _ in range(20)
-            ]
-            for join in joins:
-                join.start()
-            for join in joins:
-                join.join(40)
-            assert set(results) <= {503}, results
-            wait_until(lambda: gateway.readyz() == 200, 40, "the gateway works over a new connection")
-            proxy.release()
-            [later] = clients.open(gateway.url("/ws/room"))
-            wait_until(lambda: len(roster(redis, "room")) == (1 if not there.open else 2), 10, "only the living are there")
-            time.sleep(1)  # what was held has arrived by now
-            assert len(roster(redis, "room")) == sum(s.open for s in (there, later))
-    finally:
-        proxy.close()
+    with StallingProxy(redis_server.port) as proxy, Gateway(proxy.url) as gateway, Clients() as clients:
+        [there] = clients.open(gateway.url("/ws/room"))
+        proxy.stall()
+        results = []
+        joins = [
+            threading.Thread(target=lambda: results.append(clients.status(gateway.url("/ws/room")))) for _ in range(20)
+        ]
+        for join in joins:
+            join.start()
+        for join in joins:
+            join.join(40)
+        assert set(results) <= {503}, results
+        wait_until(lambda: gateway.readyz() == 200, 40, "the gateway works over a new connection")
+        proxy.release()
+        # Redis has read what the connection that was given up had held when it has seen its end.
+        wait_until(lambda: proxy.held - {client["addr"] for client in redis.client_list()}, 20, "the late bytes")
+        [later] = clients.open(gateway.url("/ws/room"))
+        wait_until(lambda: len(roster(redis, "room")) == (2 if there.open else 1), 10, "only the living are there")
+        assert len(roster(redis, "room")) == sum(each.open for each in (there, later))
 
 
 def test_without_history_a_gateway_that_was_frozen_past_its_lease_tells_its_clients(redis_server, redis):
@@ -364,7 +345,9 @@ def test_doctor_names_messages_to_single_connections_and_members_that_were_taken
         async def send():
             layer = RedisChannelLayer(hosts=[redis_server.url], group_expiry=1)
             await layer.send(channel, {"type": "receive"})
-            await asyncio.sleep(2.2)
+            # The layer's clock counts whole seconds.
+            old = lambda: redis.zcount(group_key("room"), 0, int(time.time()) - 1)
+            await asyncio.to_thread(wait_until, old)
             await layer.group_send("room", {"type": "receive"})
             await layer.close_pools()
 

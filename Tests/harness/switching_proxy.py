@@ -41,8 +41,11 @@ class SwitchingProxy:
                     continue
                 far.settimeout(None)
                 self._sockets += [near, far]
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+                self._forward(near, far)
+
+    def _forward(self, near, far):
+        for pair in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
     @staticmethod
     def _pump(source, sink):
