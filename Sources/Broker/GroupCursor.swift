@@ -12,8 +12,8 @@
 ///
 /// Anybody can publish anything under any position. A message that came before the log was read to its end, and is not in
 /// it, is a stranger's: it is dropped, or the log would be read for ever. Of two messages under one position the log knows
-/// which is the group's: it may be the second. For the same reason only the log decides what is told of a message that
-/// nobody here can read.
+/// which is the group's: it may be the second. A message that this gateway cannot read is judged by the log alone, for the same
+/// reason.
 public struct GroupCursor: Sendable {
     enum State: Sendable {
         case unknown
@@ -118,12 +118,12 @@ public struct GroupCursor: Sendable {
 
     public struct Filled: Sendable {
         public enum Step: Sendable {
-            /// Something before the next one is gone; whoever has been told stands at the position.
+            /// Messages before the next step are gone. A member that has been told resumes from the position.
             case lost(Continuity, Position)
             case deliver(Publication)
         }
 
-        /// What the members are told and given, in order.
+        /// Deliveries and losses, in order, for every member.
         public var steps: [Step] = []
         /// There is more to read from here.
         public var readOn: Position?
@@ -157,7 +157,7 @@ public struct GroupCursor: Sendable {
             if let publication = entry.publication {
                 result.steps.append(.deliver(publication))
             } else if entry.isUnreadable {
-                // A hole is told once, however many messages are in it.
+                // One loss for a run of unreadable messages.
                 if case .lost(.gap, _)? = result.steps.last { result.steps.removeLast() }
                 let hole = Position(epoch: now.epoch, history: now.history, offset: entry.offset)
                 result.steps.append(.lost(.gap, hole))
@@ -172,8 +172,8 @@ public struct GroupCursor: Sendable {
         return settle(end, held, covered, &result)
     }
 
-    /// The log has been read to its end: what waited and follows is delivered. Without an end there is no log, so nothing
-    /// more can be known of what cannot be read: it was missed.
+    /// The log has been read to its end, and held messages that follow it are delivered. A nil end means that the group has no
+    /// log: a held message that cannot be read is then counted as missed.
     private mutating func settle(
         _ end: Position?, _ held: [Arrival], _ covered: Int, _ result: inout Filled, atLeast now: Position? = nil
     ) -> Filled {

@@ -31,8 +31,8 @@ public enum Continuity: Sendable, Equatable {
     public var isRecovered: Bool { self == .resumed || self == .historyChanged }
 }
 
-/// One entry of a group's log. `publication` is nil when the message has expired, which is nobody's loss, or cannot be read,
-/// which whoever is shown what follows must be told.
+/// One entry of a group's log. `publication` is nil when the message has expired, which is not a loss, or cannot be read,
+/// which is one: the reader must be told before it gets the next entry.
 public struct HistoryEntry: Sendable {
     public let offset: UInt64
     public let publication: Publication?
@@ -63,7 +63,7 @@ public struct HistoryPage: Sendable {
         self.entries = entries
     }
 
-    /// Whether the log went on behind it: whoever reads from the same position later is given the same.
+    /// Whether the log has entries after the page. A later read from the same position returns the same entries.
     public var isCut: Bool {
         guard let position, let last = entries.last else { return false }
         return last.offset < position.offset
@@ -76,6 +76,6 @@ public struct HistoryPage: Sendable {
 
     public var hasUnreadable: Bool { entries.contains(where: \.isUnreadable) }
 
-    /// What a reader is told that takes the page as a whole: it would miss what cannot be read.
+    /// The continuity for a reader that takes the page in one piece: an unreadable entry in it is a gap.
     public var continuityAsWhole: Continuity { continuity.isRecovered && hasUnreadable ? .gap : continuity }
 }

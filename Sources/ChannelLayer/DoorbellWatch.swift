@@ -1,7 +1,7 @@
 /// Whether Redis rings when an inbox is written: rung again and again, and heard through the subscription.
 ///
-/// A value without I/O. `notify-keyspace-events` is one setting for the whole server, and whoever else uses the server may
-/// change it while gateways run; Redis says nothing of that. So the bell is believed only while it is heard.
+/// A value without I/O. `notify-keyspace-events` is one setting for the whole server. Its other users may change it while
+/// gateways run, and Redis does not announce that. So the bell is relied on only while it is heard.
 ///
 /// ```
 ///   unknown ──heard──▶ hearing ──a ring was not heard──▶ deaf ──heard──▶ hearing

@@ -28,7 +28,8 @@ extension LayerInspector {
         await refusal(of: RedisCommand("SET", keys.trial, "", "XX")).map(WriteRefusal.init)
     }
 
-    /// Why the function library cannot be loaded; nil: it can be. What is tried is no library.
+    /// Why the function library cannot be loaded; nil: it can be. Sends code that Redis rejects after it has checked the
+    /// right, so nothing is loaded.
     public func loadingRefusal() async -> RedisError? {
         guard let error = await refusal(of: RedisCommand("FUNCTION", "LOAD", "no library")) else { return nil }
         return error.message.hasPrefix("ERR Missing library meta") ? nil : error

@@ -97,6 +97,7 @@ final class Membership {
         sendLaterIsDue = true
         client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
             self.sendLaterIsDue = false
+            self.queue.rested()
             self.sendSoon()
         }
     }
@@ -227,15 +228,14 @@ final class Membership {
             command.append(keys.channelName(gateway: configuration.gatewayID, connection: departure.connection))
         }
         client.submit(command).assumeIsolated().whenComplete { result in
-            self.queue.finished(.discards)
             if case .failure(let error) = result {
                 self.failed("group_discard", error, departures.first?.group)
                 self.queue.owe(departures)
                 if RedisTrouble.isLeaseMissing(error) { self.onLeaseMissing?() }
-                // Later: it may have failed at once, and would again. What the server refuses (a demoted one, one without
-                // rights for us) it may refuse for long.
+                // What the server refuses (a demoted one, one without rights for us) it may refuse for long.
                 self.sendLater(in: (error as? RedisError)?.code == .server ? .seconds(1) : .milliseconds(10))
             } else {
+                self.queue.finished(.discards)
                 self.sendSoon()
             }
         }

@@ -10,6 +10,7 @@ import Broker
 ///
 /// ```
 ///   add/discard ──▶ queued ──nextBatch()──▶ under way ──finished(kind)──▶ (next)
+///   discards that failed: under way ──owe()──▶ resting ──rested()──▶ queued, before the others
 ///   paused (Redis away): adds fail at once, discards are kept and go out first when it is back
 /// ```
 struct MembershipQueue<Waiter> {
@@ -32,14 +33,16 @@ struct MembershipQueue<Waiter> {
 
     enum Kind { case adds, discards }
 
+    private enum Lane { case idle, underWay, resting }
+
     /// Groups in one FCALL.
     static var batchSize: Int { 512 }
 
     private var adds: [Change] = []
     private var discards: [Departure] = []
     private var refreshes: [Change] = []
-    private var addsAreUnderWay = false
-    private var discardsAreUnderWay = false
+    private var addLane = Lane.idle
+    private var discardLane = Lane.idle
     private(set) var isPaused = true
 
     /// False when Redis is away: the waiter is to be failed.
@@ -56,12 +59,12 @@ struct MembershipQueue<Waiter> {
     /// What is taken may name connections that have gone meanwhile: the caller, who has the table, leaves those out.
     mutating func nextBatch() -> Batch? {
         guard !isPaused else { return nil }
-        if !discards.isEmpty, !discardsAreUnderWay {
-            discardsAreUnderWay = true
+        if !discards.isEmpty, discardLane == .idle {
+            discardLane = .underWay
             return .discard(Self.take(&discards))
         }
-        if !adds.isEmpty || !refreshes.isEmpty, !addsAreUnderWay {
-            addsAreUnderWay = true
+        if !adds.isEmpty || !refreshes.isEmpty, addLane == .idle {
+            addLane = .underWay
             return .add(adds.isEmpty ? Self.take(&refreshes) : Self.take(&adds))
         }
         return nil
@@ -69,15 +72,25 @@ struct MembershipQueue<Waiter> {
 
     mutating func finished(_ kind: Kind) {
         switch kind {
-        case .adds: addsAreUnderWay = false
-        case .discards: discardsAreUnderWay = false
+        case .adds: addLane = .idle
+        case .discards: discardLane = .idle
         }
     }
 
     /// A batch of departures that Redis did not confirm: owed. Repeating one that it did carry out is harmless.
-    mutating func owe(_ departures: [Departure]) { discards.insert(contentsOf: departures, at: 0) }
+    ///
+    /// A command without a connection fails at once, so nothing is sent again before `rested()` or `resume()`.
+    mutating func owe(_ departures: [Departure]) {
+        discards.insert(contentsOf: departures, at: 0)
+        discardLane = .resting
+    }
 
-    mutating func resume() { isPaused = false }
+    mutating func rested() { if discardLane == .resting { discardLane = .idle } }
+
+    mutating func resume() {
+        isPaused = false
+        rested()
+    }
 
     /// Redis is away. Returns what waits in vain.
     mutating func pause() -> [Change] {

@@ -126,11 +126,26 @@ struct MembershipQueueTests {
         guard case .discard(let first) = queue.nextBatch() else { return #expect(Bool(false)) }
         queue.discard(Self.departure(2))
         _ = queue.pause()
-        queue.finished(.discards)
         queue.owe(first)
         #expect(Self.text(queue.nextBatch()) == nil)
         queue.resume()
         #expect(Self.text(queue.nextBatch()) == "-1 -2")
+    }
+
+    @Test func `Leaves that failed at once are not the next batch at once, and joins do not wait for them`() {
+        var queue = open()
+        queue.discard(Self.departure(1))
+        guard case .discard(let first) = queue.nextBatch() else { return #expect(Bool(false)) }
+        queue.owe(first)
+        queue.discard(Self.departure(2))
+        _ = queue.add(Self.change(3))
+        #expect(Self.text(queue.nextBatch()) == "+3")
+        #expect(Self.text(queue.nextBatch()) == nil)
+        queue.rested()
+        #expect(Self.text(queue.nextBatch()) == "-1 -2")
+        queue.rested()
+        queue.discard(Self.departure(4))
+        #expect(Self.text(queue.nextBatch()) == nil, "leaves are under way")
     }
 
     @Test(arguments: 0..<40)
@@ -140,11 +155,12 @@ struct MembershipQueueTests {
         var number = 0
         var joins: [Int] = [], leaves: [Int] = []
         var leaving: [Queue.Departure]?
+        var isResting = false
         var isJoining = false
         var joined: [Int] = [], returned: [Int] = [], accepted: [Int] = []
         for _ in 0..<1500 {
             number += 1
-            switch Int.random(in: 0..<20, using: &generator) {
+            switch Int.random(in: 0..<21, using: &generator) {
             case 0..<8:
                 let isAccepted = queue.add(Self.change(number))
                 #expect(isAccepted == !queue.isPaused)
@@ -158,18 +174,19 @@ struct MembershipQueueTests {
             case 12..<17:
                 switch queue.nextBatch() {
                 case .discard(let departures):
-                    #expect(!queue.isPaused && leaving == nil)
+                    #expect(!queue.isPaused && leaving == nil && !isResting)
                     #expect(departures.map { Int($0.connection.value) } == Array(leaves.prefix(512)))
                     leaves.removeFirst(departures.count)
                     leaving = departures
                 case .add(let changes):
-                    #expect(!queue.isPaused && !isJoining && (leaving != nil || leaves.isEmpty))
+                    #expect(!queue.isPaused && !isJoining && (leaving != nil || isResting || leaves.isEmpty))
                     #expect(changes.compactMap(\.waiter) == Array(joins.prefix(512)))
                     joins.removeFirst(changes.count)
                     joined += changes.compactMap(\.waiter)
                     isJoining = true
                 case nil:
-                    #expect(queue.isPaused || (leaving != nil || leaves.isEmpty) && (isJoining || joins.isEmpty))
+                    let noLeave = leaving != nil || isResting || leaves.isEmpty
+                    #expect(queue.isPaused || noLeave && (isJoining || joins.isEmpty))
                 }
             case 17:
                 isJoining = false
@@ -177,14 +194,20 @@ struct MembershipQueueTests {
             case 18:
                 guard let departures = leaving else { break }
                 leaving = nil
-                queue.finished(.discards)
                 if Bool.random(using: &generator) {
                     queue.owe(departures)
+                    isResting = true
                     leaves = departures.map { Int($0.connection.value) } + leaves
+                } else {
+                    queue.finished(.discards)
                 }
+            case 19:
+                queue.rested()
+                isResting = false
             default:
                 if queue.isPaused {
                     queue.resume()
+                    isResting = false
                 } else if Int.random(in: 0..<3, using: &generator) == 0 {
                     let back = queue.pause().compactMap(\.waiter)
                     #expect(back == joins)

@@ -306,7 +306,7 @@ final class Session {
             }
             if entry.isUnreadable {
                 reached.offset = entry.offset
-                // A hole is told once, however many messages are in it.
+                // One loss for a run of unreadable messages.
                 if at + 1 < page.entries.count, page.entries[at + 1].isUnreadable { continue }
                 lost(.gap, at: reached, in: members)
                 guard indexIfMember(of: members) == index else { return }

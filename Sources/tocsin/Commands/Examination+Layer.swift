@@ -24,11 +24,8 @@ extension Examination {
         }
     }
 
-    private func inspector() throws -> LayerInspector { LayerInspector(client: client, keys: try configuration.keys) }
-
     /// Keys that functions came upon and could not use, as far as they are still of a wrong type.
     private func foreignKeys() async throws -> Finding {
-        let inspector = try inspector()
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty
             ? Finding(check: "key types", verdict: .fine, detail: "no function was stopped by a key of another type")
@@ -40,7 +37,6 @@ extension Examination {
 
     /// `channel_layer.send` to one connection's channel name goes into its gateway's inbox.
     private func directSends() async throws -> Finding {
-        let inspector = try inspector()
         let waiting = try await inspector.directSends()
         return waiting.isEmpty
             ? Finding(check: "direct sends", verdict: .fine, detail: "no message waits for a single connection")
@@ -52,7 +48,6 @@ extension Examination {
 
     /// The layer's `group_send` takes members out that are older than its own `group_expiry`.
     private func fleetMembers() async throws -> Finding {
-        let inspector = try inspector()
         let sample = try await inspector.sampleFleetMembers(limit: 100)
         return sample.missing.isEmpty
             ? Finding(

@@ -5,10 +5,6 @@ import NIOPosix
 import RedisClient
 
 extension Examination {
-    private var inspector: LayerInspector {
-        get throws { LayerInspector(client: client, keys: try configuration.keys) }
-    }
-
     /// Whether the functions are there, or a gateway could load them.
     func library() async throws -> Finding {
         let (loaded, carried) = try await inspector.libraryVersion()

@@ -27,6 +27,10 @@ struct Examination {
     let configuration: Configuration
     static let silent = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
 
+    var inspector: LayerInspector {
+        get throws { LayerInspector(client: client, keys: try configuration.keys) }
+    }
+
     func run() async throws -> [Finding] {
         let address = try RedisAddress(configuration.redis.hosts[0])
         var findings = [
@@ -149,7 +153,7 @@ struct Examination {
     }
 
     private func gateways() async throws -> Finding {
-        let living = try await LayerInspector(client: client, keys: configuration.keys).gateways()
+        let living = try await inspector.gateways()
         return living.isEmpty
             ? Finding(check: "gateways", verdict: .warning, detail: "none is alive")
             : Finding(check: "gateways", verdict: .fine, detail: living.map(\.id).joined(separator: ", "))
