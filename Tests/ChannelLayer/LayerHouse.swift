@@ -46,6 +46,7 @@ final class LayerHouse: Sendable {
     let outlets = [Catcher(), Catcher()]
     let metrics: Metrics
     private let readiness: Readiness
+    private let loop: any EventLoop
 
     private final class Readiness: Sendable {
         private let value = Mutex(false)
@@ -53,8 +54,9 @@ final class LayerHouse: Sendable {
         var isReady: Bool { value.withLock { $0 } }
     }
 
-    private init(_ backplane: RedisBackplane, _ metrics: Metrics, _ readiness: Readiness) {
+    private init(_ backplane: RedisBackplane, on loop: any EventLoop, _ metrics: Metrics, _ readiness: Readiness) {
         self.backplane = backplane
+        self.loop = loop
         self.metrics = metrics
         self.readiness = readiness
         backplane.attach(outlets)
@@ -77,11 +79,12 @@ final class LayerHouse: Sendable {
         change(&configuration)
         // A loop of its own: whatever the backplane leaves behind, it must end when the loop does.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
-            configuration, on: group.next(), metrics: metrics, logger: quiet,
+            configuration, on: loop, metrics: metrics, logger: quiet,
             onReadiness: { reasons in readiness.set(reasons.isEmpty) })
-        let house = LayerHouse(backplane, metrics, readiness)
+        let house = LayerHouse(backplane, on: loop, metrics, readiness)
         let result: Result<R, any Error>
         do {
             try await house.ready()
@@ -104,6 +107,11 @@ final class LayerHouse: Sendable {
                 try await run(server, change) { house in try await body(server, house, cli) }
             }
         }
+    }
+
+    /// Runs the body in one turn of the backplane's loop.
+    func onLoop<R: Sendable>(_ body: @escaping @Sendable (any EventLoop) throws -> R) async throws -> R {
+        try await loop.submit { [loop] in try body(loop) }.get()
     }
 
     var isReady: Bool { readiness.isReady }
