@@ -6,25 +6,26 @@
 --
 -- function        KEYS                        ARGV                                              answer
 -- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
--- group_add       PREFIX:group:G ...          gateway group_expiry (channel user)...            {position, ..., members put back}
+-- group_add       PREFIX:group:G ...          gateway group_expiry (channel user info)...       {position and terms, ..., members put back}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
 -- group_position  PREFIX:group:G              -                                                  position
--- group_read      PREFIX:group:G ...          limit bytes (position or '')... [bytes...]         {{verdict, position, proven, entries}, ...}
--- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, live, ...}
+-- group_read      PREFIX:group:G ...          limit bytes position... [bytes...]                {{verdict, position, proven, entries}, ...}
+-- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, policy version, gateway, ...}
 -- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
 -- gateway_sweep   -                           prefix limit                                      number swept, or {it, foreign key, ...}
 -- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end, or {it, foreign key, ...}
 -- gateway_trial   -                           prefix database [PRESENCE] [WAIT]                 {right, ...}
 -- relay_collect   inbox staging               limit                                             {moved, more, foreign key or '', {{id, message}, ...}}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
--- policy_set      -                           prefix rules [known]                              the policy's version
--- tocsin_version  -                           -                                                 VERSION
+-- policy_set      -                           prefix rules [known]                              {version, changed}
+-- tocsin_version  -                           [COMPATIBLE]                                      VERSION, or {VERSION, COMPATIBLE_SINCE}
 --
 -- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 6
+local VERSION = 7
+local COMPATIBLE_SINCE = 7          -- the oldest gateway, by the version of its own library, that can work with this one
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
 local MAX_KEY = 200                 -- bytes of an idempotency key
@@ -32,6 +33,7 @@ local MAX_LINEAGE = 16              -- histories remembered per group: each is a
 local DEFAULT_SIZE, DEFAULT_TTL = 100, 86400   -- history, where no policy matches
 local MAX_FOREIGN = 100             -- keys of another type under our names that are remembered
 local STAMP = '__tocsin__'
+local LIVE = ' live'                -- follows the position in a stamp: no log has the message
 
 -- Names -----------------------------------------------------------------------------------------------------------
 
@@ -121,16 +123,18 @@ local function place_of(key)
   return place
 end
 
-local parsed = {}                   -- prefix → the policy text last parsed, and its rules
+local parsed = {}                   -- prefix → the policies' text last parsed, its version and rules
 
-local function rules(prefix, text)
+-- The policies of a prefix: {version, rules, text}. Without any: version 0, no rules.
+local function policies(prefix, text)
   local cache = parsed[prefix]
   if not cache or cache.text ~= text then
-    local ok, value = pcall(cjson.decode, text)
-    cache = { text = text, rules = ok and type(value) == 'table' and value.rules or {} }
+    local ok, value = pcall(cjson.decode, text or '{}')
+    if not ok or type(value) ~= 'table' then value = {} end
+    cache = { text = text, version = tonumber(value.version) or 0, rules = type(value.rules) == 'table' and value.rules or {} }
     parsed[prefix] = cache
   end
-  return cache.rules
+  return cache
 end
 
 -- History size (messages), ttl (seconds) and whether who comes and goes is told: by the first rule that matches the group.
@@ -138,7 +142,7 @@ local function policy(place)
   local text = redis.call('GET', place.policy)
   if place.text == nil or place.text ~= text then
     place.text, place.size, place.ttl, place.join_leave = text, DEFAULT_SIZE, DEFAULT_TTL, false
-    for _, rule in ipairs(text and rules(place.prefix, text) or {}) do
+    for _, rule in ipairs(policies(place.prefix, text).rules) do
       if glob(rule.match, place.name) then
         place.size, place.ttl = rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL
         place.join_leave = rule.join_leave == true
@@ -313,9 +317,9 @@ local function refuse(message)
   return nil
 end
 
--- The message with its position as the first entry of its map, spliced in as bytes: decoding and encoding again would
--- change numbers, and cmsgpack cannot read msgpack's bin.
-local function stamp(message, position)
+-- The message with its stamp (the position, and whether it is live only) as the first entry of its map, spliced in as bytes:
+-- decoding and encoding again would change numbers, and cmsgpack cannot read msgpack's bin.
+local function stamp(message, text)
   local b, n, body = string.byte(message, 1), nil, nil
   if b >= 0x80 and b <= 0x8f then n, body = b - 0x80, string.sub(message, 2)
   elseif b == 0xde then n, body = uint(message, 2, 2), string.sub(message, 4)
@@ -323,7 +327,7 @@ local function stamp(message, position)
   else
     local brace = string.find(message, '{', 1, true)
     local comma = string.find(message, '^[ \t\r\n]*}', brace + 1) and '' or ','
-    return string.sub(message, 1, brace) .. '"' .. STAMP .. '":"' .. position .. '"' .. comma
+    return string.sub(message, 1, brace) .. '"' .. STAMP .. '":"' .. text .. '"' .. comma
       .. string.sub(message, brace + 1)
   end
   n = n + 1
@@ -334,8 +338,8 @@ local function stamp(message, position)
     header = string.char(0xdf, bit.band(bit.rshift(n, 24), 255), bit.band(bit.rshift(n, 16), 255),
       bit.band(bit.rshift(n, 8), 255), bit.band(n, 255))
   end
-  local value = #position <= 31 and string.char(0xa0 + #position) or string.char(0xd9, #position)
-  return header .. string.char(0xa0 + #STAMP) .. STAMP .. value .. position .. body
+  local value = #text <= 31 and string.char(0xa0 + #text) or string.char(0xd9, #text)
+  return header .. string.char(0xa0 + #STAMP) .. STAMP .. value .. text .. body
 end
 
 -- Positions -------------------------------------------------------------------------------------------------------
@@ -485,7 +489,7 @@ local function append(place, message, size, ttl, message_ttl)
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  return position, redis.call('PUBLISH', place.channel, stamp(message, position))
+  return position, redis.call('PUBLISH', place.channel, stamp(message, size > 0 and position or position .. LIVE))
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------
@@ -600,36 +604,61 @@ local function note_foreign(prefix, key, seconds)
   return key
 end
 
--- user: JSON text of what the roster says about the connection besides gateway and time: {"user":"42"}.
+-- A roster's line: {"user":…,"info":…,"gateway":…,"since":…}. An empty user is nobody, an empty info is none.
+local function roster_line(user, info, gateway, seconds)
+  local entries = {}
+  if user ~= '' then entries[1] = '"user":' .. string.gsub(cjson.encode(user), '\\/', '/') end
+  if info ~= '' then entries[#entries + 1] = '"info":' .. info end
+  entries[#entries + 1] = string.format('"gateway":"%s","since":%.3f}', gateway, seconds)
+  return '{' .. table.concat(entries, ',')
+end
+
+-- What is wrong with a connection, or nil.
+local function refuse_member(channel, user, info)
+  find = string.find
+  if not find(channel, '^[%w%-_%.!]+$') then return 'ERR tocsin: a channel has letters, digits, "-", "_", "." and "!" only' end
+  if not is_utf8(user) then return 'ERR tocsin: a user is UTF-8' end
+  if info ~= '' and not is_json(info) then return 'ERR tocsin: info is JSON (RFC 8259), or an empty text' end
+  return nil
+end
+
+-- What the policy says of the group goes behind its position, for the gateway to act on.
+local function with_terms(position, size, join_leave)
+  return position .. (size == 0 and LIVE or '') .. (join_leave and ' presence' or '')
+end
+
 -- First what the sweep needs to find the rest: functions are not rolled back when a key of the wrong type stops them.
 local function group_add(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
   local gateway, process, link = parse_gateway(args[1])
   local expiry = whole_number(args[2], 1, 315360000)
-  if not gateway or not expiry or #args ~= 2 + 2 * #groups then
-    return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel and user for each key')
+  if not gateway or not expiry or #args ~= 2 + 3 * #groups then
+    return redis.error_reply('ERR tocsin: group_add wants gateway, group_expiry, then channel, user and info for each key')
+  end
+  for i = 3, #args, 3 do
+    local refused = refuse_member(args[i], args[i + 1], args[i + 2])
+    if refused then return redis.error_reply(refused) end
   end
   if groups[1] and not holds_lease(groups[1].prefix, gateway, process, link) then return redis.error_reply(NO_LEASE) end
   local seconds, clock = now()
   local refused = refuse_replica(clock)
   if refused then return refused end
-  local positions, vanished = {}, 0
+  local answers, vanished = {}, 0
   for i, group in ipairs(groups) do
-    local channel, user = args[1 + 2 * i], args[2 + 2 * i]
-    local _, ttl, join_leave = policy(group)
+    local channel = args[3 * i]
+    local size, ttl, join_leave = policy(group)
     redis.call('SADD', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
-    local line = string.sub(user, 1, -2) .. (user == '{}' and '' or ',')
-      .. '"gateway":"' .. gateway .. '","since":' .. string.format('%.3f', seconds) .. '}'
+    local line = roster_line(args[3 * i + 1], args[3 * i + 2], gateway, seconds)
     local is_new = redis.call('HSETNX', group.roster, channel, line)
     if is_new == 1 and join_leave then tell_presence(group, 'join', channel, line) end
     local was_gone = redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
     if was_gone == 1 and is_new == 0 then vanished = vanished + 1 end
     redis.call('EXPIRE', group.key, expiry)
-    positions[i] = present_position(group, ttl, clock)
+    answers[i] = with_terms(present_position(group, ttl, clock), size, join_leave)
   end
-  positions[#groups + 1] = vanished
-  return positions
+  answers[#groups + 1] = vanished
+  return answers
 end
 
 -- A connection of the group has gone. The fleet's member stays while somebody may come back for something: the group has
@@ -836,7 +865,7 @@ local function gateway_lease(_, args)
   for i = 5, #args - 1, 2 do fields[#fields + 1] = args[i]; fields[#fields + 1] = args[i + 1] end
   redis.call(unpack(fields))
   redis.call('EXPIRE', key, lease)
-  local answer = { canary, renewed }
+  local answer = { canary, renewed, policies(prefix, redis.call('GET', own(prefix, 'policy'))).version }
   for _, live in ipairs(redis.call('ZRANGEBYSCORE', index, string.format('%.3f', seconds), '+inf')) do
     answer[#answer + 1] = live
   end
@@ -1115,6 +1144,7 @@ end
 
 -- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes. known: the version
 -- that the caller has seen last; a newer one is left as it is, so that a reconnect is no change of configuration.
+-- changed: 1 when this call wrote other rules than there were.
 local function policy_set(_, args)
   local rules = args[2] and decode_json(args[2])
   if type(rules) ~= 'table' or not string.find(args[2], '^%s*%[') then return redis.error_reply('ERR tocsin: policy_set wants prefix and a JSON array') end
@@ -1127,17 +1157,19 @@ local function policy_set(_, args)
     end
   end
   local key = own(args[1], 'policy')
-  local before, version = redis.call('GET', key), 0
-  if before then
-    local good, value = pcall(cjson.decode, before)
-    if good and type(value) == 'table' then version = tonumber(value.version) or 0 end
-  end
+  local before = redis.call('GET', key)
+  local version = policies(args[1], before).version
   local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. '}' end
-  if before == text(version) then return version end
+  if before == text(version) then return { version, 0 } end
   local known = whole_number(args[3], 0, 1e12)
-  if before and known and version > known then return version end
+  if before and known and version > known then return { version, 0 } end
   redis.call('SET', key, text(version + 1))
-  return version + 1
+  return { version + 1, 1 }
+end
+
+local function tocsin_version(_, args)
+  if args[1] == 'COMPATIBLE' then return { VERSION, COMPATIBLE_SINCE } end
+  return VERSION
 end
 
 redis.register_function('group_send', group_send)
@@ -1153,4 +1185,4 @@ redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)
 redis.register_function{ function_name = 'group_read', callback = group_read, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'tocsin_version', callback = function() return VERSION end, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'tocsin_version', callback = tocsin_version, flags = { 'no-writes' } }

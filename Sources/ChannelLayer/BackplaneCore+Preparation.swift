@@ -8,23 +8,23 @@ extension BackplaneCore {
     /// Functions, rights, the gateway's name and the policies, before anything else is asked of this Redis.
     func prepare(isFirst: Bool) {
         let (client, configuration, logger) = (client, configuration, logger)
-        let (policies, holder, renewal) = (policiesCommand, lease.holder, lease.leaseCommand())
+        let (functions, policies, holder, renewal) = (functions, policiesCall, lease.holder, lease.leaseCall())
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
         preparation = Task {
             do {
-                try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
-                try await GatewayTrial.run(configuration, by: client)
+                try await FunctionLibrary.ensureLoaded(functions, by: client, logger: logger)
+                try await GatewayTrial.run(functions, configuration, by: client)
                 // A gateway that could not listen is stopped in the middle of this.
                 try Task.checkCancellation()
                 if isFirst {
                     let (other, foreign) = try await GatewayLease.claim(
-                        with: renewal, for: holder, prefix: configuration.prefix, by: client)
+                        with: renewal, for: holder, functions, by: client)
                     if let other { return eventLoop.execute { bound.value.nameTakenAtStart(by: other) } }
                     if !foreign.isEmpty { eventLoop.execute { bound.value.neighbours.foreign(foreign) } }
                 }
-                let version = try await client.send(policies).int
-                eventLoop.execute { bound.value.prepared(policyVersion: version) }
+                let answer = try await client.call(policies)
+                eventLoop.execute { bound.value.prepared(answer) }
             } catch {
                 let error = error as? RedisError ?? RedisError(.unavailable, "\(error)")
                 eventLoop.execute { bound.value.handle(.notPrepared(error)) }
@@ -32,8 +32,8 @@ extension BackplaneCore {
         }
     }
 
-    private func prepared(policyVersion: Int?) {
-        policiesWritten(policyVersion)
+    private func prepared(_ policies: PolicyAnswer) {
+        policiesWritten(policies)
         handle(.prepared)
     }
 
@@ -69,36 +69,31 @@ extension BackplaneCore {
 
     // MARK: Policies
 
-    /// A newer version than ours is another gateway's, and stays.
-    func policiesWritten(_ version: Int?) {
-        guard let version else { return }
-        if let known = policyVersion, version > known {
+    var policiesCall: FunctionCall<PolicyAnswer> {
+        functions.policySet(configuration.policies, known: policyVersion)
+    }
+
+    /// Gateways whose `groups:` are the same say the same.
+    var policiesDigest: String { PolicyDigest.of(configuration.policies) }
+
+    func policiesWritten(_ answer: PolicyAnswer) {
+        if answer.isChanged, answer.version > 1 {
             logger.notice(
-                "another gateway has set the policies since this one did: its groups: are in force",
-                metadata: ["version": "\(version)"])
-        } else {
-            policyVersion = version
+                "the groups: of this gateway take the place of others that were in force; gateways that are configured otherwise go by these too",
+                metadata: ["version": "\(answer.version)"])
         }
+        // A newer version than ours is another gateway's, and stays.
+        guard answer.isChanged || policyVersion == nil else { return policiesInForce(answer.version) }
+        policyVersion = answer.version
+        othersPolicies = nil
     }
 
-    var policiesCommand: RedisCommand {
-        var command = RedisCommand.fcall("policy_set")
-        command.append(configuration.prefix)
-        command.append(Self.rulesText(configuration.policies))
-        if let policyVersion { command.append(policyVersion) }
-        return command
-    }
-
-    /// The policies as policy_set wants them. JSON by hand: four fixed fields.
-    static func rulesText(_ policies: [GroupPolicy]) -> ByteBuffer {
-        var text = ByteBuffer(string: "[")
-        for (index, policy) in policies.enumerated() {
-            text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
-            JSONText.appendString(policy.match.utf8, to: &text)
-            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)"#)
-            text.writeString(policy.joinLeave ? #","join_leave":true}"# : "}")
-        }
-        text.writeString("]")
-        return text
+    /// Says once that other policies than this gateway's are in force.
+    func policiesInForce(_ version: Int) {
+        guard let policyVersion, version > policyVersion, version != othersPolicies else { return }
+        othersPolicies = version
+        logger.warning(
+            "another gateway has set other groups: than this gateway's, and all go by those: give all gateways the same",
+            metadata: ["version": "\(version)"])
     }
 }

@@ -11,7 +11,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     let membership: Membership
     let reader: HistoryReader
     let configuration: LayerConfiguration
-    private let keys: LayerKeys
+    let functions: LayerFunctions
     let eventLoop: any EventLoop
     let client: RedisClient
     private let subscriber: RedisSubscriber
@@ -37,6 +37,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     /// The version of the policies that this gateway has written.
     var policyVersion: Int?
+    /// The version of other policies that are in force, and were said to be.
+    var othersPolicies: Int?
     /// Times that the gateway's name was found taken at the start.
     var claims = 0
     static let maximumClaims = 5
@@ -58,7 +60,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         onNameTaken: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
-        self.keys = keys
+        functions = LayerFunctions(keys: keys)
         self.client = client
         self.eventLoop = eventLoop
         self.metrics = metrics
@@ -67,7 +69,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.onNameTaken = onNameTaken
         neighbours = NeighbourLog(metrics: metrics, logger: logger)
         bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
-        lease = GatewayLease(configuration, keys: keys, client: client, logger: logger)
+        lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
         subscriber = RedisSubscriber(
             configuration.redis,
             permanent: bells.keys.sorted() + [
@@ -76,9 +78,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
             ],
             on: eventLoop, logger: logger)
         membership = Membership(
-            configuration, keys: keys, client: client, subscriber: subscriber, logger: logger)
-        relay = Relay(configuration, keys: keys, client: client, metrics: metrics, logger: logger)
-        reader = HistoryReader(keys: keys, client: client)
+            configuration, functions: functions, client: client, subscriber: subscriber, logger: logger)
+        relay = Relay(configuration, functions: functions, client: client, metrics: metrics, logger: logger)
+        reader = HistoryReader(functions: functions, client: client)
         probe = SubscriptionProbe(
             keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)
         doorbell = Doorbell(
@@ -87,11 +89,14 @@ final class BackplaneCore: RedisSubscriberDelegate {
         wire()
     }
 
+    private var keys: LayerKeys { functions.keys }
+
     private func wire() {
         lease.onLiving = { [unowned self] living in relay.living = living }
+        lease.onPolicies = { [unowned self] version in policiesInForce(version) }
         lease.onForgotten = { [unowned self] in
             logger.notice("Redis has forgotten this gateway: writing the policies and all memberships again")
-            client.submit(policiesCommand).assumeIsolated().whenSuccess { self.policiesWritten($0.int) }
+            client.call(policiesCall) { if case .success(let answer) = $0 { self.policiesWritten(answer) } }
             membership.refreshAll()
             // Meanwhile the fleet had no member in groups that are not logged, so Django's messages went to nobody here.
             feed.mayHaveMissedUnlogged()
@@ -103,17 +108,15 @@ final class BackplaneCore: RedisSubscriberDelegate {
         doorbell.onLook = { [unowned self] in relay.look() }
         lease.onSecond = { [unowned self] in second() }
         lease.onRefresh = { [unowned self] in membership.refreshAll(isRoutine: true) }
-        lease.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
         lease.onAnswer = { [unowned self] error in renewed(error) }
         lease.fields = { [unowned self] in
             [
                 ("connections", String(membership.connectionCount)), ("groups", String(membership.table.count)),
+                ("policies", policiesDigest),
             ]
         }
         membership.onLeaseMissing = { [unowned self] in lease.renew() }
         membership.onVanished = { [unowned self] in neighbours.vanished($0, expiry: configuration.groupExpiry) }
-        membership.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
-        reader.onFunctionsMissing = { [unowned self] in handle(.functionsMissing) }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -187,6 +190,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     }
 
     private func refused(_ error: RedisError) {
+        if FunctionLibrary.isMissing(error) { return handle(.functionsMissing) }
         if RedisTrouble.refusesAll(error) { return handle(.refused(error)) }
         // Which right it is, and which others, the trial says.
         if RedisTrouble.refusesRight(error) { doubt() }
@@ -203,13 +207,23 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// The lease was written; is everything else let through too?
     private func renewed(_ error: RedisError?) {
         if let error, !RedisTrouble.refusesRight(error) { return handle(.refused(error)) }
-        client.submit(GatewayTrial.command(configuration)).assumeIsolated().whenComplete { [self] result in
+        client.call(functions.tocsinVersion) { [self] result in
+            // Another gateway may have loaded a library that this one does not understand.
+            if case .success(let loaded) = result, loaded.verdict(own: FunctionLibrary.version) == .tooNew {
+                return handle(.refused(FunctionLibrary.tooNew(loaded)))
+            }
+            tryRights(after: error)
+        }
+    }
+
+    private func tryRights(after error: RedisError?) {
+        client.call(GatewayTrial.call(functions, configuration)) { [self] result in
             switch result {
-            case .success(let reply):
-                let missing = GatewayTrial.verdict(reply, user: configuration.redis.address.user)
-                handle((missing ?? error).map { .refused($0) } ?? .written)
-            case .failure(let error as RedisError) where error.code == .server:
-                handle(FunctionLibrary.isMissing(error) ? .functionsMissing : .refused(error))
+            case .success(let missing):
+                let refusal = GatewayTrial.verdict(missing, user: configuration.redis.address.user)
+                handle((refusal ?? error).map { .refused($0) } ?? .written)
+            case .failure(let error) where error.code == .server:
+                if !FunctionLibrary.isMissing(error) { handle(.refused(error)) }
             case .failure: break  // the link has its own deadline
             }
         }
@@ -307,15 +321,16 @@ final class BackplaneCore: RedisSubscriberDelegate {
         metrics.receivedBytes.add(payload.readableBytes)
         do {
             let message = try WireMessage.decode(configuration.encryption.opened(payload))
+            let stamp = message.stamp.flatMap { Stamp($0) }
             feed.received(
                 Publication(
-                    group: entry.group, position: Self.position(message.stamp), json: message.json,
-                    isLogged: entry.isLogged),
+                    group: entry.group, position: stamp?.position, json: message.json,
+                    isLogged: stamp?.isLogged ?? false),
                 for: entry)
         } catch {
             metrics.malformedLive.add()
-            if let position = Self.position(WireMessage.stamp(ofUnreadable: payload)) {
-                feed.unreadable(entry.group, at: position)
+            if let stamp = WireMessage.stamp(ofUnreadable: payload).flatMap({ Stamp($0) }) {
+                feed.unreadable(entry.group, at: stamp.position)
             }
             if let held = throttle.pass() {
                 logger.warning(
@@ -323,10 +338,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
-    }
-
-    private static func position(_ stamp: ByteBuffer?) -> Position? {
-        stamp?.withUnsafeReadableBytes { Position(utf8: $0.bindMemory(to: UInt8.self)) }
     }
 
     /// An operator's word to all gateways.

@@ -8,7 +8,7 @@ import RedisClient
 /// Lives on the backplane's loop.
 final class GatewayLease {
     private let configuration: LayerConfiguration
-    private let keys: LayerKeys
+    private let functions: LayerFunctions
     private let client: RedisClient
     private let logger: Logger
     /// Connections, or groups, in one call.
@@ -27,13 +27,14 @@ final class GatewayLease {
 
     /// The living gateways, after each renewal.
     var onLiving: (([String]) -> Void)?
+    /// The version of the policies in force, after each renewal.
+    var onPolicies: ((Int) -> Void)?
     /// Redis has forgotten us: a flush, a restart without persistence, or a lease that ran out while we slept.
     var onForgotten: (() -> Void)?
     /// Once a second.
     var onSecond: (() -> Void)?
     /// Time to write all memberships again.
     var onRefresh: (() -> Void)?
-    var onFunctionsMissing: (() -> Void)?
     /// Another process has this gateway's name.
     var onNameTaken: ((NameHolder) -> Void)?
     /// Keys of a wrong type were in the way of a sweep.
@@ -43,9 +44,9 @@ final class GatewayLease {
     /// Shown by `tocsin gateways`.
     var fields: () -> [(String, String)] = { [] }
 
-    init(_ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, logger: Logger) {
+    init(_ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient, logger: Logger) {
         self.configuration = configuration
-        self.keys = keys
+        self.functions = functions
         self.client = client
         self.logger = logger
         holder = LeaseHolder(gateway: configuration.gatewayID)
@@ -100,106 +101,70 @@ final class GatewayLease {
     /// Says that this gateway lives. Before the lease is renewed nobody can join over a new connection.
     func renew() {
         guard !isStopped else { return }
-        client.submit(leaseCommand()).assumeIsolated().whenComplete { result in
+        client.call(leaseCall()) { result in
             switch result {
-            case .success(let reply): self.renewed(Self.answer(reply))
+            case .success(let answer): self.renewed(answer)
             case .failure(let error):
                 self.failed("gateway_lease", error)
-                if let error = error as? RedisError, error.code == .server, !FunctionLibrary.isMissing(error) {
-                    self.onAnswer?(error)
-                }
+                if error.code == .server, !FunctionLibrary.isMissing(error) { self.onAnswer?(error) }
             }
         }
     }
 
-    private func renewed(_ answer: LeaseAnswer?) {
+    private func renewed(_ answer: LeaseAnswer) {
         switch answer {
-        case .renewed(let canary, let wasHeld, let living):
+        case .renewed(let canary, let wasHeld, let policies, let living):
             let wasForgotten = !self.canary.isEmpty && (canary != self.canary || !wasHeld)
             self.canary = canary
             self.living = living
             onLiving?(living)
+            onPolicies?(policies)
             if wasForgotten { onForgotten?() }
             onAnswer?(nil)
         case .taken(let other): onNameTaken?(other)
-        case nil: break
         }
     }
 
-    func leaseCommand() -> RedisCommand {
-        var command = RedisCommand.fcall("gateway_lease")
-        for argument in [configuration.prefix, configuration.gatewayID] { command.append(argument) }
-        command.append(configuration.leaseSeconds)
-        command.append(canary)
-        for (field, value) in configuration.gatewayFields.map({ ($0.key, $0.value) }) + holder.fields + fields() {
-            command.append(field)
-            command.append(value)
-        }
-        return command
-    }
-
-    private static func answer(_ reply: RedisValue) -> LeaseAnswer? {
-        guard let answer = reply.array, answer.count >= 2, let renewed = answer[1].int else { return nil }
-        return LeaseAnswer(answer.enumerated().map { $0 == 1 ? "" : $1.text ?? "" }, renewed: renewed)
+    func leaseCall() -> FunctionCall<LeaseAnswer> {
+        functions.gatewayLease(
+            configuration.gatewayID, seconds: configuration.leaseSeconds, canary: canary,
+            fields: configuration.gatewayFields.map { ($0.key, $0.value) } + holder.fields + fields())
     }
 
     private func sweep() {
         guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
-        client.submit(Self.sweepCommand(configuration.prefix)).assumeIsolated().whenComplete { result in
+        client.call(functions.gatewaySweep(limit: Self.batch)) { result in
             self.isSweeping = false
             switch result {
-            case .success(let reply): if self.swept(reply) >= Self.batch { self.sweep() }
+            case .success(let answer):
+                self.report(answer.foreign)
+                if answer.number >= Self.batch { self.sweep() }
             case .failure(let error): self.failed("gateway_sweep", error)
             }
         }
     }
 
-    private static func sweepCommand(_ prefix: String) -> RedisCommand {
-        var command = RedisCommand.fcall("gateway_sweep")
-        command.append(prefix)
-        command.append(batch)
-        return command
-    }
-
-    private static func releaseCommand(_ prefix: String, _ holder: LeaseHolder) -> RedisCommand {
-        var command = RedisCommand.fcall("gateway_release")
-        for argument in [prefix, holder.gateway, holder.process] { command.append(argument) }
-        return command
-    }
-
-    /// A number, and keys of a wrong type that were in the way.
-    private func swept(_ reply: RedisValue) -> Int {
-        let (number, foreign) = Self.counted(reply)
-        if !foreign.isEmpty { onForeign?(foreign) }
-        return number
-    }
-
-    private static func counted(_ reply: RedisValue) -> (number: Int, foreign: [String]) {
-        guard let answer = reply.array else { return (reply.int ?? 0, []) }
-        return (answer.first?.int ?? 0, answer.dropFirst().compactMap(\.text))
-    }
+    private func report(_ foreign: [String]) { if !foreign.isEmpty { onForeign?(foreign) } }
 
     /// Refreshes the fleet's member in groups that only a retention keeps, page by page.
     private func retain(from start: Int) {
-        var command = RedisCommand.fcall("gateway_retain")
-        command.append(configuration.prefix)
-        for number in [configuration.groupExpiry, start, Self.batch] { command.append(number) }
-        client.submit(command).assumeIsolated().whenComplete { result in
+        let call = functions.gatewayRetain(expiry: configuration.groupExpiry, from: start, limit: Self.batch)
+        client.call(call) { result in
             switch result {
-            case .success(let reply):
-                let next = self.swept(reply)
-                if next > 0, self.isActive { self.retain(from: next) }
+            case .success(let answer):
+                self.report(answer.foreign)
+                if answer.number > 0, self.isActive { self.retain(from: answer.number) }
             case .failure(let error): self.failed("gateway_retain", error)
             }
         }
     }
 
-    private func failed(_ function: String, _ error: any Error) {
-        guard let error = error as? RedisError, error.code == .server else { return }
-        if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
-        // Who watches the link says that.
-        guard !RedisTrouble.isTransient(error) else { return }
+    private func failed(_ function: String, _ error: RedisError) {
+        // Who watches the link says what is transient.
+        guard error.code == .unexpectedAnswer || error.code == .server && !RedisTrouble.isTransient(error) else {
+            return
+        }
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 
@@ -207,17 +172,18 @@ final class GatewayLease {
     /// old name finds what the one before has left in rosters: the new lease would keep that alive, so it goes first, like a
     /// dead gateway's.
     ///
-    /// - Parameter command: the first renewal.
+    /// - Parameter renewal: the first one.
     /// - Returns: who has the name, when it is another process (nil: it is ours), and keys of a wrong type that were in the way.
     /// - Throws: `RedisError`.
     static func claim(
-        with command: RedisCommand, for holder: LeaseHolder, prefix: String, by client: RedisClient
+        with renewal: FunctionCall<LeaseAnswer>, for holder: LeaseHolder, _ functions: LayerFunctions,
+        by client: RedisClient
     ) async throws -> (other: NameHolder?, foreign: [String]) {
-        if case .taken(let other) = answer(try await client.send(command)) { return (other, []) }
-        _ = try await client.send(releaseCommand(prefix, holder))
+        if case .taken(let other) = try await client.call(renewal) { return (other, []) }
+        _ = try await client.call(functions.gatewayRelease(holder.gateway, process: holder.process))
         var foreign: Set<String> = []
         while true {
-            let swept = counted(try await client.send(sweepCommand(prefix)))
+            let swept = try await client.call(functions.gatewaySweep(limit: batch))
             foreign.formUnion(swept.foreign)
             if swept.number == 0 { break }
         }
@@ -226,7 +192,7 @@ final class GatewayLease {
 
     /// Tells the others at once that this gateway goes.
     func release() -> EventLoopFuture<Void> {
-        client.submit(Self.releaseCommand(configuration.prefix, holder)).map { _ in }
+        client.call(functions.gatewayRelease(holder.gateway, process: holder.process)).map { _ in }
     }
 }
 

@@ -6,25 +6,14 @@ import RedisClient
 /// Its answer is what the user's rights lack. And calling it is a trial by itself, as Redis refuses functions that may write
 /// on a replica, with full memory, with a disk that fails, or with too few replicas. It writes nothing.
 enum GatewayTrial {
-    static func command(prefix: String, database: Int, presence: Bool, replicas: Bool) -> RedisCommand {
-        var command = RedisCommand.fcall("gateway_trial")
-        command.append(prefix)
-        command.append(database)
-        if presence { command.append("PRESENCE") }
-        if replicas { command.append("WAIT") }
-        return command
-    }
-
-    static func command(_ configuration: LayerConfiguration) -> RedisCommand {
-        command(
-            prefix: configuration.prefix, database: configuration.redis.address.database,
+    static func call(_ functions: LayerFunctions, _ configuration: LayerConfiguration) -> FunctionCall<[String]> {
+        functions.gatewayTrial(
             presence: configuration.policies.contains(where: \.joinLeave), replicas: configuration.waitReplicas > 0)
     }
 
     /// What its answer says: nil when nothing is missing.
-    static func verdict(_ reply: RedisValue, user: String?) -> RedisError? {
-        let missing = (reply.array ?? []).compactMap(\.text)
-        return missing.isEmpty ? nil : RedisError(.server, "NOPERM \(words(missing, user: user))")
+    static func verdict(_ missing: [String], user: String?) -> RedisError? {
+        missing.isEmpty ? nil : RedisError(.server, "NOPERM \(words(missing, user: user))")
     }
 
     /// - Parameter missing: ACL rules, and `no:COMMAND` for what this Redis does not have.
@@ -38,8 +27,10 @@ enum GatewayTrial {
     }
 
     /// - Throws: `RedisError`: what Redis refuses.
-    static func run(_ configuration: LayerConfiguration, by client: RedisClient) async throws {
-        let reply = try await client.send(command(configuration))
-        if let missing = verdict(reply, user: configuration.redis.address.user) { throw missing }
+    static func run(
+        _ functions: LayerFunctions, _ configuration: LayerConfiguration, by client: RedisClient
+    ) async throws {
+        let missing = try await client.call(call(functions, configuration))
+        if let refusal = verdict(missing, user: configuration.redis.address.user) { throw refusal }
     }
 }

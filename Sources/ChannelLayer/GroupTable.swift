@@ -7,8 +7,8 @@ import Sockets
 struct GroupTable {
     struct Entry {
         let group: GroupName
-        /// Whether the policy keeps history of it.
-        let isLogged: Bool
+        /// What the policy says of it, as Redis answered last.
+        fileprivate(set) var terms = GroupTerms()
         var members: [ConnectionID: Member] = [:]
         /// Members per outlet, as far as any outlet had one.
         fileprivate var interest: [Int] = []
@@ -36,13 +36,6 @@ struct GroupTable {
     private(set) var memberships = 0
 
     var count: Int { entries.count }
-    private let policies: [GroupPolicy]
-
-    init(policies: [GroupPolicy] = []) { self.policies = policies }
-
-    private func isLogged(_ group: GroupName) -> Bool {
-        policies.first { GroupPattern($0.match).matches(group) }.map { $0.historySize > 0 } ?? true
-    }
 
     subscript(channel: String) -> Entry? { entries[channel] }
 
@@ -51,24 +44,31 @@ struct GroupTable {
     }
 
     mutating func add(_ member: Member, to group: GroupName, channel: String, outlet: Int) {
-        if entries[channel] == nil { entries[channel] = Entry(group: group, isLogged: isLogged(group)) }
+        if entries[channel] == nil { entries[channel] = Entry(group: group) }
         if entries[channel]!.add(member, outlet: outlet) { memberships += 1 }
     }
 
-    enum DiscardAction: Equatable { case notAMember, others, last }
+    /// A join was answered. The terms before; nil: the group has been left meanwhile.
+    mutating func learn(_ terms: GroupTerms, channel: String) -> GroupTerms? {
+        guard let index = entries.index(forKey: channel) else { return nil }
+        let before = entries.values[index].terms
+        if before != terms { entries.values[index].terms = terms }
+        return before
+    }
+
+    enum DiscardAction: Equatable { case notAMember, others, last(GroupTerms) }
 
     mutating func discard(_ connection: ConnectionID, channel: String, outlet: Int) -> DiscardAction {
         guard let left = entries[channel]?.remove(connection, outlet: outlet) else { return .notAMember }
         memberships -= 1
         if left > 0 { return .others }
-        entries[channel] = nil
-        return .last
+        return .last(entries.removeValue(forKey: channel)!.terms)
     }
 
     mutating func releaseSlack() { entries.releaseSlack() }
 
     /// The groups whose messages nobody can read later.
-    var unlogged: [Entry] { entries.values.filter { !$0.isLogged } }
+    var unlogged: [Entry] { entries.values.filter { !$0.terms.isLogged } }
 
     /// Everything, for writing all memberships again.
     var all: [(group: GroupName, member: Member)] {

@@ -33,8 +33,8 @@ public final class GroupTail: RedisSubscriberDelegate {
     public func subscriber(received payload: ByteBuffer, on channel: String) {
         do {
             let message = try WireMessage.decode(encryption.opened(payload))
-            let position = message.stamp.flatMap { Position(String(buffer: $0)) }
-            onMessage(Publication(group: group, position: position, json: message.json))
+            let stamp = message.stamp.flatMap { Stamp($0) }
+            onMessage(Publication(group: group, position: stamp?.position, json: message.json))
         } catch {
             onMalformed("\(error)")
         }

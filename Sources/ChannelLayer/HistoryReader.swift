@@ -15,7 +15,7 @@ final class HistoryReader {
 
     private typealias Queue = ReadQueue<ReadTicket, EventLoopPromise<HistoryPage>>
 
-    private let keys: LayerKeys
+    private let functions: LayerFunctions
     private let client: RedisClient
     private var queue = Queue()
     private var sendIsDue = false
@@ -25,10 +25,9 @@ final class HistoryReader {
     /// A page is written to its client's socket as it is handed out: as much as a turn of the loop may take, so that a
     /// hundred clients that share a page hold up no other one.
     private static let bytesPerTurn = 256 << 10
-    var onFunctionsMissing: (() -> Void)?
 
-    init(keys: LayerKeys, client: RedisClient) {
-        self.keys = keys
+    init(functions: LayerFunctions, client: RedisClient) {
+        self.functions = functions
         self.client = client
     }
 
@@ -60,30 +59,22 @@ final class HistoryReader {
     private func send() {
         // Pages that nobody has taken yet are not to become more.
         guard let (lane, reads) = queue.nextCall(cursorsRest: !pages.isEmpty) else { return }
-        var command = RedisCommand("FCALL_RO", "group_read", String(reads.count))
-        for read in reads { command.append(keys.group(read.place.group)) }
-        command.append(Self.pageSize)
-        command.append(Self.budget)
-        for read in reads { command.append(read.place.since?.description ?? "") }
-        for read in reads { command.append(read.bytes) }
-        client.submit(command).assumeIsolated().whenComplete { result in
+        let call = functions.groupRead(
+            reads.map { ($0.place, $0.bytes) }, limit: Self.pageSize, budget: Self.budget)
+        client.call(call) { result in
             switch result {
-            case .success(let reply): self.answer(lane, reads.map(\.place), reply.array ?? [])
+            case .success(let answers): self.answered(lane, answers)
             case .failure(let error):
-                if let error = error as? RedisError, FunctionLibrary.isMissing(error) { self.onFunctionsMissing?() }
                 for promise in self.queue.failed() { promise.fail(RedisTrouble.told(error)) }
             }
             self.sendSoon()
         }
     }
 
-    private func answer(_ lane: ReadLane, _ places: [ReadPlace], _ answers: [RedisValue]) {
-        let outcomes = places.enumerated().map { index, place in
-            index < answers.count ? Self.outcome(place.group, answers[index].array ?? []) : .nonsense
-        }
-        for (outcome, promises) in zip(outcomes, queue.answered(outcomes.map(\.answer))) {
-            guard case .page(let page) = outcome else {
-                for promise in promises { promise.fail(Self.nonsense) }
+    private func answered(_ lane: ReadLane, _ answers: [GroupReadAnswer]) {
+        for (answer, promises) in zip(answers, queue.answered(answers.map(Self.kind))) {
+            guard case .page(let page) = answer else {
+                for promise in promises { promise.fail(Self.unknown) }
                 continue
             }
             if lane == .feed {
@@ -109,60 +100,15 @@ final class HistoryReader {
         client.eventLoop.assumeIsolated().scheduleTask(in: .zero) { self.handOut() }
     }
 
-    private static let nonsense = BackplaneError(.refused, "group_read answered something else than a page")
+    private static let unknown = BackplaneError(
+        .refused, "group_read answered something else than a page, or a verdict that this version does not know")
 
-    private enum Outcome {
-        case page(HistoryPage)
-        case later, nonsense
-
-        var answer: Queue.Answer {
-            switch self {
-            case .page(let page): page.isCut ? .page : .end
-            case .later: .later
-            case .nonsense: .page
-            }
+    private static func kind(_ answer: GroupReadAnswer) -> Queue.Answer {
+        switch answer {
+        case .page(let page): page.isCut ? .page : .end
+        case .later: .later
+        case .unknown: .page
         }
-    }
-
-    private static func outcome(_ group: GroupName, _ answer: [RedisValue]) -> Outcome {
-        if answer.first?.text == "later" { return .later }
-        return page(group, answer).map(Outcome.page) ?? .nonsense
-    }
-
-    /// nil when the answer is none of group_read's.
-    static func page(_ group: GroupName, _ answer: [RedisValue]) -> HistoryPage? {
-        guard answer.count == 4, let verdict = answer[0].text else { return nil }
-        let continuity: Continuity =
-            switch verdict {
-            case "resumed", "position": .resumed
-            case "history_changed": .historyChanged
-            case "gap": .gap
-            case "rolled_back": .rolledBack
-            case "live": .liveOnly
-            default: .reset
-            }
-        let position = Position(answer[1].text ?? "")
-        let fields = answer[3].array ?? []
-        var entries: [HistoryEntry] = []
-        for index in stride(from: 0, to: fields.count - 1, by: 2) {
-            guard let offset = fields[index].int, offset >= 0, let bytes = fields[index + 1].bytes else { continue }
-            entries.append(entry(group, position, UInt64(offset), bytes))
-        }
-        return HistoryPage(
-            continuity: continuity, position: position, proven: UInt64(max(answer[2].int ?? 0, 0)), entries: entries)
-    }
-
-    private static func entry(_ group: GroupName, _ now: Position?, _ offset: UInt64, _ bytes: ByteBuffer)
-        -> HistoryEntry
-    {
-        // No message is empty: it has expired.
-        guard let now, bytes.readableBytes > 0 else { return HistoryEntry(offset: offset, publication: nil) }
-        guard let message = try? WireMessage.decode(bytes) else {
-            return HistoryEntry(offset: offset, publication: nil, isUnreadable: true)
-        }
-        let position = Position(epoch: now.epoch, history: now.history, offset: offset)
-        return HistoryEntry(
-            offset: offset, publication: Publication(group: group, position: position, json: message.json))
     }
 }
 

@@ -10,6 +10,14 @@ extension LayerInspector {
             .compactMap(\.text) ?? []
     }
 
+    /// Living gateways whose `groups:` are not the ones in force.
+    public func gatewaysWithOtherPolicies() async throws -> [String] {
+        guard let stored = try await client.send(RedisCommand("GET", keys.policy)).text,
+            let digest = PolicyDigest.of(stored: stored)
+        else { return [] }
+        return try await gateways().filter { $0.fields["policies"].map { $0 != digest } ?? false }.map(\.id)
+    }
+
     /// Messages of `channel_layer.send` for connections of living gateways.
     public func directSends() async throws -> [(inbox: String, count: Int)] {
         var waiting: [(inbox: String, count: Int)] = []

@@ -52,9 +52,7 @@ extension LayerInspector {
     /// - Throws: `RedisError`.
     public func missingRights(presence: Bool, replicas: Bool) async throws -> [String]? {
         do {
-            let trial = GatewayTrial.command(
-                prefix: keys.prefix, database: keys.database, presence: presence, replicas: replicas)
-            return try await client.send(trial).array?.compactMap(\.text) ?? []
+            return try await client.call(functions.gatewayTrial(presence: presence, replicas: replicas))
         } catch let error as RedisError where error.kind == "NOPERM" {
             return ["+fcall"]
         } catch let error as RedisError where RedisTrouble.isTransient(error) {

@@ -8,6 +8,8 @@ public struct LayerInspector: Sendable {
     let client: RedisClient
     let keys: LayerKeys
 
+    var functions: LayerFunctions { LayerFunctions(keys: keys) }
+
     public init(client: RedisClient, keys: LayerKeys) {
         self.client = client
         self.keys = keys
@@ -78,41 +80,41 @@ public struct LayerInspector: Sendable {
     ///
     /// - Throws: `RedisError`.
     public func historyPage(of group: GroupName, since: Position?) async throws -> HistoryPage {
-        if let since { return try await page(of: group, since: since.description) }
-        let page = try await page(of: group, since: "")
+        if let since { return try await page(of: group, since: since) }
+        let page = try await page(of: group, since: nil)
         guard let now = page.position else { return page }
-        return try await self.page(
-            of: group, since: Position(epoch: now.epoch, history: now.history, offset: 0).description)
+        return try await self.page(of: group, since: Position(epoch: now.epoch, history: now.history, offset: 0))
     }
 
     public func history(of group: GroupName, since: Position?) async throws -> History {
         var history = History(continuity: nil, publications: [])
-        var cursor = since?.description ?? ""
-        if since == nil {
+        var cursor: Position
+        if let since {
+            cursor = since
+        } else {
             // From before the first message of the group's present epoch and history.
-            guard let now = try await page(of: group, since: "").position else { return history }
-            cursor = Position(epoch: now.epoch, history: now.history, offset: 0).description
+            guard let now = try await page(of: group, since: nil).position else { return history }
+            cursor = Position(epoch: now.epoch, history: now.history, offset: 0)
         }
         while true {
             let page = try await page(of: group, since: cursor)
             if since != nil, history.continuity == nil { history.continuity = page.continuity }
             if page.hasUnreadable, history.continuity?.isRecovered ?? true { history.continuity = .gap }
             history.publications += page.entries.compactMap(\.publication)
-            guard let now = page.position, let end = page.end, end.offset < now.offset, end.description != cursor else {
+            guard let now = page.position, let end = page.end, end.offset < now.offset, end != cursor else {
                 return history
             }
-            cursor = end.description
+            cursor = end
         }
     }
 
-    private func page(of group: GroupName, since: String) async throws -> HistoryPage {
-        var command = RedisCommand("FCALL_RO", "group_read", "1", keys.group(group))
-        command.append(HistoryReader.pageSize)
-        command.append(HistoryReader.budget)
-        command.append(since)
-        guard let answer = try await client.send(command).array?.first?.array,
-            let page = HistoryReader.page(group, answer)
-        else { throw RedisError(.protocolViolation, "group_read answered something else than a page") }
+    private func page(of group: GroupName, since: Position?) async throws -> HistoryPage {
+        let call = functions.groupRead(
+            [(ReadPlace(group: group, since: since), HistoryReader.budget)], limit: HistoryReader.pageSize,
+            budget: HistoryReader.budget)
+        guard case .page(let page) = try await client.call(call)[0] else {
+            throw RedisError(.unexpectedAnswer, "group_read answered something else than a page")
+        }
         return page
     }
 
@@ -125,32 +127,13 @@ public struct LayerInspector: Sendable {
     public func send(
         _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, waitReplicas: Int = 0, logger: Logger
     ) async throws -> Receipt {
-        var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
-        command.append(message)
-        if let ttl {
-            command.append("TTL")
-            command.append(ttl)
-        }
-        if let key {
-            command.append("KEY")
-            command.append(key)
-        }
-        func submit() async throws -> RedisValue {
-            try await client.submit(
-                command, waitingFor: waitReplicas, milliseconds: LayerConfiguration.waitMilliseconds
-            ).get()
-        }
-        let reply: RedisValue
+        let call = functions.groupSend(message, to: group, SendOptions(ttl: ttl, key: key))
         do {
-            reply = try await submit()
+            return try await client.call(call, waitingFor: waitReplicas).get()
         } catch let error as RedisError where FunctionLibrary.isMissing(error) {
-            try await FunctionLibrary.ensureLoaded(by: client, logger: logger)
-            reply = try await submit()
+            try await FunctionLibrary.ensureLoaded(functions, by: client, logger: logger)
+            return try await client.call(call, waitingFor: waitReplicas).get()
         }
-        guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
-            let position = Position(answer[0].text ?? "")
-        else { throw RedisError(.protocolViolation, "group_send answered something else than a position") }
-        return Receipt(position: position, gateways: gateways)
     }
 
     /// Tells every gateway to end connections.
@@ -168,12 +151,27 @@ public struct LayerInspector: Sendable {
         error as? BackplaneError ?? RedisTrouble.told(error)
     }
 
-    /// The library's version in Redis; nil when it is not loaded. And the version that this program carries.
-    public func libraryVersion() async throws -> (loaded: Int?, carried: Int) {
+    /// The function library in Redis, beside the one that this program carries.
+    public enum LibraryState: Sendable, Equatable {
+        case missing
+        case older(Int)
+        case usable(Int)
+        /// It does not work with gateways of this version: why.
+        case tooNew(String)
+    }
+
+    public static var carriedLibrary: Int { FunctionLibrary.version }
+
+    public func libraryState() async throws -> LibraryState {
         do {
-            return (try await client.send(.fcall("tocsin_version")).int, FunctionLibrary.version)
+            let loaded = try await client.call(functions.tocsinVersion)
+            return switch loaded.verdict(own: FunctionLibrary.version) {
+            case .load: .older(loaded.version)
+            case .use: .usable(loaded.version)
+            case .tooNew: .tooNew(RedisTrouble.words(FunctionLibrary.tooNew(loaded)))
+            }
         } catch let error as RedisError where FunctionLibrary.isMissing(error) {
-            return (nil, FunctionLibrary.version)
+            return .missing
         }
     }
 

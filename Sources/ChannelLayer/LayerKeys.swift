@@ -48,6 +48,7 @@ public struct LayerKeys: Sendable {
     /// `G CHANNEL` of each connection that a gateway has written.
     func members(_ gateway: String) -> String { "\(own)members:\(gateway)" }
 
+    var policy: String { "\(own)policy" }
     public var gateways: String { "\(own)gateways" }
     public func gateway(_ id: String) -> String { "\(own)gateway:\(id)" }
     /// Where `channel_layer.send` puts what is meant for one connection of a gateway.

@@ -1,4 +1,5 @@
 import Broker
+import RedisClient
 
 /// Who holds this gateway's lease: its name, the process that uses it, and that process' connection for commands.
 ///
@@ -26,23 +27,33 @@ struct LeaseHolder {
 }
 
 /// What `gateway_lease` answered.
-enum LeaseAnswer: Equatable {
-    case renewed(canary: String, wasHeld: Bool, living: [String])
+enum LeaseAnswer: Equatable, Sendable {
+    /// - Parameters:
+    ///   - policies: the version of the policies in force.
+    ///   - living: the names of the living gateways.
+    case renewed(canary: String, wasHeld: Bool, policies: Int, living: [String])
     /// Another process has the name: what it says of itself.
     case taken(NameHolder)
 
     /// nil: something else than an answer of `gateway_lease`.
-    init?(_ texts: [String], renewed: Int) {
-        guard let canary = texts.first, texts.count >= 2 else { return nil }
-        let rest = Array(texts.dropFirst(2))
-        self =
-            renewed < 0
-            ? .taken(NameHolder(rest)) : .renewed(canary: canary, wasHeld: renewed == 1, living: rest)
+    init?(_ reply: RedisValue) {
+        guard let answer = reply.array, answer.count >= 2, let canary = answer[0].text, let renewed = answer[1].int
+        else {
+            return nil
+        }
+        if renewed < 0 {
+            self = .taken(NameHolder(answer.dropFirst(2).map { $0.text ?? "" }))
+        } else {
+            guard answer.count >= 3, let policies = answer[2].int else { return nil }
+            self = .renewed(
+                canary: canary, wasHeld: renewed == 1, policies: policies,
+                living: answer.dropFirst(3).compactMap(\.text))
+        }
     }
 }
 
 /// The process that has a gateway's name, in the words of its lease.
-struct NameHolder: Equatable, CustomStringConvertible {
+struct NameHolder: Equatable, Sendable, CustomStringConvertible {
     var host: String?
     var pid: String?
     var started: String?

@@ -10,12 +10,12 @@ final class Membership {
     private typealias Queue = MembershipQueue<EventLoopPromise<Position>>
 
     private let configuration: LayerConfiguration
-    private let keys: LayerKeys
+    private let functions: LayerFunctions
     private let client: RedisClient
     private let subscriber: RedisSubscriber
     private let logger: Logger
     private var throttle = LogThrottle()
-    private(set) var table: GroupTable
+    private(set) var table = GroupTable()
     private var queue = Queue()
     private var sendIsDue = false
     private var sendLaterIsDue = false
@@ -28,24 +28,24 @@ final class Membership {
     /// So many groups had lost the fleet's member before a routine refresh.
     var onVanished: ((Int) -> Void)?
     private var unavailable = BackplaneError(.unavailable, "Redis is not reachable")
-    var onFunctionsMissing: (() -> Void)?
     /// A join is done: the group's position at that time.
     var onJoined: ((GroupName, Position) -> Void)?
     /// The last local member of the group has gone.
     var onLeft: ((GroupName) -> Void)?
 
     init(
-        _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, subscriber: RedisSubscriber,
-        logger: Logger
+        _ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient,
+        subscriber: RedisSubscriber, logger: Logger
     ) {
         self.configuration = configuration
-        self.keys = keys
+        self.functions = functions
         self.client = client
         self.subscriber = subscriber
         self.logger = logger
-        table = GroupTable(policies: configuration.policies)
         gateway = configuration.gatewayID
     }
+
+    private var keys: LayerKeys { functions.keys }
 
     /// Memberships of this gateway: a connection counts once per group.
     var connectionCount: Int { table.memberships }
@@ -56,7 +56,6 @@ final class Membership {
         let channel = keys.liveChannel(group)
         guard !queue.isPaused else { return promise.fail(unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
-        if tellsPresence(group) { _ = subscriber.subscribe(keys.presenceChannel(group)) }
         let change = Queue.Change(group: group, member: member, waiter: promise)
         if subscriber.isSubscribed(channel) { return write(change) }
         subscriber.subscribe(channel).assumeIsolated().whenComplete { result in
@@ -72,18 +71,13 @@ final class Membership {
         if queue.add(change) { sendSoon() } else { change.waiter?.fail(unavailable) }
     }
 
-    /// The first policy that matches decides, as in Redis.
-    private func tellsPresence(_ group: GroupName) -> Bool {
-        configuration.policies.first { GroupPattern($0.match).matches(group) }?.joinLeave ?? false
-    }
-
     func discard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
         let channel = keys.liveChannel(group)
         switch table.discard(connection, channel: channel, outlet: outlet) {
         case .notAMember: return
-        case .last:
+        case .last(let terms):
             subscriber.unsubscribe(channel)
-            if tellsPresence(group) { subscriber.unsubscribe(keys.presenceChannel(group)) }
+            if terms.tellsPresence { subscriber.unsubscribe(keys.presenceChannel(group)) }
             onLeft?(group)
         case .others: break
         }
@@ -178,14 +172,10 @@ final class Membership {
     }
 
     private func sendAdds(_ changes: [Queue.Change], isBatch: Bool, isSecondTry: Bool = false) {
-        var command = RedisCommand.fcall("group_add", keys: changes.map { keys.group($0.group) })
-        command.append(gateway)
-        command.append(configuration.groupExpiry)
-        for change in changes {
-            command.append(keys.channelName(gateway: configuration.gatewayID, connection: change.member.connection))
-            command.append(Self.rosterText(change.member))
-        }
-        client.submit(command).assumeIsolated().whenComplete { result in
+        let call = functions.groupAdd(
+            changes.lazy.map { ($0.group, $0.member) }, gateway: configuration.gatewayID, lease: gateway,
+            expiry: configuration.groupExpiry)
+        client.call(call) { result in
             if case .failure(let error) = result, RedisTrouble.isLeaseMissing(error), !isSecondTry {
                 // The process slept past its lease, and the next renewal may be seconds away.
                 self.onLeaseMissing?()
@@ -193,22 +183,9 @@ final class Membership {
             }
             if isBatch { self.queue.finished(.adds) }
             switch result {
-            case .success(let reply):
-                let positions = reply.array ?? []
-                if self.refreshIsRoutine, positions.count > changes.count, let count = positions[changes.count].int,
-                    count > 0
-                {
-                    self.onVanished?(count)
-                }
-                for (index, change) in changes.enumerated() {
-                    guard let waiter = change.waiter else { continue }
-                    if index < positions.count, let position = Position(positions[index].text ?? "") {
-                        self.onJoined?(change.group, position)
-                        waiter.succeed(position)
-                    } else {
-                        waiter.fail(BackplaneError(.refused, "group_add answered something else than positions"))
-                    }
-                }
+            case .success(let answer):
+                if self.refreshIsRoutine, answer.restored > 0 { self.onVanished?(answer.restored) }
+                for (change, join) in zip(changes, answer.joins) { self.joined(change, join) }
             case .failure(let error) where changes.count > 1 && RedisTrouble.told(error).code == .refused:
                 // One group's key of a wrong type must not cost the others their joins.
                 for change in changes { self.sendAdds([change], isBatch: false) }
@@ -221,19 +198,39 @@ final class Membership {
         }
     }
 
-    private func sendDiscards(_ departures: [Queue.Departure]) {
-        var command = RedisCommand.fcall("group_discard", keys: departures.map { keys.group($0.group) })
-        command.append(gateway)
-        for departure in departures {
-            command.append(keys.channelName(gateway: configuration.gatewayID, connection: departure.connection))
+    /// Redis has the member. Who joins is told after the group's presence is subscribed to, so that no later join or leave
+    /// is missed.
+    private func joined(_ change: Queue.Change, _ join: GroupJoin) {
+        let before = table.learn(join.terms, channel: keys.liveChannel(change.group))
+        // A refresh, or a connection that has ended: there may be nobody left in the group.
+        guard let before else { return change.waiter?.succeed(join.position) ?? () }
+        if change.waiter != nil { onJoined?(change.group, join.position) }
+        guard before.tellsPresence || join.terms.tellsPresence else {
+            return change.waiter?.succeed(join.position) ?? ()
         }
-        client.submit(command).assumeIsolated().whenComplete { result in
+        let presence = keys.presenceChannel(change.group)
+        if !join.terms.tellsPresence { subscriber.unsubscribe(presence) }
+        guard join.terms.tellsPresence, !subscriber.isSubscribed(presence) else {
+            return change.waiter?.succeed(join.position) ?? ()
+        }
+        subscriber.subscribe(presence).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success: change.waiter?.succeed(join.position)
+            case .failure(let error): change.waiter?.fail(BackplaneError(.unavailable, "\(error)"))
+            }
+        }
+    }
+
+    private func sendDiscards(_ departures: [Queue.Departure]) {
+        let call = functions.groupDiscard(
+            departures.lazy.map { ($0.group, $0.connection) }, gateway: configuration.gatewayID, lease: gateway)
+        client.call(call) { result in
             if case .failure(let error) = result {
                 self.failed("group_discard", error, departures.first?.group)
                 self.queue.owe(departures)
                 if RedisTrouble.isLeaseMissing(error) { self.onLeaseMissing?() }
                 // What the server refuses (a demoted one, one without rights for us) it may refuse for long.
-                self.sendLater(in: (error as? RedisError)?.code == .server ? .seconds(1) : .milliseconds(10))
+                self.sendLater(in: error.code == .server ? .seconds(1) : .milliseconds(10))
             } else {
                 self.queue.finished(.discards)
                 self.sendSoon()
@@ -241,30 +238,13 @@ final class Membership {
         }
     }
 
-    private func failed(_ function: String, _ error: any Error, _ group: GroupName?) {
-        guard let error = error as? RedisError else { return }
-        if FunctionLibrary.isMissing(error) { onFunctionsMissing?() }
-        guard error.code == .server, !RedisTrouble.isTransient(error), let held = throttle.pass() else { return }
+    private func failed(_ function: String, _ error: RedisError, _ group: GroupName?) {
+        guard error.code == .unexpectedAnswer || error.code == .server, !RedisTrouble.isTransient(error),
+            let held = throttle.pass()
+        else { return }
         logger.error(
             "\(function) failed",
             metadata: ["error": "\(error)", "group": "\(group?.text ?? "")", "held_back": "\(held)"])
-    }
-
-    /// `{"user":"42"}` or `{}`; group_add appends gateway and time.
-    static func rosterText(_ member: Member) -> ByteBuffer {
-        var text = ByteBuffer()
-        guard let user = member.user else {
-            text.writeStaticString("{}")
-            return text
-        }
-        text.writeStaticString(#"{"user":"#)
-        JSONText.appendString(user.utf8, to: &text)
-        if let info = member.info {
-            text.writeStaticString(#","info":"#)
-            text.writeImmutableBuffer(info)
-        }
-        text.writeStaticString("}")
-        return text
     }
 }
 

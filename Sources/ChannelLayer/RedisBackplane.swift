@@ -13,7 +13,7 @@ public final class RedisBackplane: Backplane {
     /// For messages: waiting for replicas holds up whatever shares the connection.
     private let sender: RedisClient
     private let waitReplicas: Int
-    private let keys: LayerKeys
+    private let functions: LayerFunctions
     private let sent: Counter
 
     /// Starts to connect; it does not wait for Redis. `onReadiness` is told each time that it changes why the backplane
@@ -46,26 +46,26 @@ public final class RedisBackplane: Backplane {
             owner.value = core
             core.commands(client.isUp ? .up : .missed(client.lastError))
             return RedisBackplane(
-                core, client: client, sender: sender, waitReplicas: configuration.waitReplicas, keys: keys,
-                sent: layerMetrics.sent, eventLoop: eventLoop)
+                core, client: client, sender: sender, waitReplicas: configuration.waitReplicas,
+                functions: LayerFunctions(keys: keys), sent: layerMetrics.sent, eventLoop: eventLoop)
         }.get()
     }
 
     private init(
-        _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: Int, keys: LayerKeys,
-        sent: Counter, eventLoop: any EventLoop
+        _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: Int,
+        functions: LayerFunctions, sent: Counter, eventLoop: any EventLoop
     ) {
         self.sender = sender
         self.waitReplicas = waitReplicas
         self.core = NIOLoopBound(core, eventLoop: eventLoop)
         self.client = client
-        self.keys = keys
+        self.functions = functions
         self.sent = sent
         self.eventLoop = eventLoop
     }
 
     /// For what an operator asks, over the backplane's own connection.
-    public var inspector: LayerInspector { LayerInspector(client: sender, keys: keys) }
+    public var inspector: LayerInspector { LayerInspector(client: sender, keys: functions.keys) }
 
     public func attach(_ outlets: [any Outlet]) {
         eventLoop.execute { self.core.value.attach(outlets) }
@@ -83,12 +83,7 @@ public final class RedisBackplane: Backplane {
     }
 
     public func position(of group: GroupName) -> EventLoopFuture<Position> {
-        client.submit(.fcall("group_position", keys: [keys.group(group)])).flatMapThrowing { reply in
-            guard let position = Position(reply.text ?? "") else {
-                throw BackplaneError(.refused, "group_position answered something else than a position")
-            }
-            return position
-        }.flatMapErrorThrowing { throw $0 is BackplaneError ? $0 : RedisTrouble.told($0) }
+        client.call(functions.groupPosition(of: group)).flatMapErrorThrowing { throw RedisTrouble.told($0) }
     }
 
     public func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
@@ -109,7 +104,7 @@ public final class RedisBackplane: Backplane {
     }
 
     public func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> {
-        client.submit(RedisCommand("HGETALL", keys.roster(group))).map { reply in
+        client.submit(RedisCommand("HGETALL", functions.keys.roster(group))).map { reply in
             reply.pairs.map { channel, json in
                 PresenceEntry(channel: channel, roster: try? JSONFields(ByteBuffer(string: json)))
             }.sorted { $0.connection < $1.connection }
@@ -117,19 +112,10 @@ public final class RedisBackplane: Backplane {
     }
 
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
-        var command = RedisCommand.fcall("group_send", keys: [keys.group(group)])
-        command.append(message)
-        let reply = sender.submit(
-            command, waitingFor: waitReplicas, milliseconds: LayerConfiguration.waitMilliseconds)
-        return reply.flatMapThrowing { reply in
-            guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
-                let position = Position(answer[0].text ?? "")
-            else { throw BackplaneError(.refused, "group_send answered something else than a position") }
+        sender.call(functions.groupSend(message, to: group), waitingFor: waitReplicas).map { receipt in
             self.sent.add()
-            return Receipt(position: position, gateways: gateways)
-        }.flatMapErrorThrowing { error in
-            throw error is BackplaneError ? error : RedisTrouble.told(error)
-        }
+            return receipt
+        }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
     }
 
     /// Leaves the fleet: the others sweep what is left of this gateway at once.

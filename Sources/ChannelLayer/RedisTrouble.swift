@@ -5,8 +5,11 @@ import RedisClient
 enum RedisTrouble {
     /// The error in the backplane's words.
     static func told(_ error: any Error) -> BackplaneError {
-        let transient = (error as? RedisError).map { $0.code != .server || isTransient($0) } ?? true
-        return BackplaneError(transient ? .unavailable : .refused, "\(error)")
+        guard let error = error as? RedisError else {
+            return error as? BackplaneError ?? BackplaneError(.unavailable, "\(error)")
+        }
+        let isRefusal = error.code == .unexpectedAnswer || error.code == .server && !isTransient(error)
+        return BackplaneError(isRefusal ? .refused : .unavailable, "\(error)")
     }
 
     /// The same command may succeed later, on this server or on its successor.
@@ -38,6 +41,7 @@ enum RedisTrouble {
         if refusesWrites(error) { return "Redis refuses writes: \(error.message)" }
         if refusesRight(error) { return "Redis refuses what a gateway needs: \(error.message)" }
         if FunctionLibrary.isMissing(error) { return "Redis has no function library: \(error.message)" }
+        if error.kind == "TOONEW" { return String(error.message.dropFirst("TOONEW ".count)) }
         return "Redis refuses: \(error.message)"
     }
 

@@ -17,18 +17,13 @@ final class Relay {
     /// How much later the next in the order looks: the layer holds 100 messages an inbox, so it cannot be long.
     static let patience = TimeAmount.milliseconds(50)
 
-    /// relay_commit's answer when an older message of the inbox could not be committed: order before speed.
-    private static let notItsTurn = -2
-    /// relay_commit's answer when it took out a message that is for no group.
-    private static let dropped = 0
-
     private struct Inbox {
         var isCollecting = false
         var rangAgain = false
         var isScheduled = false
     }
 
-    private let keys: LayerKeys
+    private let functions: LayerFunctions
     private let gatewayID: String
     private let encryption: FernetKeys
     private let client: RedisClient
@@ -45,15 +40,18 @@ final class Relay {
     var onForeign: (([String]) -> Void)?
 
     init(
-        _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, metrics: LayerMetrics, logger: Logger
+        _ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient, metrics: LayerMetrics,
+        logger: Logger
     ) {
-        self.keys = keys
+        self.functions = functions
         gatewayID = configuration.gatewayID
         encryption = configuration.encryption
         self.client = client
         self.metrics = metrics
         self.logger = logger
     }
+
+    private var keys: LayerKeys { functions.keys }
 
     func resume() {
         isActive = true
@@ -106,29 +104,17 @@ final class Relay {
         }
         inboxes[inbox].isCollecting = true
         inboxes[inbox].rangAgain = false
-        var command = RedisCommand.fcall("relay_collect", keys: [keys.inbox(inbox), keys.staging(inbox)])
-        command.append(Self.batch)
-        client.submit(command).assumeIsolated().whenComplete { result in
+        client.call(functions.relayCollect(inbox: inbox, limit: Self.batch)) { result in
             switch result {
-            case .success(let reply):
-                let answer = reply.array ?? []
-                if answer.count == 4 {
-                    if answer[1].int == 1 { self.inboxes[inbox].rangAgain = true }
-                    if let foreign = answer[2].text, !foreign.isEmpty { self.onForeign?([foreign]) }
-                }
-                self.commit((answer.last?.array ?? []).compactMap(Self.staged), inbox: inbox)
+            case .success(let answer):
+                if answer.hasMore { self.inboxes[inbox].rangAgain = true }
+                if let foreign = answer.foreign { self.onForeign?([foreign]) }
+                self.commit(answer.staged, inbox: inbox)
             case .failure(let error):
                 self.complain("the fleet's inbox \(self.keys.inbox(inbox)) cannot be read", error)
                 self.finish(inbox, more: false)
             }
         }
-    }
-
-    private static func staged(_ value: RedisValue) -> (id: String, message: ByteBuffer)? {
-        guard let pair = value.array, pair.count == 2, let id = pair[0].text, let message = pair[1].bytes else {
-            return nil
-        }
-        return (id, message)
     }
 
     private func finish(_ inbox: Int, more: Bool) {
@@ -141,20 +127,20 @@ final class Relay {
     private enum Outcome {
         /// Told by us or by another gateway, or dropped.
         case gone
-        /// An older one had to go first, and has gone by now: collect again.
+        /// An older one had to go first (order before speed), and has gone by now: collect again.
         case waits
         /// Redis did not do it.
         case failed
     }
 
-    private static func outcome(_ reply: RedisValue) -> Outcome { reply.int == notItsTurn ? .waits : .gone }
+    private static func outcome(_ answer: CommitAnswer) -> Outcome { answer == .notItsTurn ? .waits : .gone }
 
-    private func commit(_ staged: [(id: String, message: ByteBuffer)], inbox: Int) {
+    private func commit(_ staged: [StagedMessage], inbox: Int) {
         guard !staged.isEmpty else { return finish(inbox, more: false) }
         var left = staged.count
         var outcomes: Set<Outcome> = staged.count == Self.batch ? [.waits] : []
-        for (id, bytes) in staged {
-            commit(id, bytes, inbox: inbox) { outcome in
+        for message in staged {
+            commit(message, inbox: inbox) { outcome in
                 outcomes.insert(outcome)
                 left -= 1
                 // After a failure the next ring or the backstop tries again, instead of a loop that spins.
@@ -163,10 +149,11 @@ final class Relay {
         }
     }
 
-    private func commit(_ id: String, _ bytes: ByteBuffer, inbox: Int, _ done: @escaping (Outcome) -> Void) {
+    private func commit(_ staged: StagedMessage, inbox: Int, _ done: @escaping (Outcome) -> Void) {
+        let id = staged.id
         let message: ByteBuffer, groups: [GroupName]
         do {
-            let body = try encryption.opened(LayerMessage.body(ofInboxMember: bytes))
+            let body = try encryption.opened(LayerMessage.body(ofInboxMember: staged.bytes))
             let (bare, channels) = try LayerMessage.withoutChannels(body)
             message = bare
             groups = channels.compactMap { self.group(of: $0, inbox: inbox) }
@@ -174,15 +161,12 @@ final class Relay {
             return drop(id, inbox: inbox, because: "\(error)", done)
         }
         guard !groups.isEmpty else { return drop(id, inbox: inbox, because: "it names no group of the fleet", done) }
-        var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)] + groups.map { keys.group($0) })
-        command.append(id)
-        command.append(message)
-        client.submit(command).assumeIsolated().whenComplete { result in
+        client.call(functions.relayCommit(id, message, to: groups, inbox: inbox)) { result in
             switch result {
-            case .success(let reply):
-                if let told = reply.int, told > 0 { self.metrics.relayed.add() }
-                done(Self.outcome(reply))
-            case .failure(let error as RedisError) where error.code == .server && !RedisTrouble.isTransient(error):
+            case .success(let answer):
+                if case .committed(let groups) = answer, groups > 0 { self.metrics.relayed.add() }
+                done(Self.outcome(answer))
+            case .failure(let error) where error.code == .server && !RedisTrouble.isTransient(error):
                 self.drop(id, inbox: inbox, because: "\(error)", done)
             case .failure(let error):
                 self.complain("a message of the core layer waits in staging", error)
@@ -200,12 +184,10 @@ final class Relay {
 
     /// A message that nobody can ever read leaves the staging stream, counted.
     private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Outcome) -> Void) {
-        var command = RedisCommand.fcall("relay_commit", keys: [keys.staging(inbox)])
-        command.append(id)
-        client.submit(command).assumeIsolated().whenComplete { result in
-            guard case .success(let reply) = result else { return done(.failed) }
-            if reply.int == Self.dropped { self.sayDropped(inbox, because: reason) }
-            done(Self.outcome(reply))
+        client.call(functions.relayDrop(id, inbox: inbox)) { result in
+            guard case .success(let answer) = result else { return done(.failed) }
+            if case .committed = answer { self.sayDropped(inbox, because: reason) }
+            done(Self.outcome(answer))
         }
     }
 
@@ -218,9 +200,9 @@ final class Relay {
             metadata: ["reason": "\(reason)", "inbox": "\(keys.inbox(inbox))", "held_back": "\(held)"])
     }
 
-    private func complain(_ what: String, _ error: any Error) {
+    private func complain(_ what: String, _ error: RedisError) {
         // Who watches the link says what is refused to everybody.
-        if let error = error as? RedisError, error.code == .server, RedisTrouble.isTransient(error) { return }
+        if error.code == .server, RedisTrouble.isTransient(error) { return }
         guard isActive, let held = throttle.pass() else { return }
         logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])
     }

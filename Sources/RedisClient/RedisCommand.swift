@@ -21,14 +21,6 @@ public struct RedisCommand: Sendable {
         for argument in arguments { append(argument) }
     }
 
-    /// `FCALL function numkeys key… `; append the arguments.
-    public static func fcall(_ function: String, keys: [String] = []) -> RedisCommand {
-        var command = RedisCommand("FCALL", function)
-        command.append(keys.count)
-        for key in keys { command.append(key) }
-        return command
-    }
-
     public mutating func append(_ text: String) {
         begin(text.utf8.count)
         strings.writeString(text)

@@ -2,7 +2,9 @@
 public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What a caller may decide on. New codes can come: it is a struct over a private enum.
     public struct Code: Sendable, Equatable {
-        private enum Value { case unavailable, timeout, overloaded, server, protocolViolation, badAddress, stopped }
+        private enum Value {
+            case unavailable, timeout, overloaded, server, unexpectedAnswer, protocolViolation, badAddress, stopped
+        }
         private let value: Value
         /// There is no connection now. The command was not sent.
         public static let unavailable = Code(value: .unavailable)
@@ -12,6 +14,8 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let overloaded = Code(value: .overloaded)
         /// Redis answered with an error: `message` is its text, `kind` its first word.
         public static let server = Code(value: .server)
+        /// The command was carried out, and its answer is not of the form that it has to have.
+        public static let unexpectedAnswer = Code(value: .unexpectedAnswer)
         /// What came from the server is no Redis protocol.
         public static let protocolViolation = Code(value: .protocolViolation)
         /// The address cannot be understood.

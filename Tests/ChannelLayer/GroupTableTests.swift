@@ -40,7 +40,7 @@ struct GroupTableTests {
         #expect(table.discard(id(2), channel: "news", outlet: 0) == .others)
         #expect(!table["news"]!.interests(0))
         #expect(table["news"]!.interests(1))
-        #expect(table.discard(id(3), channel: "news", outlet: 1) == .last)
+        #expect(table.discard(id(3), channel: "news", outlet: 1) == .last(GroupTerms()))
         #expect(table["news"] == nil)
     }
 
@@ -52,8 +52,22 @@ struct GroupTableTests {
         #expect(table.memberships == 2)
         #expect(table.discard(id(1), channel: "news", outlet: 0) == .others)
         #expect(table.discard(id(1), channel: "news", outlet: 0) == .notAMember)
-        #expect(table.discard(id(2), channel: "news", outlet: 0) == .last)
+        #expect(table.discard(id(2), channel: "news", outlet: 0) == .last(GroupTerms()))
         #expect(table.memberships == 0)
+    }
+
+    @Test func `What Redis' policy says of a group is kept until its last member has gone`() {
+        var table = GroupTable()
+        let live = GroupTerms(isLogged: false, tellsPresence: true)
+        #expect(table.learn(live, channel: "news") == nil, "nobody is in it")
+        table.add(member(1), to: news, channel: "news", outlet: 0)
+        #expect(table.learn(live, channel: "news") == GroupTerms())
+        #expect(table.learn(live, channel: "news") == live)
+        #expect(table.unlogged.map(\.group) == [news])
+        #expect(table.discard(id(1), channel: "news", outlet: 0) == .last(live))
+        table.add(member(2), to: news, channel: "news", outlet: 0)
+        #expect(table["news"]?.terms == GroupTerms())
+        #expect(table.unlogged.isEmpty)
     }
 
     @Test(arguments: 0..<10)
@@ -78,7 +92,7 @@ struct GroupTableTests {
                 let action = table.discard(id(place.number), channel: place.group, outlet: outlet)
                 let was = model.removeValue(forKey: place) != nil
                 let others = model.keys.contains { $0.group == place.group }
-                #expect(action == (was ? others ? .others : .last : .notAMember))
+                #expect(action == (was ? others ? .others : .last(GroupTerms()) : .notAMember))
             }
             #expect(table.memberships == model.count)
             #expect(table.count == Set(model.keys.map(\.group)).count)

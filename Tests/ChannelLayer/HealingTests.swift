@@ -127,10 +127,10 @@ struct HealingTests {
     @Test func `What a dead gateway left is swept by a living one`() async throws {
         try await LayerHouse.onServer { _, house, cli in
             try await house.join("news")
-            try await cli("FCALL", "gateway_lease", "0", "asgi", "gw-dead", "1", "")
-            try await cli(
-                "FCALL", "group_add", "1", "asgi:group:news", "gw-dead", "60", "specific.gw-dead!1", #"{"user":"7"}"#)
+            try await cli("FCALL", "group_add", "1", "asgi:group:news", "gw-dead", "60", "specific.gw-dead!1", "7", "")
             #expect(try await cli.roster("news").count == 2)
+            // From the end of its lease on it is swept.
+            try await cli("FCALL", "gateway_lease", "0", "asgi", "gw-dead", "1", "")
             try await waitUntil("the dead gateway's connections to go") { try await cli.roster("news").count == 1 }
             try await waitUntil("the dead gateway itself to go") {
                 try await cli.texts("ZRANGE", "tocsin:gateways", "0", "-1") == ["gw-a"]

@@ -49,9 +49,9 @@ final class LayerHouse: Sendable {
     private let loop: any EventLoop
 
     private final class Readiness: Sendable {
-        private let value = Mutex(false)
-        func set(_ isReady: Bool) { value.withLock { $0 = isReady } }
-        var isReady: Bool { value.withLock { $0 } }
+        private let value = Mutex<[String]>(["starting"])
+        func set(_ reasons: [String]) { value.withLock { $0 = reasons } }
+        var reasons: [String] { value.withLock { $0 } }
     }
 
     private init(_ backplane: RedisBackplane, on loop: any EventLoop, _ metrics: Metrics, _ readiness: Readiness) {
@@ -83,7 +83,7 @@ final class LayerHouse: Sendable {
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
             configuration, on: loop, metrics: metrics, logger: quiet,
-            onReadiness: { reasons in readiness.set(reasons.isEmpty) })
+            onReadiness: { readiness.set($0) })
         let house = LayerHouse(backplane, on: loop, metrics, readiness)
         let result: Result<R, any Error>
         do {
@@ -114,7 +114,9 @@ final class LayerHouse: Sendable {
         try await loop.submit { [loop] in try body(loop) }.get()
     }
 
-    var isReady: Bool { readiness.isReady }
+    /// Why the backplane is not ready.
+    var reasons: [String] { readiness.reasons }
+    var isReady: Bool { reasons.isEmpty }
     func ready() async throws { try await waitUntil("a ready backplane") { isReady } }
     func unready() async throws { try await waitUntil("a backplane that knows its loss") { !isReady } }
 

@@ -50,12 +50,12 @@ struct LayerInspectorTests {
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
                 let inspector = inspector(cli), group = try GroupName("news")
-                #expect(try await inspector.libraryVersion().loaded == nil)
+                #expect(try await inspector.libraryState() == .missing)
                 func send(_ json: String, key: String?) async throws -> Receipt {
                     try await inspector.send(ByteBuffer(string: json), to: group, ttl: 60, key: key, logger: quiet)
                 }
                 let first = try await send(#"{"n":1}"#, key: "once")
-                #expect(try await inspector.libraryVersion().loaded == FunctionLibrary.version)
+                #expect(try await inspector.libraryState() == .usable(FunctionLibrary.version))
                 #expect(first.position.offset == 1 && first.gateways == 0)
                 #expect(try await send(#"{"n":1}"#, key: "once") == first)
                 #expect(try await send(#"{"n":2}"#, key: nil).position.offset == 2)
@@ -68,16 +68,16 @@ struct LayerInspectorTests {
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
                 func load(_ version: Int) async throws {
-                    let text =
-                        "#!lua name=tocsin\nredis.register_function('tocsin_version', function() return \(version) end)"
+                    let answer = "function(_, args) return args[1] and {\(version), 1} or \(version) end"
+                    let text = "#!lua name=tocsin\nredis.register_function('tocsin_version', \(answer))"
                     try await cli("FUNCTION", "LOAD", "REPLACE", text)
                 }
                 try await load(999)
-                try await FunctionLibrary.ensureLoaded(by: cli.client, logger: quiet)
-                #expect(try await inspector(cli).libraryVersion().loaded == 999)
+                try await FunctionLibrary.ensureLoaded(LayerFunctions(keys: LayerKeys()), by: cli.client, logger: quiet)
+                #expect(try await inspector(cli).libraryState() == .usable(999))
                 try await load(0)
-                try await FunctionLibrary.ensureLoaded(by: cli.client, logger: quiet)
-                #expect(try await inspector(cli).libraryVersion().loaded == FunctionLibrary.version)
+                try await FunctionLibrary.ensureLoaded(LayerFunctions(keys: LayerKeys()), by: cli.client, logger: quiet)
+                #expect(try await inspector(cli).libraryState() == .usable(FunctionLibrary.version))
             }
         }
     }
@@ -92,7 +92,7 @@ struct LayerInspectorTests {
                 logger: quiet)
             try await client.waitUntilUp(.seconds(30))
             let error = await #expect(throws: RedisError.self) {
-                try await FunctionLibrary.ensureLoaded(by: client, logger: quiet)
+                try await FunctionLibrary.ensureLoaded(LayerFunctions(keys: LayerKeys()), by: client, logger: quiet)
             }
             #expect(error?.message.contains("cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE") == true)
             await client.close()

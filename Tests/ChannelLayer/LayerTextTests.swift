@@ -52,29 +52,6 @@ struct LayerTextTests {
         #expect(!RedisTrouble.isTransient(RedisError(.server, message)))
     }
 
-    @Test func `Policies are a JSON array, their patterns as strings whatever is in them`() {
-        func text(_ policies: GroupPolicy...) -> String { String(buffer: BackplaneCore.rulesText(policies)) }
-        #expect(text() == "[]")
-        #expect(text(GroupPolicy(match: "*")) == #"[{"match":"*","size":100,"ttl":86400}]"#)
-        #expect(
-            text(
-                GroupPolicy(match: "*isInsufficient", historySize: 1000, historyTTL: 604_800),
-                GroupPolicy(match: "a\"b\\c\n", historySize: 0, historyTTL: 1))
-                == #"[{"match":"*isInsufficient","size":1000,"ttl":604800},{"match":"a\"b\\c\n","size":0,"ttl":1}]"#)
-    }
-
-    @Test func `A roster's text names the user as JSON, or nobody`() throws {
-        func text(_ user: String?) -> String {
-            String(buffer: Membership.rosterText(Member(connection: ConnectionID(value: 1), user: user)))
-        }
-        #expect(text(nil) == "{}")
-        #expect(text("42") == #"{"user":"42"}"#)
-        for user in ["", "a\"b", "a\\", "a\r\nb", "\0", "ëΩ𝄞", "{}", "]]"] {
-            let object = try JSONDecoder().decode([String: String].self, from: Data(text(user).utf8))
-            #expect(object == ["user": user])
-        }
-    }
-
     @Test func `Memberships are refreshed at a third of their expiry, at most every ten minutes`() throws {
         var configuration = LayerConfiguration(
             redis: RedisConfiguration(address: try RedisAddress("redis://host"), clientName: "t"), prefix: "asgi",

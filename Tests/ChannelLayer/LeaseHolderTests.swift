@@ -1,3 +1,5 @@
+import NIOCore
+import RedisClient
 import Testing
 
 @testable import ChannelLayer
@@ -17,11 +19,19 @@ import Testing
     }
 
     @Test func `An answer is a renewal, or names who has the name`() {
+        func answer(_ canary: String, _ numbers: [Int64], _ texts: [String]) -> LeaseAnswer? {
+            LeaseAnswer(
+                .array(
+                    [.string(ByteBuffer(string: canary))] + numbers.map { .integer($0) }
+                        + texts.map { .string(ByteBuffer(string: $0)) }))
+        }
         #expect(
-            LeaseAnswer(["c", "", "a", "b"], renewed: 1) == .renewed(canary: "c", wasHeld: true, living: ["a", "b"]))
-        #expect(LeaseAnswer(["c", ""], renewed: 0) == .renewed(canary: "c", wasHeld: false, living: []))
-        #expect(LeaseAnswer([], renewed: 0) == nil)
-        guard case .taken(let other) = LeaseAnswer(["", "", "pid", "7", "host", "h", "odd"], renewed: -1) else {
+            answer("c", [1, 3], ["a", "b"]) == .renewed(canary: "c", wasHeld: true, policies: 3, living: ["a", "b"]))
+        #expect(answer("c", [0, 0], []) == .renewed(canary: "c", wasHeld: false, policies: 0, living: []))
+        #expect(answer("c", [1], ["a"]) == nil)
+        #expect(answer("c", [], []) == nil)
+        #expect(LeaseAnswer(.null) == nil)
+        guard case .taken(let other) = answer("", [-1], ["pid", "7", "host", "h", "odd"]) else {
             return #expect(Bool(false), "the name is taken")
         }
         #expect("\(other)" == "process 7 on h")

@@ -18,7 +18,7 @@ struct MembershipTests {
         let client = try await RedisClient.start(redis, on: loop, logger: quiet)
         let turns = loop.submit {
             let membership = Membership(
-                configuration, keys: LayerKeys(prefix: "asgi"), client: client,
+                configuration, functions: LayerFunctions(keys: LayerKeys()), client: client,
                 subscriber: RedisSubscriber(redis, permanent: [], on: loop, logger: quiet), logger: quiet)
             membership.resume()
             let (news, member) = (try GroupName("news"), Member(connection: .random(), user: nil))

@@ -69,8 +69,7 @@ struct OthersAtWorkTests {
         try await LayerHouse.onServer { _, house, cli in
             for group in ["a", "b", "c"] {
                 try await cli(
-                    "FCALL", "group_add", "1", "asgi:group:\(group)", "gw-dead", "60", "specific.gw-dead!1",
-                    #"{"user":"7"}"#)
+                    "FCALL", "group_add", "1", "asgi:group:\(group)", "gw-dead", "60", "specific.gw-dead!1", "7", "")
             }
             try await cli("DEL", "tocsin:roster:b")
             try await cli("SET", "tocsin:roster:b", "somebody's")
@@ -115,7 +114,7 @@ struct OthersAtWorkTests {
             let (connection, _) = try await house.join("news")
             // As a promoted replica has it that lacks the leave.
             try await cli(
-                "FCALL", "group_add", "1", "asgi:group:news", "gw-a", "60", "specific.gw-a!00000000000000aa", "{}")
+                "FCALL", "group_add", "1", "asgi:group:news", "gw-a", "60", "specific.gw-a!00000000000000aa", "", "")
             #expect(try await cli.roster("news").count == 2)
             try await reconnect(house, cli)
             try await waitUntil("the stranger to go") {

@@ -30,9 +30,7 @@ struct UnreadableTests {
     }
 
     private func send(_ message: ByteBuffer, _ cli: Cli) async throws {
-        var command = RedisCommand.fcall("group_send", keys: ["asgi:group:g"])
-        command.append(message)
-        _ = try await cli.client.send(command)
+        _ = try await cli.client.send(LayerKeys().groupSend(message, to: GroupName("g")))
     }
 
     private func send(_ json: String, _ cli: Cli) async throws { try await send(ByteBuffer(string: json), cli) }

@@ -53,7 +53,7 @@ def policy(redis):
     """policy({"match": …, "size": …, "ttl": …}, …) → version"""
     import json
 
-    return lambda *rules: redis.fcall("policy_set", 0, "asgi", json.dumps(rules))
+    return lambda *rules: redis.fcall("policy_set", 0, "asgi", json.dumps(rules))[0]
 
 
 @pytest.fixture

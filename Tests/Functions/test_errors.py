@@ -22,8 +22,8 @@ CALLS = {
     "group_send, ttl": ("group_send", 1, KEY, "{}", "TTL", TEXT),
     "group_send, size": ("group_send", 1, KEY, "{}", "SIZE", TEXT),
     "group_send, idempotency key": ("group_send", 1, KEY, "{}", "KEY", TEXT * 20),
-    "group_add, key": ("group_add", 1, TEXT, "gw", "60", "c", "{}"),
-    "group_add, expiry": ("group_add", 1, KEY, TEXT, TEXT, "c", "{}"),
+    "group_add, key": ("group_add", 1, TEXT, "gw", "60", "c", "", ""),
+    "group_add, expiry": ("group_add", 1, KEY, TEXT, TEXT, "c", "", ""),
     "group_add, count": ("group_add", 1, KEY, TEXT, "60", TEXT),
     "group_discard, key": ("group_discard", 1, TEXT, "gw", "c"),
     "group_discard, count": ("group_discard", 1, KEY, TEXT),
@@ -54,8 +54,8 @@ def test_an_error_contains_nothing_of_the_call(redis, call):
 
 WRONG_TYPES = {
     "inbox": ("relay_collect", 2, MARK, "staging", "10"),
-    "roster": ("group_add", 1, group_key("of"), "gw", "60", MARK, "{}"),
-    "members": ("group_add", 1, group_key("g"), MARK, "60", "c", "{}"),
+    "roster": ("group_add", 1, group_key("of"), "gw", "60", MARK, "", ""),
+    "members": ("group_add", 1, group_key("g"), MARK, "60", "c", "", ""),
     "idempotency key": ("group_send", 1, KEY, "{}", "KEY", MARK),
 }
 

@@ -13,7 +13,7 @@ INBOX, STAGING = inbox_key("g"), own(f"staging:{inbox_number('g'):02x}")
 def connect(redis):
     def connect(gateway, *groups, connection=0):
         for group in groups:
-            redis.fcall("group_add", 1, group_key(group), gateway, 86400, f"specific.{gateway}!{connection}", '{"user":"1"}')
+            redis.fcall("group_add", 1, group_key(group), gateway, 86400, f"specific.{gateway}!{connection}", "1", "")
 
     return connect
 
@@ -156,7 +156,7 @@ def test_messages_stay_in_the_inbox_until_they_are_staged(redis):
 def test_a_join_that_a_foreign_key_stops_leaves_nothing_that_no_sweep_finds(redis, sweep):
     redis.set(group_key("g"), "somebody's")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", '{"user":"1"}')
+        redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", "1", "")
     assert redis.smembers(own("members:gw")) == {b"g specific.gw!1"}
     kill(redis, "gw")
     sweep()

@@ -14,7 +14,7 @@ def lease(redis):
     """lease("gw") → (canary, renewed, live gateways)"""
 
     def lease(gateway="gw", *fields, seconds=15):
-        canary, renewed, *live = redis.fcall("gateway_lease", 0, "asgi", gateway, seconds, "", *fields)
+        canary, renewed, _, *live = redis.fcall("gateway_lease", 0, "asgi", gateway, seconds, "", *fields)
         return canary, renewed, {name.decode() for name in live}
 
     return lease
@@ -31,7 +31,7 @@ def connect(redis):
 
     def connect(gateway, group, count):
         for n in range(count):
-            redis.fcall("group_add", 1, group_key(group), gateway, 86400, f"specific.{gateway}!{n}", '{"user":"1"}')
+            redis.fcall("group_add", 1, group_key(group), gateway, 86400, f"specific.{gateway}!{n}", "1", "")
 
     return connect
 
@@ -67,6 +67,15 @@ def test_a_gateway_s_fields_can_be_read(redis, lease):
     assert redis.hget(own("gateway:a"), "connections") == b"8"
 
 
+def test_a_lease_says_which_policies_are_in_force(redis, policy):
+    def version():
+        return redis.fcall("gateway_lease", 0, "asgi", "gw", 15, "")[2]
+
+    assert version() == 0
+    assert version() == 0 != policy({"match": "a"}) == version()
+    assert policy({"match": "b"}) == version() == 2
+
+
 def test_all_gateways_see_the_same_canary(lease):
     canary = lease("a")[0]
     assert len(canary) == 16
@@ -85,7 +94,7 @@ def test_the_canary_is_another_after_whatever_deletes_the_layer_s_keys(redis, le
 
 def test_prefixes_have_gateways_of_their_own(redis, lease):
     lease("a")
-    canary, renewed, *live = redis.fcall("gateway_lease", 0, "shop", "a", 15, "")
+    canary, renewed, _, *live = redis.fcall("gateway_lease", 0, "shop", "a", 15, "")
     assert (renewed, live) == (0, [b"a"])
     assert canary != lease("a")[0]
     assert redis.exists("tocsin:shop:gateway:a", "tocsin:shop:gateways", "shop:tocsin") == 3
@@ -247,11 +256,11 @@ def test_retain_with_wrong_arguments_is_refused(redis, args):
 
 @pytest.fixture
 def hold(redis):
-    """hold("gw", "a1", 1) → (renewed, the rest of the answer)"""
+    """hold("gw", "a1", 1) → (renewed, the living gateways or the fields of the lease's holder)"""
 
     def hold(gateway, process, link=1, seconds=15):
         _, renewed, *rest = redis.fcall("gateway_lease", 0, "asgi", gateway, seconds, "", "process", process, "link", link, "host", "h1")
-        return renewed, rest
+        return renewed, rest if renewed < 0 else rest[1:]
 
     return hold
 
@@ -310,19 +319,19 @@ def test_commands_of_an_earlier_link_are_refused(redis, hold):
     hold("gw", "a1", link=2)
     for gateway in ("gw@a1:1", "gw@b2:2"):
         with pytest.raises(ResponseError, match="does not hold its lease"):
-            redis.fcall("group_add", 1, group_key("g"), gateway, 60, "specific.gw!1", "{}")
+            redis.fcall("group_add", 1, group_key("g"), gateway, 60, "specific.gw!1", "", "")
         with pytest.raises(ResponseError, match="does not hold its lease"):
             redis.fcall("group_discard", 1, group_key("g"), gateway, "specific.gw!1")
     with pytest.raises(ResponseError, match="does not hold its lease"):
         hold("gw", "a1", link=1)
     assert not redis.exists(own("roster:g"))
-    redis.fcall("group_add", 1, group_key("g"), "gw@a1:2", 60, "specific.gw!1", "{}")
+    redis.fcall("group_add", 1, group_key("g"), "gw@a1:2", 60, "specific.gw!1", "", "")
     assert json.loads(redis.hget(own("roster:g"), "specific.gw!1"))["gateway"] == "gw"
 
 
 def test_without_a_lease_nobody_joins(redis, hold):
     with pytest.raises(ResponseError, match="does not hold its lease"):
-        redis.fcall("group_add", 1, group_key("g"), "gw@a1:1", 60, "specific.gw!1", "{}")
+        redis.fcall("group_add", 1, group_key("g"), "gw@a1:1", 60, "specific.gw!1", "", "")
     assert redis.dbsize() == 0
 
 

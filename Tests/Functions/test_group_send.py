@@ -55,6 +55,15 @@ def test_a_subscriber_on_any_database_hears_it(send, listen):
         assert listener.take() == [b'{"__tocsin__":"%s","a":1}' % str(position).encode()]
 
 
+def test_the_stamp_says_that_no_log_has_the_message(send, listen, policy):
+    policy({"match": "live", "size": 0})
+    listener, live = listen(), listen("live")
+    for message in (b"{}", b"\x80"):
+        sent = [send(message)[0], send(message, "SIZE", "0")[0], send(message, "SIZE", "5", group="live")[0], send(message, group="live")[0]]
+        heard = [text[text.index(b".") - 8:].split(b'"')[0].decode() for text in listener.take() + live.take()]
+        assert heard == [str(sent[0]), f"{sent[1]} live", str(sent[2]), f"{sent[3]} live"]
+
+
 def test_the_log_holds_the_message_as_it_was_sent(redis, send):
     position, _ = send(b' { "a" : 1 } ')
     [(entry, fields)] = redis.xrange(own("log:g"))
@@ -221,13 +230,13 @@ def test_a_log_of_the_wrong_type_refuses_the_send_and_uses_no_offset(redis, send
 
 def test_when_memory_is_full_a_send_is_refused_whole_and_a_discard_is_not(redis, send):
     send()
-    redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", "{}")
+    redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", "", "")
     redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(ResponseError, match="OOM|maxmemory"):
             send()
         with pytest.raises(ResponseError, match="OOM|maxmemory"):
-            redis.fcall("group_add", 1, group_key("h"), "gw", 60, "specific.gw!1", "{}")
+            redis.fcall("group_add", 1, group_key("h"), "gw", 60, "specific.gw!1", "", "")
         assert redis.fcall("group_discard", 1, group_key("g"), "gw", "specific.gw!1") == 1
         assert redis.fcall("gateway_lease", 0, "asgi", "gw", 15, "")
         assert redis.fcall("gateway_sweep", 0, "asgi", 10) == 0
@@ -242,3 +251,6 @@ def test_the_version_is_the_library_s(redis):
 
     assert f"local VERSION = {redis.fcall('tocsin_version', 0)}\n" in LIBRARY.read_text()
     assert redis.fcall_ro("tocsin_version", 0) == redis.fcall("tocsin_version", 0)
+    version, since = redis.fcall("tocsin_version", 0, "COMPATIBLE")
+    assert 1 <= since <= version == redis.fcall("tocsin_version", 0)
+    assert f"local COMPATIBLE_SINCE = {since} " in LIBRARY.read_text()

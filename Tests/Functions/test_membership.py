@@ -15,12 +15,12 @@ EXPIRY = 86400
 
 @pytest.fixture
 def add(redis):
-    """add("a", "b", …, connection=1, gateway="gw", user='{"user":"42"}') → positions"""
+    """add("a", "b", …, connection=1, gateway="gw", user="42", info="") → positions"""
 
-    def add(*groups, connection=1, gateway="gw", user='{"user":"42"}', expiry=EXPIRY):
-        pairs = [part for _ in groups for part in (f"specific.{gateway}!{connection}", user)]
-        *positions, _ = redis.fcall("group_add", len(groups), *map(group_key, groups), gateway, expiry, *pairs)
-        return [Position.parse(p) for p in positions]
+    def add(*groups, connection=1, gateway="gw", user="42", info="", expiry=EXPIRY):
+        members = [part for _ in groups for part in (f"specific.{gateway}!{connection}", user, info)]
+        *answers, _ = redis.fcall("group_add", len(groups), *map(group_key, groups), gateway, expiry, *members)
+        return [Position.parse(answer.split()[0]) for answer in answers]
 
     return add
 
@@ -87,8 +87,8 @@ def test_django_s_own_members_are_left_alone(redis, add, discard, policy):
 
 
 def test_the_roster_says_who_where_and_since_when(redis, add):
-    add("g", user='{"user":"42","info":{"name":"é\\n"}}')
-    add("g", connection=2, user="{}")
+    add("g", info='{"name":"é\\n"}')
+    add("g", connection=2, user="")
     listed = roster(redis)
     now = redis.time()[0]
     assert set(listed) == {"specific.gw!1", "specific.gw!2"}
@@ -144,13 +144,13 @@ def test_with_history_the_member_stays_as_long_as_somebody_may_come_back(redis, 
 def test_a_group_that_nothing_was_sent_to_leaves_nothing_behind_when_a_stranger_has_gone(redis, add, discard):
     before = redis.dbsize()
     for room in range(300):
-        add(f"room{room}", user="{}")
+        add(f"room{room}", user="")
         discard(f"room{room}")
     assert redis.dbsize() == before
 
 
 def test_a_stranger_s_group_with_a_log_keeps_its_member(redis, add, discard, send):
-    add("g", user="{}")
+    add("g", user="")
     send()
     discard("g")
     assert members(redis) == [fleet_member("g")] and redis.zscore(own("retained"), "g")
@@ -158,7 +158,7 @@ def test_a_stranger_s_group_with_a_log_keeps_its_member(redis, add, discard, sen
 
 def test_a_login_vouches_for_its_group_though_a_stranger_leaves_it_last(redis, add, discard):
     add("g", connection=1)
-    add("g", connection=2, user="{}")
+    add("g", connection=2, user="")
     discard("g", connection=1)
     discard("g", connection=2)
     assert members(redis) == [fleet_member("g")] and redis.zscore(own("retained"), "g")
@@ -177,9 +177,9 @@ def test_a_refresh_says_how_many_members_somebody_had_taken_out(redis, add):
     add("g", "h")
     redis.zrem(group_key("g"), fleet_member("g"))
     keys = [group_key("g"), group_key("h")]
-    pair = ("specific.gw!1", '{"user":"42"}')
-    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *pair, *pair)[-1] == 1
-    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *pair, *pair)[-1] == 0
+    member = ("specific.gw!1", "42", "")
+    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *member, *member)[-1] == 1
+    assert redis.fcall("group_add", 2, *keys, "gw", EXPIRY, *member, *member)[-1] == 0
 
 
 def test_a_discard_of_nobody_changes_nothing(redis, add, discard):
@@ -203,12 +203,42 @@ def test_after_the_layer_s_flush_adding_again_restores_the_member(redis, add):
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("gw",), ("gw", "60"), ("gw", "60", "c"), ("gw", "60", "c", "{}", "d"), ("gw", "60", "c", "{}", "d", "{}"),
-             ("gw", "0", "c", "{}"), ("gw", "-1", "c", "{}"), ("gw", "x", "c", "{}"), ("gw", "1.5", "c", "{}")])
+    "args", [(), ("gw",), ("gw", "60"), ("gw", "60", "c"), ("gw", "60", "c", "1"), ("gw", "60", "c", "1", "", "d"),
+             ("gw", "60", "c", "1", "", "d", "1", ""), ("gw", "0", "c", "1", ""), ("gw", "-1", "c", "1", ""),
+             ("gw", "x", "c", "1", ""), ("gw", "1.5", "c", "1", "")])
 def test_group_add_refuses_wrong_arguments_before_it_writes(redis, args):
     with pytest.raises(ResponseError, match="tocsin: group_add wants"):
         redis.fcall("group_add", 1, group_key("g"), *args)
     assert redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("user", ["42", "a/b", '"', "\\", "\\/", "é\u2028😀", "\x01\n", "{}", '{"user":"1"}', "null", "0"])
+@pytest.mark.parametrize("info", ["", "{}", '{"name":"a/b"}', "[1, 2]", "null", '"\\ud83d"', " {\n} "])
+def test_any_user_and_any_json_come_back_from_the_roster(redis, add, user, info):
+    add("g", user=user, info=info)
+    line = roster(redis)["specific.gw!1"]
+    assert line["user"] == user
+    assert line["info"] == json.loads(info) if info else "info" not in line
+
+
+@pytest.mark.parametrize(
+    "member, why", [
+        (("specific.gw!1", b"\xff", ""), "a user is UTF-8"), (("specific.gw!1", "1", "{"), "info is JSON"),
+        (("specific.gw!1", "1", '{} "x":1'), "info is JSON"), (("specific.gw!1", "1", b'"\xff"'), "info is JSON"),
+        (("a b", "1", ""), "a channel has"), (('c"', "1", ""), "a channel has"), (("", "1", ""), "a channel has")])
+def test_group_add_refuses_a_member_that_would_spoil_the_roster(redis, member, why):
+    good = ("specific.gw!1", "1", "")
+    with pytest.raises(ResponseError, match=f"tocsin: {why}"):
+        redis.fcall("group_add", 2, group_key("g"), group_key("h"), "gw", EXPIRY, *good, *member)
+    assert redis.dbsize() == 0
+
+
+def test_a_join_says_what_the_policy_says_of_the_group(redis, policy):
+    policy({"match": "live.*", "size": 0}, {"match": "room.*", "join_leave": True}, {"match": "both", "size": 0, "join_leave": True})
+    groups = ["news", "live.a", "room.a", "both"]
+    members = ("specific.gw!1", "", "") * len(groups)
+    *answers, _ = redis.fcall("group_add", len(groups), *map(group_key, groups), "gw", EXPIRY, *members)
+    assert [answer.decode().split(maxsplit=1)[1:] for answer in answers] == [[], ["live"], ["presence"], ["live presence"]]
 
 
 @pytest.mark.parametrize("args", [(), ("gw",), ("gw", "c", "d"), ("g w", "c")])
@@ -222,7 +252,7 @@ def test_group_discard_refuses_wrong_arguments(redis, add, args):
 def test_one_bad_group_among_many_refuses_all(redis):
     keys = [group_key("good"), group_key("not good")]
     with pytest.raises(ResponseError, match="tocsin: the key must be"):
-        redis.fcall("group_add", 2, *keys, "gw", 60, "c", "{}", "c", "{}")
+        redis.fcall("group_add", 2, *keys, "gw", 60, "c", "", "", "c", "", "")
     with pytest.raises(ResponseError, match="tocsin: the key must be"):
         redis.fcall("group_discard", 2, *keys, "gw", "c", "c")
     assert redis.dbsize() == 0
@@ -235,7 +265,7 @@ def test_joins_and_leaves_are_told_where_the_policy_says_so(redis, tells):
     listener.subscribe("asgi__presence__g")
     assert listener.get_message(timeout=5)["type"] == "subscribe"
     for _ in range(2):  # a refresh is no join
-        redis.fcall("group_add", 1, "asgi:group:g", "gw", 60, "specific.gw!1", '{"user":"42"}')
+        redis.fcall("group_add", 1, "asgi:group:g", "gw", 60, "specific.gw!1", "42", "")
     redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")
     redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")
     redis.publish("asgi__presence__g", "the end")

@@ -11,7 +11,7 @@ from harness.names import group_key, own
 
 @pytest.fixture
 def set_text(redis):
-    return lambda text, prefix="asgi": redis.fcall("policy_set", 0, prefix, text)
+    return lambda text, prefix="asgi": redis.fcall("policy_set", 0, prefix, text)[0]
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def test_who_has_seen_an_older_policy_leaves_the_newer_one_as_it_is(redis, set_t
     set_text('[{"match":"a","size":0}]')
     seen = set_text('[{"match":"a","size":1}]')
     newer = set_text('[{"match":"a","size":1000}]')
-    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', seen) == newer
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', seen) == [newer, 0]
     assert b"1000" in redis.get(own("policy"))
-    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', newer) == newer + 1
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', newer) == [newer + 1, 1]
     redis.delete(own("policy"))
-    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', 7) == 1, "a flush left none: it is written"
+    assert redis.fcall("policy_set", 0, "asgi", '[{"match":"a","size":1}]', 7) == [1, 1], "a flush left none: it is written"
 
 
 def test_the_stored_policy_is_json_with_the_rules_as_given(redis, set_text):

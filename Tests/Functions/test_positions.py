@@ -13,7 +13,7 @@ def history_of(redis):
 
 
 def add(redis, group="g"):
-    position, _ = redis.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    position, _ = redis.fcall("group_add", 1, group_key(group), "gw", 60, "specific.gw!1", "42", "")
     return Position.parse(position)
 
 

@@ -63,7 +63,7 @@ def test_a_reader_is_given_what_came_after_its_position(read, sent):
 
 
 def test_a_reader_from_before_the_first_message_is_given_all(redis, read, sent):
-    joined, _ = redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", "{}")
+    joined, _ = redis.fcall("group_add", 1, group_key("g"), "gw", 60, "specific.gw!1", "", "")
     last = sent(3)[-1]
     assert read(joined.decode()) == Answer("resumed", str(last), 0, messages(1, 2, 3))
 

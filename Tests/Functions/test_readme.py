@@ -59,7 +59,7 @@ def test_the_inspections_show_what_there_is(server, shell, send):
     for _ in range(20):
         send(group=GROUP)
     redis = server.client()
-    redis.fcall("group_add", 1, group_key(GROUP), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    redis.fcall("group_add", 1, group_key(GROUP), "gw", 60, "specific.gw!1", "42", "")
     redis.fcall("gateway_lease", 0, "asgi", "gw", 15, "")
     for line in blocks(section("Looking inside"))[0].splitlines():
         if "tocsin:policy" not in line:
@@ -92,15 +92,15 @@ def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
     redis.fcall("policy_set", 0, "asgi", '[{"match":"x","size":5}]')
     for name in ("gw", "gone"):
         redis.fcall("gateway_lease", 0, "asgi", name, 15, "")
-        redis.fcall("group_add", 1, group_key("g"), name, 60, f"specific.{name}!1", '{"user":"42"}')
-    redis.fcall("group_add", 1, group_key("h"), "gw", 60, "specific.gw!1", "{}")
+        redis.fcall("group_add", 1, group_key("g"), name, 60, f"specific.{name}!1", "42", "")
+    redis.fcall("group_add", 1, group_key("h"), "gw", 60, "specific.gw!1", "", "")
     redis.fcall("group_discard", 1, group_key("h"), "gw", "specific.gw!1")
     redis.fcall("group_send", 1, group_key("g"), "{}", "KEY", "k", "TTL", 5)
     staging = own(inbox_key("g").replace("asgispecific.tocsin-", "staging:").rstrip("!"))
     redis.zadd(inbox_key("g"), {"raw": 1})
     redis.fcall("relay_collect", 2, inbox_key("g"), staging, 10)
     redis.zadd(inbox_key("h"), {"raw": 1})
-    redis.fcall("group_add", 1, group_key("away"), "gw", 60, "specific.gw!1", '{"user":"42"}')
+    redis.fcall("group_add", 1, group_key("away"), "gw", 60, "specific.gw!1", "42", "")
     redis.fcall("group_discard", 1, group_key("away"), "gw", "specific.gw!1")
     redis.set(own("roster:broken"), "somebody's")
     redis.fcall("group_discard", 1, group_key("broken"), "gw", "specific.gw!1")

@@ -252,7 +252,7 @@ def test_two_racing_gateways_and_a_sender_tell_each_message_once_and_in_order(se
 
 
 def test_what_an_unmodified_channels_redis_sends_is_collected(server, redis, collect):
-    redis.fcall("group_add", 1, group_key("g"), "gw", 86400, "specific.gw!1", '{"user":"42"}')
+    redis.fcall("group_add", 1, group_key("g"), "gw", 86400, "specific.gw!1", "42", "")
     doorbell = redis.pubsub()
     doorbell.subscribe(f"__keyspace@3__:{INBOX}")
     assert doorbell.get_message(timeout=5)["type"] == "subscribe"

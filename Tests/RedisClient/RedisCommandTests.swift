@@ -86,12 +86,6 @@ struct RedisCommandTests {
         }
     }
 
-    @Test func `A function's keys are counted before them`() {
-        #expect(
-            text(.fcall("f", keys: ["a", "b"])) == "*5\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n")
-        #expect(text(.fcall("f")) == "*3\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n0\r\n")
-    }
-
     @Test func `The description is the name alone: arguments may be secrets`() {
         #expect(RedisCommand("AUTH", "user", "Tr0ub4dor").description == "AUTH")
         #expect("\(RedisCommand(""))" == "")

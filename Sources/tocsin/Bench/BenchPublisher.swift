@@ -63,11 +63,9 @@ struct BenchPublisher: Sendable {
     }
 
     private func publication(_ payload: ByteBuffer) -> RedisCommand {
-        var command =
-            isLogged
-            ? RedisCommand.fcall("group_send", keys: [keys.group(group)])
-            : RedisCommand("PUBLISH", keys.liveChannel(group))
-        command.append(payload)
-        return command
+        if isLogged { return keys.groupSend(payload, to: group) }
+        var publish = RedisCommand("PUBLISH", keys.liveChannel(group))
+        publish.append(payload)
+        return publish
     }
 }

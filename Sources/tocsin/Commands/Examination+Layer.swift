@@ -7,6 +7,7 @@ import RedisClient
 extension Examination {
     func layer() async -> [Finding] {
         [
+            await look("policies") { try await policies() },
             await look("key types") { try await foreignKeys() },
             await look("direct sends") { try await directSends() },
             await look("fleet's members") { try await fleetMembers() },
@@ -22,6 +23,17 @@ extension Examination {
                 return Finding(check: check, verdict: .warning, detail: "this Redis user may not look: ask as operator")
             }
         }
+    }
+
+    /// All gateways go by the policies in Redis, which the last one to start with others has set.
+    private func policies() async throws -> Finding {
+        let others = try await inspector.gatewaysWithOtherPolicies()
+        return others.isEmpty
+            ? Finding(check: "policies", verdict: .fine, detail: "all gateways have the groups: that are in force")
+            : Finding(
+                check: "policies", verdict: .warning,
+                detail: "\(others.joined(separator: ", ")): configured with other groups: than are in force. "
+                    + "Give all gateways the same groups:")
     }
 
     /// Keys that functions came upon and could not use, as far as they are still of a wrong type.

@@ -7,11 +7,13 @@ import RedisClient
 extension Examination {
     /// Whether the functions are there, or a gateway could load them.
     func library() async throws -> Finding {
-        let (loaded, carried) = try await inspector.libraryVersion()
-        if let loaded, loaded >= carried {
-            return Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
+        let state: String
+        switch try await inspector.libraryState() {
+        case .usable(let loaded): return Finding(check: "functions", verdict: .fine, detail: "version \(loaded)")
+        case .tooNew(let why): return Finding(check: "functions", verdict: .wrong, detail: why)
+        case .older(let loaded): state = "version \(loaded) is loaded, \(LayerInspector.carriedLibrary) is current"
+        case .missing: state = "not loaded yet"
         }
-        let state = loaded.map { "version \($0) is loaded, \(carried) is current" } ?? "not loaded yet"
         let command = "cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE"
         if let refusal = try await inspector.loadingRefusal() {
             return Finding(

@@ -22,12 +22,11 @@ struct ValidatorAgreementTests {
                 try await LayerHouse.run(server, policies: policies) { house in
                     try await house.join("g")
                     var expected: [String] = []
+                    let group = try GroupName("g")
                     for start in stride(from: 0, to: messages.count, by: Self.batch) {
                         let part = messages[start..<min(start + Self.batch, messages.count)]
                         let replies = part.map { message in
-                            var command = RedisCommand.fcall("group_send", keys: ["asgi:group:g"])
-                            command.append(message)
-                            return cli.client.submit(command)
+                            cli.client.submit(LayerKeys().groupSend(message, to: group))
                         }
                         for (message, reply) in zip(part, replies) {
                             let shown = try? WireMessage.decode(message).json

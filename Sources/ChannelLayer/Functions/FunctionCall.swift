@@ -1,0 +1,103 @@
+import NIOCore
+import RedisClient
+
+/// The functions of `redis/tocsin.lua`, by their names in Redis.
+enum LayerFunction: String, CaseIterable, Sendable {
+    case groupSend = "group_send"
+    case groupAdd = "group_add"
+    case groupDiscard = "group_discard"
+    case groupPosition = "group_position"
+    case groupRead = "group_read"
+    case gatewayLease = "gateway_lease"
+    case gatewayRelease = "gateway_release"
+    case gatewaySweep = "gateway_sweep"
+    case gatewayRetain = "gateway_retain"
+    case gatewayTrial = "gateway_trial"
+    case relayCollect = "relay_collect"
+    case relayCommit = "relay_commit"
+    case policySet = "policy_set"
+    case tocsinVersion = "tocsin_version"
+
+    /// What the answer is called in an error.
+    fileprivate var answer: String {
+        switch self {
+        case .groupSend, .groupPosition: "a position"
+        case .groupAdd: "positions"
+        case .groupRead: "pages"
+        case .gatewayTrial: "rights"
+        case .gatewayLease: "a lease"
+        case .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .relayCommit: "a number"
+        case .relayCollect: "staged messages"
+        case .policySet, .tocsinVersion: "a version"
+        }
+    }
+}
+
+/// One call of a function: the command, and how its reply is read. A value; `RedisClient.call` sends it.
+///
+/// `LayerFunctions` makes them.
+struct FunctionCall<Answer: Sendable>: Sendable {
+    let function: LayerFunction
+    private(set) var command: RedisCommand
+    /// nil: the reply is not what the function answers.
+    private let read: @Sendable (RedisValue) -> Answer?
+
+    /// - Parameter isReadOnly: by `FCALL_RO`, which a replica carries out too.
+    init(
+        _ function: LayerFunction, keys: some Collection<String> = EmptyCollection(), isReadOnly: Bool = false,
+        read: @escaping @Sendable (RedisValue) -> Answer?
+    ) {
+        self.function = function
+        self.read = read
+        command = RedisCommand(isReadOnly ? "FCALL_RO" : "FCALL", function.rawValue)
+        command.append(keys.count)
+        for key in keys { command.append(key) }
+    }
+
+    mutating func append(_ argument: String) { command.append(argument) }
+    mutating func append(_ argument: Int) { command.append(argument) }
+    mutating func append(_ argument: ByteBuffer) { command.append(argument) }
+
+    /// - Throws: `RedisError` with the code `.unexpectedAnswer`.
+    func answer(_ reply: RedisValue) throws(RedisError) -> Answer {
+        guard let answer = read(reply) else {
+            throw RedisError(
+                .unexpectedAnswer, "\(function.rawValue) answered something else than \(function.answer)")
+        }
+        return answer
+    }
+
+    fileprivate func outcome(_ result: Result<RedisValue, any Error>) -> Result<Answer, RedisError> {
+        Result { () throws(RedisError) in
+            do {
+                return try answer(result.get())
+            } catch {
+                throw error as? RedisError ?? RedisError(.unavailable, "\(error)")
+            }
+        }
+    }
+}
+
+extension RedisClient {
+    /// Sends a call. On the client's loop only, where `then` is called too: at once when there is no connection.
+    func call<Answer>(
+        _ call: FunctionCall<Answer>, then: @escaping (Result<Answer, RedisError>) -> Void
+    ) {
+        submit(call.command).assumeIsolated().whenComplete { then(call.outcome($0)) }
+    }
+
+    /// Sends a call, and then waits until as many replicas have what it wrote.
+    ///
+    /// - Throws (in the future): `RedisError`, as `submit(_:waitingFor:milliseconds:)`; `.unexpectedAnswer`.
+    func call<Answer>(
+        _ call: FunctionCall<Answer>, waitingFor replicas: Int = 0
+    ) -> EventLoopFuture<Answer> {
+        submit(call.command, waitingFor: replicas, milliseconds: LayerConfiguration.waitMilliseconds)
+            .flatMapThrowing { try call.answer($0) }
+    }
+
+    /// - Throws: `RedisError`.
+    func call<Answer>(_ call: FunctionCall<Answer>) async throws -> Answer {
+        try call.answer(try await send(call.command))
+    }
+}

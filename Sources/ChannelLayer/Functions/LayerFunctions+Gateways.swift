@@ -1,0 +1,69 @@
+import RedisClient
+
+/// A count, and the keys of a wrong type that were in the way.
+struct SweepAnswer: Equatable, Sendable {
+    let number: Int
+    let foreign: [String]
+
+    /// A number alone, or a number and keys.
+    init?(_ reply: RedisValue) {
+        guard let number = reply.array?.first?.int ?? reply.int else { return nil }
+        self.number = number
+        foreign = reply.array?.dropFirst().compactMap(\.text) ?? []
+    }
+}
+
+extension LayerFunctions {
+    /// Renews a gateway's lease, or takes its name.
+    ///
+    /// - Parameters:
+    ///   - seconds: how long the gateway counts as alive without another call, 1 to 3,600.
+    ///   - canary: the one that the gateway knows; empty at first.
+    ///   - fields: what the gateway says of itself, `process` and `link` among it.
+    func gatewayLease(
+        _ gateway: String, seconds: Int, canary: String, fields: [(String, String)]
+    ) -> FunctionCall<LeaseAnswer> {
+        var call = FunctionCall(.gatewayLease, read: LeaseAnswer.init)
+        for argument in [keys.prefix, gateway] { call.append(argument) }
+        call.append(seconds)
+        call.append(canary)
+        for (field, value) in fields {
+            call.append(field)
+            call.append(value)
+        }
+        return call
+    }
+
+    /// Gives a lease back. False: another process has the name.
+    func gatewayRelease(_ gateway: String, process: String) -> FunctionCall<Bool> {
+        var call = FunctionCall(.gatewayRelease) { $0.int.map { $0 == 1 } }
+        for argument in [keys.prefix, gateway, process] { call.append(argument) }
+        return call
+    }
+
+    /// Sweeps connections of dead gateways, or retentions that have ended, at most `limit`. 0: nothing is left to do.
+    func gatewaySweep(limit: Int) -> FunctionCall<SweepAnswer> {
+        var call = FunctionCall(.gatewaySweep, read: SweepAnswer.init)
+        call.append(keys.prefix)
+        call.append(limit)
+        return call
+    }
+
+    /// Refreshes the fleet's member in groups that only a retention keeps. The answer is the next start; 0 at the end.
+    func gatewayRetain(expiry: Int, from start: Int, limit: Int) -> FunctionCall<SweepAnswer> {
+        var call = FunctionCall(.gatewayRetain, read: SweepAnswer.init)
+        call.append(keys.prefix)
+        for number in [expiry, start, limit] { call.append(number) }
+        return call
+    }
+
+    /// Which rights the caller lacks for a gateway's work, as ACL rules; `no:COMMAND` for what this Redis does not have.
+    func gatewayTrial(presence: Bool, replicas: Bool) -> FunctionCall<[String]> {
+        var call = FunctionCall(.gatewayTrial) { $0.array?.compactMap(\.text) }
+        call.append(keys.prefix)
+        call.append(keys.database)
+        if presence { call.append("PRESENCE") }
+        if replicas { call.append("WAIT") }
+        return call
+    }
+}

@@ -1,0 +1,134 @@
+public import Broker
+public import NIOCore
+public import RedisClient
+
+/// What a sender may ask for its message.
+struct SendOptions: Sendable {
+    /// Seconds after which the message is not delivered any more, 1 to 315,360,000.
+    var ttl: Int?
+    /// Idempotency key, 1 to 200 bytes: the same key again is answered with the first position and sends nothing.
+    var key: String?
+}
+
+/// What Redis' policy says of a group, as `group_add` answers it.
+struct GroupTerms: Equatable, Sendable {
+    /// Messages can be read again later.
+    var isLogged = true
+    /// Joins and leaves are published.
+    var tellsPresence = false
+}
+
+/// Where a group stood when a connection joined it.
+struct GroupJoin: Equatable, Sendable {
+    let position: Position
+    let terms: GroupTerms
+
+    /// `POSITION[ live][ presence]`. Other words are of later versions, and say nothing that this one needs.
+    init?(_ text: ByteBuffer) {
+        let bytes = text.readableBytesView
+        let end = bytes.firstIndex(of: UInt8(ascii: " ")) ?? bytes.endIndex
+        guard let position = bytes[..<end].withContiguousStorageIfAvailable({ Position(utf8: $0) }) ?? nil else {
+            return nil
+        }
+        self.position = position
+        if end == bytes.endIndex {
+            terms = GroupTerms()
+        } else {
+            let words = bytes[end...].split(separator: UInt8(ascii: " "))
+            terms = GroupTerms(
+                isLogged: !words.contains { $0.elementsEqual("live".utf8) },
+                tellsPresence: words.contains { $0.elementsEqual("presence".utf8) })
+        }
+    }
+}
+
+/// What `group_add` answers.
+struct GroupAddAnswer: Equatable, Sendable {
+    /// One for each connection that was added.
+    let joins: [GroupJoin]
+    /// Groups from which somebody had removed the fleet's member.
+    let restored: Int
+
+    fileprivate init?(_ reply: RedisValue, of count: Int) {
+        guard let answer = reply.array, answer.count == count + 1, let restored = answer[count].int else { return nil }
+        joins = answer.dropLast().compactMap { $0.bytes.flatMap { GroupJoin($0) } }
+        self.restored = restored
+        guard joins.count == count else { return nil }
+    }
+}
+
+extension LayerFunctions {
+    /// Logs and publishes a message.
+    ///
+    /// - Parameter message: a JSON object or a msgpack map, at most 1 MiB.
+    func groupSend(
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions()
+    ) -> FunctionCall<Receipt> {
+        var call = FunctionCall(.groupSend, keys: [keys.group(group)], read: Self.receipt)
+        call.append(message)
+        if let ttl = options.ttl {
+            call.append("TTL")
+            call.append(ttl)
+        }
+        if let key = options.key {
+            call.append("KEY")
+            call.append(key)
+        }
+        return call
+    }
+
+    @Sendable private static func receipt(_ reply: RedisValue) -> Receipt? {
+        guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
+            let position = answer[0].text.flatMap({ Position($0) })
+        else { return nil }
+        return Receipt(position: position, gateways: gateways)
+    }
+
+    /// Writes connections into their groups.
+    ///
+    /// - Parameters:
+    ///   - members: each with the group that it joins; at most a few hundred a call.
+    ///   - gateway: the gateway's name.
+    ///   - lease: the gateway as its lease's holder, `GW@PROCESS:LINK`, or its name alone.
+    ///   - expiry: `group_expiry`, in seconds.
+    func groupAdd(
+        _ members: some Collection<(group: GroupName, member: Member)>, gateway: String, lease: String, expiry: Int
+    ) -> FunctionCall<GroupAddAnswer> {
+        let count = members.count
+        var call = FunctionCall(.groupAdd, keys: members.lazy.map { keys.group($0.group) }) {
+            GroupAddAnswer($0, of: count)
+        }
+        call.append(lease)
+        call.append(expiry)
+        for (_, member) in members {
+            call.append(keys.channelName(gateway: gateway, connection: member.connection))
+            call.append(member.user ?? "")
+            if let info = member.info { call.append(info) } else { call.append("") }
+        }
+        return call
+    }
+
+    /// Takes connections out of their groups. The answer counts those that were not left to a later sweep.
+    func groupDiscard(
+        _ departures: some Collection<(group: GroupName, connection: ConnectionID)>, gateway: String, lease: String
+    ) -> FunctionCall<Int> {
+        var call = FunctionCall(.groupDiscard, keys: departures.lazy.map { keys.group($0.group) }, read: \.int)
+        call.append(lease)
+        for (_, connection) in departures {
+            call.append(keys.channelName(gateway: gateway, connection: connection))
+        }
+        return call
+    }
+
+    /// The group's position, made where there is none.
+    func groupPosition(of group: GroupName) -> FunctionCall<Position> {
+        FunctionCall(.groupPosition, keys: [keys.group(group)]) { $0.text.flatMap { Position($0) } }
+    }
+}
+
+extension LayerKeys {
+    /// `group_send` as a command, for a sender that reads no answers.
+    public func groupSend(_ message: ByteBuffer, to group: GroupName) -> RedisCommand {
+        LayerFunctions(keys: self).groupSend(message, to: group).command
+    }
+}

@@ -1,0 +1,55 @@
+import Broker
+import NIOCore
+import RedisClient
+
+/// What `policy_set` answers.
+struct PolicyAnswer: Equatable, Sendable {
+    /// Counts changes of the policies.
+    let version: Int
+    /// This call made a change.
+    let isChanged: Bool
+
+    init?(_ reply: RedisValue) {
+        guard let answer = reply.array, answer.count == 2, let version = answer[0].int, let changed = answer[1].int
+        else {
+            return nil
+        }
+        self.version = version
+        isChanged = changed == 1
+    }
+}
+
+extension LayerFunctions {
+    /// Writes the policies of groups, which Redis alone goes by.
+    ///
+    /// - Parameter known: the version that the caller has seen last: a newer one is left as it is.
+    func policySet(_ policies: [GroupPolicy], known: Int?) -> FunctionCall<PolicyAnswer> {
+        var call = FunctionCall(.policySet, read: PolicyAnswer.init)
+        call.append(keys.prefix)
+        call.append(GroupPolicy.rules(policies))
+        if let known { call.append(known) }
+        return call
+    }
+
+    /// The version of the library in Redis, and the oldest version that can work with it.
+    var tocsinVersion: FunctionCall<LibraryVersion> {
+        var call = FunctionCall(.tocsinVersion, read: LibraryVersion.init)
+        call.append("COMPATIBLE")
+        return call
+    }
+}
+
+extension GroupPolicy {
+    /// The policies as `policy_set` takes them: a JSON array.
+    static func rules(_ policies: [GroupPolicy]) -> ByteBuffer {
+        var text = ByteBuffer(string: "[")
+        for (index, policy) in policies.enumerated() {
+            text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
+            JSONText.appendString(policy.match.utf8, to: &text)
+            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)"#)
+            text.writeString(policy.joinLeave ? #","join_leave":true}"# : "}")
+        }
+        text.writeString("]")
+        return text
+    }
+}

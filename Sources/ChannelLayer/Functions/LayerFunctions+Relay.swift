@@ -1,0 +1,80 @@
+import Broker
+import NIOCore
+import RedisClient
+
+/// A message of the core layer that was moved out of the fleet's inbox, and not yet told to its groups.
+struct StagedMessage: Equatable, Sendable {
+    let id: String
+    let bytes: ByteBuffer
+}
+
+/// What `relay_collect` answers.
+struct CollectAnswer: Equatable, Sendable {
+    /// There is more than one call may cost Redis.
+    let hasMore: Bool
+    /// The staging key, when it has a wrong type.
+    let foreign: String?
+    let staged: [StagedMessage]
+
+    init?(_ reply: RedisValue) {
+        guard let answer = reply.array, answer.count == 4, let more = answer[1].int, let foreign = answer[2].text,
+            let staged = answer[3].array
+        else { return nil }
+        hasMore = more == 1
+        self.foreign = foreign.isEmpty ? nil : foreign
+        self.staged = staged.compactMap { value in
+            guard let pair = value.array, pair.count == 2, let id = pair[0].text, let bytes = pair[1].bytes else {
+                return nil
+            }
+            return StagedMessage(id: id, bytes: bytes)
+        }
+        guard self.staged.count == staged.count else { return nil }
+    }
+}
+
+/// What `relay_commit` answers.
+enum CommitAnswer: Equatable, Sendable {
+    /// So many groups were told; without groups the message was only removed.
+    case committed(groups: Int)
+    /// Another gateway has committed it.
+    case gone
+    /// An older message of the inbox has to be committed first.
+    case notItsTurn
+
+    init?(_ reply: RedisValue) {
+        switch reply.int {
+        case -1: self = .gone
+        case -2: self = .notItsTurn
+        case let groups? where groups >= 0: self = .committed(groups: groups)
+        default: return nil
+        }
+    }
+}
+
+extension LayerFunctions {
+    /// Moves what is in the fleet's inbox to staging, and answers the oldest staged messages.
+    func relayCollect(inbox: Int, limit: Int) -> FunctionCall<CollectAnswer> {
+        var call = FunctionCall(
+            .relayCollect, keys: [keys.inbox(inbox), keys.staging(inbox)], read: CollectAnswer.init)
+        call.append(limit)
+        return call
+    }
+
+    /// Sends a staged message to its groups and removes it, if it is the oldest one.
+    func relayCommit(
+        _ id: String, _ message: ByteBuffer, to groups: [GroupName], inbox: Int
+    ) -> FunctionCall<CommitAnswer> {
+        var call = FunctionCall(
+            .relayCommit, keys: [keys.staging(inbox)] + groups.map { keys.group($0) }, read: CommitAnswer.init)
+        call.append(id)
+        call.append(message)
+        return call
+    }
+
+    /// Removes a staged message that cannot be sent.
+    func relayDrop(_ id: String, inbox: Int) -> FunctionCall<CommitAnswer> {
+        var call = FunctionCall(.relayCommit, keys: [keys.staging(inbox)], read: CommitAnswer.init)
+        call.append(id)
+        return call
+    }
+}

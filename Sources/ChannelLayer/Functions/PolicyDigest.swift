@@ -1,0 +1,23 @@
+import Broker
+import Crypto
+import Foundation
+import NIOCore
+
+/// A short name of a list of policies: gateways that are configured alike have the same one.
+enum PolicyDigest {
+    /// 8 hex digits.
+    static func of(_ policies: [GroupPolicy]) -> String {
+        of(rules: GroupPolicy.rules(policies).readableBytesView)
+    }
+
+    /// - Parameter rules: the JSON array that `policy_set` was given.
+    static func of(rules: some Collection<UInt8>) -> String {
+        SHA256.hash(data: Array(rules)).prefix(4).map { $0.hex(count: 2) }.joined()
+    }
+
+    /// The digest of what is in force: `{"version":n,"rules":RULES}`, as `policy_set` stores it. nil: something else.
+    static func of(stored text: String) -> String? {
+        guard let rules = text.range(of: #","rules":"#), text.hasSuffix("}") else { return nil }
+        return of(rules: text[rules.upperBound...].utf8.dropLast())
+    }
+}
