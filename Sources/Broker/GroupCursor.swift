@@ -67,16 +67,16 @@ public struct GroupCursor: Sendable {
             trace.delivered(publication, at: position)
             return .deliver
         case .at(let last):
-            if position.isComparable(to: last), position.offset <= last.offset {
-                return trace.disputes(publication, at: position) ? .dispute : .drop
-            }
-            if position.follows(last) {
+            switch position.continuation(of: last) {
+            case .seen: return trace.disputes(publication, at: position) ? .dispute : .drop
+            case .next, .begins(0):
                 state = .at(position)
                 trace.delivered(publication, at: position)
                 return .deliver
+            case .jump, .begins, .elsewhere:
+                state = .filling(last, held: [Arrival(position: position, publication: publication)], covered: 1)
+                return .fill(last)
             }
-            state = .filling(last, held: [Arrival(position: position, publication: publication)], covered: 1)
-            return .fill(last)
         case .filling:
             hold(Arrival(position: position, publication: publication))
             return .hold
@@ -88,7 +88,7 @@ public struct GroupCursor: Sendable {
         switch state {
         case .unknown: return nil  // before the first join was answered: what follows shows it
         case .at(let last):
-            if position.isComparable(to: last), position.offset <= last.offset { return nil }
+            if position.continuation(of: last) == .seen { return nil }
             state = .filling(last, held: [Arrival(position: position)], covered: 1)
             return last
         case .filling:
@@ -181,7 +181,7 @@ public struct GroupCursor: Sendable {
         var end = end
         for (index, arrival) in held.enumerated() {
             let position = arrival.position
-            if let last = end, position.isComparable(to: last), position.offset <= last.offset {
+            if let last = end, position.continuation(of: last) == .seen {
                 if let publication = arrival.publication, trace.disputes(publication, at: position) {
                     result.disputed.append(publication)
                 }
@@ -194,7 +194,7 @@ public struct GroupCursor: Sendable {
                 end = position
                 continue
             }
-            if follows, !hasLog, let now, position.isComparable(to: now), position.offset <= now.offset {
+            if follows, !hasLog, let now, position.continuation(of: now) == .seen {
                 result.missed += 1
                 end = position
                 continue

@@ -52,10 +52,5 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
     /// Whether the two count in the same sequence, so that their offsets can be compared.
     public func isComparable(to other: Position) -> Bool { epoch == other.epoch && history == other.history }
 
-    /// Whether this is the very next position: nothing lies between, whatever came before.
-    public func follows(_ last: Position) -> Bool {
-        isComparable(to: last) ? offset > last.offset && offset - 1 == last.offset : last == .beginning && offset == 1
-    }
-
     public var description: String { "\(epoch).\(history):\(offset)" }
 }

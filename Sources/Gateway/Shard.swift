@@ -21,6 +21,8 @@ final class Shard {
     /// Transports with bytes that are written but not flushed.
     private var unflushed: ContiguousArray<any SessionTransport> = []
     private var flushIsDue = false
+    /// Sessions whose cursors have left a group during the walk over it, and why.
+    private var left: [(session: Session, group: GroupName, why: Continuity)] = []
     private var open: [ObjectIdentifier: any ConnectedClient] = [:]
     /// The most clients at once since memory was last given back.
     private var crowd = 0
@@ -154,14 +156,28 @@ final class Shard {
                 for session in members.live.map(\.session) + members.behind { session.mayHaveMissed(in: members) }
             case .lost(let group, let continuity, let position):
                 guard let members = groups[group] else { continue }
-                // Who lags finds a gap in the log, too.
+                let hadMessages = members.last != nil
                 members.last = continuity == .gap && position != .beginning ? position : nil
-                for member in members.live { member.session.lost(continuity, at: position, in: members) }
+                for session in members.live.map(\.session) + members.behind {
+                    session.lost(continuity, at: position, hadMessages: hadMessages, in: members)
+                }
             }
         }
         if run != nil { count += fanOut(&run!, isLast: true) }
         state.metrics.delivered.add(count)
+        walked()
         flush()
+    }
+
+    /// The session is to be told, after the walk, that it has left the group.
+    func afterWalk(_ session: Session, _ group: GroupName, _ why: Continuity) { left.append((session, group, why)) }
+
+    /// Nobody walks over a group now.
+    func walked() {
+        guard !left.isEmpty else { return }
+        let told = left
+        left = []
+        for (session, group, why) in told { session.tellLeft(group, why) }
     }
 
     /// - Parameter isLast: nothing more comes for the sockets, so they are written to while they are in the processor's
@@ -175,40 +191,22 @@ final class Shard {
             if members.deliver(&run, slot: slot, atOnce: isLast) {
                 count += run.count
             } else {
-                count += deliverSingly(&run, to: members.live[slot].session, of: members)
-                // A session that is told of a loss may leave the group, and others with it.
-                slot = min(slot, members.live.count)
+                count += offer(&run, to: members.live[slot].session, of: members)
             }
             slot -= 1
         }
         if !run.isLogged {
             // What cannot be read later is for those who lag, too.
-            for session in members.behind {
-                run.each { encodings in
-                    if session.deliverUnlogged(&encodings, of: members) { count += 1 }
-                    return true
-                }
-            }
+            for session in members.behind { count += offer(&run, to: session, of: members) }
         }
         if let last = run.last { members.last = last }
         return count
     }
 
-    private func deliverSingly(_ run: inout PublicationRun, to session: Session, of members: GroupMembers) -> Int {
+    /// One by one, to a session that does not take the run as it is.
+    private func offer(_ run: inout PublicationRun, to session: Session, of members: GroupMembers) -> Int {
         var count = 0
-        run.each { encodings in
-            guard session.isLive(in: members) else { return false }
-            if session.deliver(&encodings, of: members) {
-                count += 1
-            } else if encodings.publication.isLogged, var position = encodings.publication.position {
-                position.offset -= 1
-                session.fellBehind(at: position, in: members)
-                return false
-            } else if session.deliverUnlogged(&encodings, of: members) {
-                count += 1
-            }
-            return true
-        }
+        run.each { encodings in if session.offer(&encodings, of: members) { count += 1 } }
         return count
     }
 

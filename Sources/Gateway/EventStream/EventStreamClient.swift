@@ -13,6 +13,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     private let socket: any StreamSocket
     private var session: Session!
     private let starts: [Session.Start]
+    /// Until the session is open.
+    private var joining: Joining?
     /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
     private let unreadable: [GroupName]
     private var isUnflushed = false
@@ -23,15 +25,16 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, groups: [GroupName],
+        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, joining: Joining,
         starts: [Session.Start], unreadable: [GroupName]
     ) {
         self.ticket = ticket
         self.shard = shard
         self.socket = socket
         self.starts = starts
+        self.joining = joining
         self.unreadable = unreadable
-        session = Session(id: id, form: .eventStream, groups: groups, shard: shard, transport: self)
+        session = Session(id: id, form: .eventStream, groups: joining.groups, shard: shard, transport: self)
     }
 
     // MARK: The socket's word
@@ -43,7 +46,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         for group in unreadable { tellLost(group, .reset) }
         // A client to which nothing is ever sent must know where it was all the same.
         write(EventWriter.cursor(EventCursor.text(starts.map(\.position))))
-        session.open(at: starts)
+        if let joining { session.open(joining.take(), at: starts) }
+        joining = nil
         flush()
     }
 
@@ -100,9 +104,9 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         end()
     }
 
-    func end(_ ending: Ending) {
-        // Whose login has expired may come back: the login decides.
-        if case .revoked = ending { write(EventWriter.end(reason: ending.reason)) }
+    /// Expired clients may reconnect; the login decides.
+    func end(_ reason: CloseReason) {
+        if reason == .revoked { write(EventWriter.end(reason: "ended by the operator")) }
         end()
     }
 

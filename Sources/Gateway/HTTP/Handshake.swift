@@ -31,8 +31,8 @@ final class Handshake: StreamSocketOwner {
     private var subprotocol: String?
     /// The Origin of the page that may read the answer; nil: none.
     private var page: String?
-    /// Groups that have been joined or are being joined, to be left again if the handshake fails.
-    private var joining: [GroupName] = []
+    /// The joins, to be undone if the handshake fails.
+    private var joining: Joining?
     private let id = ConnectionID.random()
     private let began = NIODeadline.now()
     /// The client, as far as trusted proxies have told; else the other end of the socket.
@@ -107,13 +107,8 @@ final class Handshake: StreamSocketOwner {
 
     /// Gives back what the handshake had taken.
     private func undo() {
-        for group in joining {
-            state.backplane.groupDiscard(id, from: group, outlet: shard.index)
-            let members = shard.members(of: group)
-            members.joining -= 1
-            shard.tidy(members)
-        }
-        joining = []
+        joining?.cancel()
+        joining = nil
         if let ticket { state.admission.leave(ticket) }
         ticket = nil
     }
@@ -225,9 +220,7 @@ final class Handshake: StreamSocketOwner {
             return route.access(values, groups, identity)
         }
         become(
-            WebSocketClient(
-                id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry,
-                window: deflate?.window),
+            centrifuge(entry),
             saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
     }
 
@@ -263,36 +256,19 @@ final class Handshake: StreamSocketOwner {
             let access = route.access(resolved.values, groups, identity)
             let entry = CentrifugeEntry(access: access, login: Self.connectLogin(route, wish, state)) { _ in access }
             return become(
-                WebSocketClient(
-                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, entry: entry,
-                    window: deflate?.window),
+                centrifuge(entry),
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         }
-        joining = groups
-        // From here on the loop keeps count of what comes to the groups: nothing between the join and the first write
-        // goes unnoticed.
-        for group in groups { shard.members(of: group).joining += 1 }
         let member = Member(connection: id, user: identity?.user, info: identity?.info)
-        let joins = groups.map {
-            state.backplane.groupAdd(member, to: $0, outlet: shard.index).hop(to: shard.eventLoop)
-        }
-        if joins.count == 1 {
-            return joins[0].assumeIsolated().whenComplete { self.joined(wish, route, groups, $0.map { [$0] }) }
-        }
-        EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
-            self.joined(wish, route, groups, result)
-        }
-    }
-
-    private func joined(
-        _ wish: ClientWish, _ route: Route, _ groups: [GroupName], _ result: Result<[Position], any Error>
-    ) {
-        guard stage == .working else { return }
-        switch result {
-        case .success(let positions):
-            guard !isRevoked else { return refuse(Self.revoked) }
-            succeed(wish, route, groups, at: positions)
-        case .failure(let error): refuse(Self.refusal(for: error))
+        let joining = Joining(groups, of: id, on: shard)
+        self.joining = joining
+        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index) }) { result in
+            switch result {
+            case .success(let positions):
+                guard !self.isRevoked else { return self.refuse(Self.revoked) }
+                self.succeed(wish, route, joining, at: positions)
+            case .failure(let error): self.refuse(Self.refusal(for: error))
+            }
         }
     }
 
@@ -316,29 +292,44 @@ final class Handshake: StreamSocketOwner {
 
     // MARK: Answers
 
-    private func succeed(_ wish: ClientWish, _ route: Route, _ groups: [GroupName], at positions: [Position]) {
+    private func succeed(_ wish: ClientWish, _ route: Route, _ joining: Joining, at positions: [Position]) {
         switch wish {
         case .webSocket(let key):
             let starts = positions.map { Session.Start(position: $0, isResumption: false) }
             become(
-                WebSocketClient(
-                    id: id, ticket: ticket!, socket: socket, shard: shard, route: route, groups: groups, starts: starts,
-                    window: deflate?.window),
+                WebSocketConnection(
+                    id: id, ticket: ticket!, socket: socket, shard: shard, form: .plain, groups: joining.groups,
+                    window: deflate?.window
+                ) { session, connection in
+                    PlainDialect(
+                        route.receive, shard: shard, session: session, connection: connection, joining: joining,
+                        starts: starts)
+                },
                 saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
         case .eventStream(let cursor):
-            let (starts, unreadable) = EventCursor.starts(cursor, groups, positions)
+            let (starts, unreadable) = EventCursor.starts(cursor, joining.groups, positions)
             become(
                 EventStreamClient(
-                    id: id, ticket: ticket!, socket: socket, shard: shard, groups: groups, starts: starts,
+                    id: id, ticket: ticket!, socket: socket, shard: shard, joining: joining, starts: starts,
                     unreadable: unreadable),
                 saying: SwitchingAnswer.eventStream(page: page))
+        }
+    }
+
+    /// A client of the centrifuge protocol, which joins by its commands.
+    private func centrifuge(_ entry: CentrifugeEntry) -> WebSocketConnection {
+        WebSocketConnection(
+            id: id, ticket: ticket!, socket: socket, shard: shard, form: .centrifuge, groups: [],
+            window: deflate?.window
+        ) { session, connection in
+            CentrifugeDialect(id: id, shard: shard, session: session, entry: entry, connection: connection)
         }
     }
 
     /// The answer is out, and the socket has a new owner.
     private func become(_ client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
-        joining = []
+        joining = nil
         // The client's from here on.
         ticket = nil
         shard.unschedule(self)

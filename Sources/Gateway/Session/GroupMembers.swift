@@ -11,14 +11,17 @@ final class GroupMembers {
     private(set) var behind: [Session] = []
     /// The position of the last publication that came here; nil: none since the loop has members.
     var last: Position?
-    /// Sessions that are joining: publications count for them already.
-    var joining = 0
+    /// `JoinHold`s: publications count for clients that are joining already.
+    private var holds = 0
     /// For a moment, when several are behind.
     private var read = ReadEncodings()
 
     init(group: GroupName) { self.group = group }
 
-    var isEmpty: Bool { live.isEmpty && behind.isEmpty && joining == 0 }
+    var isEmpty: Bool { live.isEmpty && behind.isEmpty && holds == 0 }
+
+    func hold() { holds += 1 }
+    func release() { holds -= 1 }
 
     /// - Returns: its slot, which may change when others leave.
     func addLive(_ member: LiveMember) -> Int {
@@ -32,7 +35,7 @@ final class GroupMembers {
         let last = live.removeLast()
         if slot < live.count {
             live[slot] = last
-            last.session.place(.live(slot), in: self)
+            last.session.moved(to: slot, in: self)
         }
         return shown
     }
@@ -64,9 +67,7 @@ final class GroupMembers {
         guard transport.hasRoom else { return false }
         if let first = run.first, let last = run.last {
             if let shown = live[slot].shown {
-                guard first.isComparable(to: shown), first.offset > shown.offset,
-                    run.isLogged || first.follows(shown)
-                else { return false }
+                guard ClientCursor.takesRun(from: first, isLogged: run.isLogged, shown: shown) else { return false }
             }
             live[slot].shown = last
         }

@@ -53,7 +53,7 @@ struct PublicationRun {
     }
 
     /// One of them at a time, for a session that does not take the whole run.
-    mutating func each(_ body: (inout Encodings) -> Bool) {
-        for index in encodings.indices where !body(&encodings[index]) { return }
+    mutating func each(_ body: (inout Encodings) -> Void) {
+        for index in encodings.indices { body(&encodings[index]) }
     }
 }

@@ -30,25 +30,30 @@ final class Session {
         var isResumption: Bool
     }
 
-    /// Its transport stands and all groups are joined.
-    func open(at starts: [Start]) {
-        for (group, start) in zip(groups, starts) {
-            let members = shard.members(of: group)
-            members.joining -= 1
-            memberships.append(SessionMembership(members: members, start: start))
-            members.addBehind(self)
-        }
+    /// Call when the transport is open and every group has been joined.
+    ///
+    /// - Parameter hold: on `groups`.
+    func open(_ hold: consuming JoinHold, at starts: [Start]) {
+        for (members, start) in zip(hold.members, starts) { enter(members, at: start) }
         proceedAll()
     }
 
-    /// One more group, of which the transport has joined the backplane already.
-    func add(_ group: GroupName, at start: Start) {
-        let members = shard.members(of: group)
-        members.joining -= 1
-        groups.append(group)
-        memberships.append(SessionMembership(members: members, start: start))
+    /// More groups than it was opened with.
+    ///
+    /// - Parameter hold: on those.
+    func add(_ hold: consuming JoinHold, at starts: [Start]) {
+        for (members, start) in zip(hold.members, starts) {
+            groups.append(members.group)
+            enter(members, at: start)
+            proceed(memberships.count - 1)
+        }
+    }
+
+    private func enter(_ members: GroupMembers, at start: Start) {
+        let cursor = ClientCursor(
+            at: start.position, isResumption: start.isResumption, subscribesAgain: form == .centrifuge)
+        memberships.append(SessionMembership(members: members, cursor: cursor))
         members.addBehind(self)
-        proceed(memberships.count - 1)
     }
 
     /// Leaves one group.
@@ -60,13 +65,12 @@ final class Session {
     }
 
     private func leave(_ membership: SessionMembership) {
-        switch membership.place {
-        case .live(let slot): _ = membership.members.removeLive(slot: slot)
-        case .behind: membership.members.removeBehind(self)
-        case .reading(_, let ticket):
+        if let slot = membership.slot {
+            _ = membership.members.removeLive(slot: slot)
+        } else {
             membership.members.removeBehind(self)
-            shard.state.backplane.giveUp(ticket)
         }
+        if case .reading(_, let ticket) = membership.state { shard.state.backplane.giveUp(ticket) }
         shard.tidy(membership.members)
     }
 
@@ -82,64 +86,49 @@ final class Session {
     /// The positions that the client has been shown, in the order of its groups.
     var shown: [Position?] { memberships.map(\.shown) }
 
-    private func index(in members: GroupMembers) -> Int {
-        guard let index = indexIfMember(of: members) else {
-            preconditionFailure("a session was looked for in a group that it is not in")
+    private func index(in members: GroupMembers) -> Int? { memberships.firstIndex { $0.members === members } }
+
+    /// Another session has left its slot in the group to this one.
+    func moved(to slot: Int, in members: GroupMembers) {
+        guard let index = index(in: members) else {
+            preconditionFailure("a slot of a session that is not in the group")
         }
-        return index
-    }
-
-    private func indexIfMember(of members: GroupMembers) -> Int? {
-        memberships.firstIndex { $0.members === members }
-    }
-
-    /// nil when the group was left meanwhile, and perhaps joined again: then the page is nobody's any more.
-    private func indexIfReading(_ members: GroupMembers, _ ticket: ReadTicket) -> Int? {
-        guard let index = indexIfMember(of: members), case .reading(_, ticket) = memberships[index].place else {
-            return nil
-        }
-        return index
-    }
-
-    func place(_ place: SessionMembership.Place, in members: GroupMembers) {
-        memberships[index(in: members)].place = place
+        memberships[index].slot = slot
     }
 
     // MARK: Deliveries
 
-    func isLive(in members: GroupMembers) -> Bool {
-        guard let index = indexIfMember(of: members), case .live = memberships[index].place else { return false }
-        return true
-    }
-
-    /// One publication of a group in which this session is live. False: it could not be taken.
-    func deliver(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
-        guard transport.hasRoom else { return false }
-        write(&encodings, membership: index(in: members))
-        return true
-    }
-
-    /// What the client has seen is never sent again: what the log gave it may still be on its way here.
+    /// Offers one publication of a group, and does what its cursor answers.
     ///
     /// - Returns: whether it was written.
-    @discardableResult
-    private func write(_ encodings: inout Encodings, membership index: Int) -> Bool {
-        if let position = encodings.publication.position {
-            if let shown = memberships[index].shown {
-                if position.isComparable(to: shown) {
-                    if position.offset <= shown.offset { return false }
-                    if !encodings.publication.isLogged { tellMissed(position.offset - shown.offset - 1, index) }
-                } else if form == .centrifuge, encodings.publication.isLogged {
-                    // Its SDK keeps the old history with new offsets, and could not recover from that: it subscribes
-                    // again instead, which recovers, and learns the new one.
-                    transport.tellLost(memberships[index].members.group, .historyChanged)
-                    return false
-                } else if shown == .beginning, !encodings.publication.isLogged, position.offset > 0 {
-                    tellMissed(position.offset - 1, index)
-                }
-            }
-            memberships[index].shown = position
+    func offer(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
+        guard transport.isOpen, let index = index(in: members) else { return false }
+        let (position, isLogged) = (encodings.publication.position, encodings.publication.isLogged)
+        switch memberships[index].cursor.offer(position, isLogged: isLogged, room: room) {
+        case .skip: return false
+        case .take(let missed, let dropped):
+            tellMissed(missed, in: members)
+            tellDropped(dropped, in: members)
+            write(&encodings)
+            return true
+        case .drop:
+            shard.state.metrics.dropped.add()
+            return false
+        case .fallBehind:
+            fellBehind(index)
+            return false
+        case .subscribeAgain:
+            tell(.historyChanged, index)
+            return false
         }
+    }
+
+    private var room: Room {
+        if transport.hasRoom { return .free }
+        return transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes ? .unloggedOnly : .none
+    }
+
+    private func write(_ encodings: inout Encodings) {
         if form == .eventStream, groups.count > 1 {
             // Its cursor is over several groups: nobody else's event has the same id.
             transport.write(EventWriter.message(encodings.publication.json, id: EventCursor.text(shown)))
@@ -148,47 +137,16 @@ final class Session {
                 transport.deflateWindow.map { encodings.bytes(for: form, window: $0, by: shard.deflater) }
                     ?? encodings.bytes(for: form))
         }
-        return true
-    }
-
-    /// A publication that no log keeps, and a socket that is full: it is queued all the same up to a bound of its own, and
-    /// dropped above that.
-    func deliverUnlogged(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
-        guard let index = indexIfMember(of: members) else { return false }
-        guard transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes else {
-            memberships[index].dropped += 1
-            if let position = encodings.publication.position { memberships[index].shown = position }
-            shard.state.metrics.dropped.add()
-            return false
-        }
-        if memberships[index].dropped > 0 { tellDropped(index) }
-        write(&encodings, membership: index)
-        return true
-    }
-
-    /// Before the next message of the group, or as soon as the socket has room.
-    private func tellDropped() {
-        for index in memberships.indices where memberships[index].dropped > 0 { tellDropped(index) }
-    }
-
-    private func tellDropped(_ index: Int) {
-        transport.tellDropped(memberships[index].members.group, memberships[index].dropped)
-        memberships[index].dropped = 0
-    }
-
-    /// Messages that no log keeps went by while the client, or the gateway, was away.
-    private func tellMissed(_ count: UInt64, _ index: Int) {
-        guard count > 0 else { return }
-        shard.state.metrics.dropped.add(Int(clamping: count))
-        transport.tellDropped(memberships[index].members.group, Int(clamping: count))
     }
 
     /// The socket was full when a publication came: from the one before on, the log has to serve.
-    func fellBehind(at position: Position, in members: GroupMembers) {
-        guard let index = indexIfMember(of: members), case .live(let slot) = memberships[index].place else { return }
-        let shown = members.removeLive(slot: slot)
-        memberships[index].place = .behind(position, mustRead: true)
-        memberships[index].shown = shown
+    private func fellBehind(_ index: Int) {
+        guard let slot = memberships[index].slot else { return }
+        let members = memberships[index].members
+        var cursor = memberships[index].cursor
+        cursor.shown = members.removeLive(slot: slot)
+        memberships[index].slot = nil
+        memberships[index].cursor = cursor
         members.addBehind(self)
         if slowSince == nil {
             slowSince = .now()
@@ -196,55 +154,78 @@ final class Session {
         }
     }
 
-    /// Only the centrifuge protocol has words for who comes and goes; a client that lags misses it.
+    /// Join and leave events exist only in the centrifuge protocol; a lagging client misses them.
     func tellPresence(_ push: ByteBuffer) {
         if form == .centrifuge, transport.isWritable { transport.write(push) }
     }
 
-    /// Something that had no position may have gone by: where the client stands is not changed by it.
+    // MARK: Losses
+
+    /// Something that had no position may have gone by.
     func mayHaveMissed(in members: GroupMembers) {
-        guard indexIfMember(of: members) != nil else { return }
-        transport.tellLost(members.group, .gap)
+        if let index = index(in: members), memberships[index].cursor.mayHaveMissed() { tell(.gap, index) }
     }
 
-    /// Continuity of the group was lost. Who has been told stands at the position; who stands beyond a gap already has
-    /// nothing before it to miss.
-    func lost(_ continuity: Continuity, at position: Position, in members: GroupMembers) {
-        if let index = indexIfMember(of: members) {
-            if continuity == .gap, let shown = memberships[index].shown, position.isComparable(to: shown),
-                position.offset <= shown.offset
-            {
-                return
-            }
-            memberships[index].shown = position
+    /// Continuity of the group was lost.
+    ///
+    /// - Parameter hadMessages: something had come to the group.
+    func lost(_ continuity: Continuity, at position: Position, hadMessages: Bool, in members: GroupMembers) {
+        guard let index = index(in: members) else { return }
+        let isTold = memberships[index].cursor.lost(continuity, at: position, hadMessages: hadMessages)
+        if isTold { tell(continuity, index) } else { proceed(index) }
+    }
+
+    /// A client that subscribes again leaves the group, which others may be walking over.
+    private func tell(_ continuity: Continuity, _ index: Int) {
+        let group = memberships[index].members.group
+        if memberships[index].state == .left {
+            shard.afterWalk(self, group, continuity)
+        } else {
+            transport.tellLost(group, continuity)
         }
-        transport.tellLost(members.group, continuity)
+    }
+
+    /// Called after the walk in which a cursor of this session has left the group.
+    func tellLeft(_ group: GroupName, _ continuity: Continuity) {
+        if !isEnded, groups.contains(group) { transport.tellLost(group, continuity) }
+    }
+
+    /// Messages that no log keeps went by while the client, or the gateway, was away.
+    private func tellMissed(_ count: UInt64, in members: GroupMembers) {
+        guard count > 0 else { return }
+        shard.state.metrics.dropped.add(Int(clamping: count))
+        transport.tellDropped(members.group, Int(clamping: count))
+    }
+
+    /// Messages that no log keeps found no room.
+    private func tellDropped(_ count: Int, in members: GroupMembers) {
+        if count > 0 { transport.tellDropped(members.group, count) }
     }
 
     // MARK: Catching up
 
     /// The socket has room, or a page has been written: the next step of every lagging cursor.
     func proceedAll() {
-        tellDropped()
-        for index in memberships.indices { proceed(index) }
+        for index in memberships.indices {
+            if memberships[index].dropped > 0 {
+                tellDropped(memberships[index].cursor.takeDropped(), in: memberships[index].members)
+            }
+            proceed(index)
+        }
     }
 
     private func proceed(_ index: Int) {
-        guard !isEnded, case .behind(let cursor, let mustRead) = memberships[index].place, transport.isWritable else {
-            return
-        }
+        guard transport.isWritable else { return }
         let members = memberships[index].members
-        let hasMore = members.last.map { !(cursor.isComparable(to: $0) && cursor.offset >= $0.offset) } ?? false
-        if mustRead || hasMore { return read(index, since: cursor) }
-        enterLive(index)
-        if memberships.allSatisfy({ if case .live = $0.place { true } else { false } }) { slowSince = nil }
+        switch memberships[index].cursor.proceed(last: members.last) {
+        case .wait: break
+        case .read(let cursor, let ticket): read(members, since: cursor, ticket)
+        case .enterLive: enterLive(index)
+        }
     }
 
     /// As much as the socket has room for: the rest of a longer page would be read again.
-    private func read(_ index: Int, since cursor: Position) {
-        let ticket = ReadTicket()
-        memberships[index].place = .reading(cursor, ticket)
-        let members = memberships[index].members
+    private func read(_ members: GroupMembers, since cursor: Position, _ ticket: ReadTicket) {
         let last = members.last
         let room = shard.state.configuration.maximumPendingBytes - transport.pendingBytes
         let bound = NIOLoopBound((self, members), eventLoop: shard.eventLoop)
@@ -253,17 +234,17 @@ final class Session {
             let (session, members) = bound.value
             switch result {
             case .success(let page): session.arrived(page, ticket, in: members, whenLast: last)
-            case .failure: session.readAgainLater(since: cursor, ticket, in: members)
+            case .failure: session.readAgainLater(ticket, in: members)
             }
         }
     }
 
     /// Redis did not answer; the cursor keeps.
-    private func readAgainLater(since cursor: Position, _ ticket: ReadTicket, in members: GroupMembers) {
-        guard indexIfReading(members, ticket) != nil else { return }
+    private func readAgainLater(_ ticket: ReadTicket, in members: GroupMembers) {
+        guard let index = index(in: members), memberships[index].cursor.isReading(ticket) else { return }
         shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
-            guard let index = self.indexIfReading(members, ticket) else { return }
-            self.memberships[index].place = .behind(cursor, mustRead: true)
+            guard let index = self.index(in: members) else { return }
+            self.memberships[index].cursor.readAgain(ticket)
             self.proceed(index)
         }
     }
@@ -272,88 +253,62 @@ final class Session {
     private func arrived(
         _ page: HistoryPage, _ ticket: ReadTicket, in members: GroupMembers, whenLast last: Position?
     ) {
-        guard let index = indexIfReading(members, ticket) else { return }
-        var reached = page.position ?? .beginning
-        let end = reached.offset
-        if page.continuity == .liveOnly {
-            // What has come meanwhile was shown, and told of, already.
-            let shown = memberships[index].shown.flatMap { $0.isComparable(to: reached) ? $0.offset : nil } ?? 0
-            let known = max(page.proven, shown)
-            if end > known {
-                tellMissed(end - known, index)
-                memberships[index].shown = reached
+        // The group may have been left meanwhile, and joined again.
+        guard let index = index(in: members) else { return }
+        switch memberships[index].cursor.arrived(page, ticket) {
+        case .stale: return
+        case .missed(let count):
+            tellMissed(count, in: members)
+            proceed(index)
+        case .enterLive(let loss):
+            if let loss { tell(loss, index) }
+            enterLive(index)
+        case .entries(let loss):
+            if let loss { tell(loss, index) }
+            take(page.entries, index)
+            transport.flush()
+            let end = memberships[index].cursor.finish(page)
+            if let end, let last, last == members.last, !last.isComparable(to: end) {
+                // Redis was restarted and nothing has come since: a cursor at the log's end is not behind, and need not ask
+                // again.
+                members.last = end
             }
-            return settle(index, at: reached, mustRead: false)
+            proceed(index)
         }
-        reached.offset = page.proven
-        if !page.continuity.isRecovered {
-            memberships[index].shown = reached
-            transport.tellLost(members.group, page.continuity)
-            // Being told may have ended the session, or taken it out of the group.
-            guard indexIfMember(of: members) == index else { return }
-        }
-        if page.position == nil {
-            // Nothing was ever sent under the group's new key: whatever comes is new.
-            memberships[index].place = .behind(reached, mustRead: false)
-            return becomeLive(index)
-        }
+        shard.walked()
+    }
+
+    private func take(_ entries: [HistoryEntry], _ index: Int) {
+        let members = memberships[index].members
         var delivered = 0
         defer { shard.state.metrics.delivered.add(delivered) }
-        for (at, entry) in page.entries.enumerated() {
-            guard transport.hasRoom else {
-                if indexIfMember(of: members) == index { settle(index, at: reached, mustRead: true) }
-                return
-            }
-            if entry.isUnreadable {
-                reached.offset = entry.offset
-                // One loss for a run of unreadable messages.
-                if at + 1 < page.entries.count, page.entries[at + 1].isUnreadable { continue }
-                lost(.gap, at: reached, in: members)
-                guard indexIfMember(of: members) == index else { return }
-                continue
-            }
-            if let publication = entry.publication {
+        for (at, entry) in entries.enumerated() {
+            let isFollowed = at + 1 < entries.count && entries[at + 1].isUnreadable
+            switch memberships[index].cursor.take(
+                entry, isFollowedByUnreadable: isFollowed, hasRoom: transport.hasRoom)
+            {
+            case .pass: break
+            case .stop: return
+            case .tell(let loss): tell(loss, index)
+            case .write:
+                guard let publication = entry.publication else { break }
                 var encodings = members.encodings(of: publication)
-                if write(&encodings, membership: index) { delivered += 1 }
+                write(&encodings)
                 members.keep(encodings, shard.eventLoop)
-                // A new history may have taken a centrifuge client out of the group.
-                guard indexIfMember(of: members) == index else { return }
+                delivered += 1
             }
-            reached.offset = entry.offset
         }
-        transport.flush()
-        // The flush may have found that the client is gone.
-        guard indexIfMember(of: members) == index else { return }
-        if reached.offset == end, let last, last == members.last, !last.isComparable(to: reached) {
-            // Redis was restarted and nothing has come since: who stands at the log's end is not behind, and need not ask
-            // again.
-            members.last = reached
-        }
-        // An empty page with more to come would be read for ever: only a trimmed log answers so, and says gap.
-        settle(
-            index, at: reached,
-            mustRead: reached.offset < end && (!page.entries.isEmpty || !page.continuity.isRecovered))
-    }
-
-    private func settle(_ index: Int, at position: Position, mustRead: Bool) {
-        memberships[index].place = .behind(position, mustRead: mustRead)
-        proceed(index)
-    }
-
-    private func becomeLive(_ index: Int) {
-        guard !isEnded, case .behind = memberships[index].place else { return }
-        enterLive(index)
     }
 
     private func enterLive(_ index: Int) {
         let members = memberships[index].members
         members.removeBehind(self)
         let takesRuns = transport.deflateWindow == nil && (form != .eventStream || groups.count == 1)
-        let slot = members.addLive(
+        memberships[index].slot = members.addLive(
             LiveMember(
                 session: self, transport: transport, form: form, takesRuns: takesRuns,
                 shown: memberships[index].shown))
-        memberships[index].place = .live(slot)
+        if memberships.allSatisfy({ $0.slot != nil }) { slowSince = nil }
     }
 }
 

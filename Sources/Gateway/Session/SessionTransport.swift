@@ -4,6 +4,8 @@ import Sockets
 
 /// What a session writes to: a WebSocket or an event stream. On the shard's loop only.
 protocol SessionTransport: AnyObject {
+    /// Whether the client can be sent anything: not after its transport has said goodbye.
+    var isOpen: Bool { get }
     /// False when the socket's buffer is full: nothing more is queued then.
     var isWritable: Bool { get }
     /// Bytes that wait for the socket.
@@ -43,23 +45,7 @@ protocol ConnectedClient: StreamSocketOwner, Ticking {
     /// Tells the client to come back, and when, and ends.
     func drain()
     /// Tells the client why its connection ends, in words that keep it from coming back as it was.
-    func end(_ ending: Ending)
+    func end(_ reason: CloseReason)
     /// Ends at once.
     func cut()
-}
-
-/// Why the gateway ends a connection that did nothing wrong.
-enum Ending {
-    /// An operator has ended it.
-    case revoked
-    /// The login was good until now.
-    case expired
-
-    /// For a plain client's close frame.
-    var reason: String {
-        switch self {
-        case .revoked: "ended by the operator"
-        case .expired: "login expired"
-        }
-    }
 }

@@ -1,22 +1,10 @@
 import Broker
 import NIOCore
 
-/// What a centrifuge client's WebSocket offers to the protocol. On the shard's loop only.
-protocol CentrifugeWire: AnyObject {
-    /// False when the socket is full.
-    var isWritable: Bool { get }
-    func say(_ reply: ByteBuffer)
-    func disconnect(_ disconnect: CentrifugeDisconnect)
-    /// - Throws: `Refusal` when the user may not have this connection.
-    func loggedIn(_ identity: Identity) throws(Refusal)
-    /// So many commands on top of the message that they came in. False: too many, and the client has been told.
-    func spend(_ count: Int) -> Bool
-}
-
 /// The bidirectional centrifuge protocol of one client: commands in, replies and pushes out.
 ///
-/// Groups are its channels. Lives on its shard's loop, owned by its WebSocket.
-final class CentrifugeClient {
+/// Groups are its channels. Lives on its shard's loop, owned by its connection.
+final class CentrifugeDialect: ClientDialect {
     private enum Stage { case waiting, connecting, connected, ended }
 
     private let id: ConnectionID
@@ -24,10 +12,12 @@ final class CentrifugeClient {
     private let session: Session
     private let entry: CentrifugeEntry
     private var access: CentrifugeAccess
-    private unowned let wire: any CentrifugeWire
+    private unowned let connection: any DialectConnection
     private var stage = Stage.waiting
-    /// Groups whose subscription is under way.
-    private var pending: Set<GroupName> = []
+    /// Subscriptions that are under way.
+    private var pending: [GroupName: Joining] = [:]
+    /// The server's own subscriptions, while the client connects.
+    private var connecting: Joining?
     /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
     /// SDKs send their subscriptions right behind the connect. Or for a client that asks and does not read the answers.
     private var held: [CentrifugeCommand] = []
@@ -45,33 +35,51 @@ final class CentrifugeClient {
     static let connectSeconds = 10
 
     init(
-        id: ConnectionID, shard: Shard, session: Session, entry: CentrifugeEntry, wire: any CentrifugeWire
+        id: ConnectionID, shard: Shard, session: Session, entry: CentrifugeEntry, connection: any DialectConnection
     ) {
         self.id = id
         self.shard = shard
         self.session = session
         self.entry = entry
         access = entry.access ?? .none
-        self.wire = wire
+        self.connection = connection
         subscriptions = CentrifugeSubscriptions(backplane: shard.state.backplane, eventLoop: shard.eventLoop)
     }
 
-    var isConnected: Bool { stage == .connected || stage == .connecting }
+    var isEstablished: Bool { stage == .connected || stage == .connecting }
 
-    func receive(_ text: ByteBuffer) {
+    /// An SDK in a browser cannot see a WebSocket's ping: the protocol has one of its own.
+    var keepAlive: KeepAlive {
+        KeepAlive(
+            ping: FrameWriter.text(CentrifugeReply.ping), interval: Self.pingSeconds, wait: Self.pongSeconds)
+    }
+
+    var openingSeconds: Int? { Self.connectSeconds }
+
+    func opened() {}
+
+    func received(binary: ByteBuffer) -> Bool { false }
+
+    func roomAgain() { resumeHeld() }
+
+    func received(_ text: ByteBuffer) {
         let commands: [CentrifugeCommand]
         do {
             commands = try CentrifugeCommand.commands(in: text)
         } catch {
-            return wire.disconnect(.badRequest)
+            return connection.close(CentrifugeDisconnect.badRequest)
         }
-        guard wire.spend(commands.count - 1) else { return }
+        guard connection.charge(commands.count - 1) else { return }
         for command in commands where stage != .ended { handle(command) }
     }
 
-    /// The connection is over. Joins that are under way are undone as they arrive; nothing more is read.
-    func end() {
+    /// The connection is over. Joins that are under way are undone; nothing more is read.
+    func ended() {
         stage = .ended
+        connecting?.cancel()
+        connecting = nil
+        for joining in pending.values { joining.cancel() }
+        pending = [:]
         shard.state.backplane.giveUp(subscriptions.ticket)
         held = []
     }
@@ -80,37 +88,37 @@ final class CentrifugeClient {
         switch (command.request, stage) {
         case (.pong, _), (.send, .connected): break
         case (.connect(let token, let subs), .waiting): connect(command.id, token, subs)
-        case (_, .waiting), (.connect, _): wire.disconnect(.badRequest)
+        case (_, .waiting), (.connect, _): connection.close(CentrifugeDisconnect.badRequest)
         case (_, .connecting): hold(command)
         case (_, .ended): break
         case (let request, .connected):
-            guard command.id > 0 else { return wire.disconnect(.badRequest) }
-            if !wire.isWritable || mustWait(request) { return hold(command) }
+            guard command.id > 0 else { return connection.close(CentrifugeDisconnect.badRequest) }
+            if !connection.isWritable || mustWait(request) { return hold(command) }
             do throws(CentrifugeError) { try perform(request, command.id) } catch { fail(command.id, error) }
         }
     }
 
     private func mustWait(_ request: CentrifugeCommand.Request) -> Bool {
         switch request {
-        case .subscribe(let channel, _), .unsubscribe(let channel): pending.contains { $0.text == channel }
+        case .subscribe(let channel, _), .unsubscribe(let channel): pending.keys.contains { $0.text == channel }
         case .history, .presence, .presenceStats: isReading
         default: false
         }
     }
 
     private func hold(_ command: CentrifugeCommand) {
-        guard held.count < Self.maximumHeld else { return wire.disconnect(.slow) }
+        guard held.count < Self.maximumHeld else { return connection.close(CentrifugeDisconnect.slow) }
         held.append(command)
     }
 
     /// What they waited for is done. Those that wait for something else stay in their order.
-    func goOn() {
+    private func resumeHeld() {
         let commands = held
         held = []
         for command in commands where stage != .ended { handle(command) }
     }
 
-    private func fail(_ id: UInt32, _ error: CentrifugeError) { wire.say(CentrifugeReply.error(id, error)) }
+    private func fail(_ id: UInt32, _ error: CentrifugeError) { connection.say(CentrifugeReply.error(id, error)) }
 
     private func perform(_ request: CentrifugeCommand.Request, _ id: UInt32) throws(CentrifugeError) {
         switch request {
@@ -118,7 +126,7 @@ final class CentrifugeClient {
             try subscribe(id, try group(channel, access.allowsJoining), recovery)
         case .unsubscribe(let channel):
             session.remove(try name(channel))
-            wire.say(CentrifugeReply.empty(id, "unsubscribe"))
+            connection.say(CentrifugeReply.empty(id, "unsubscribe"))
         case .publish(let channel, let data): try publish(id, try group(channel, access.allowsPublishing), data)
         case .presence(let channel):
             presence(id, try group(channel, access.allowsSeeing)) { CentrifugeReply.presence(id, $0) }
@@ -128,7 +136,7 @@ final class CentrifugeClient {
             }
         case .history(let channel, let limit, let since, let reverse):
             history(id, try group(channel, access.allowsSeeing), limit, since, reverse)
-        case .ping: wire.say(CentrifugeReply.empty(id, "ping"))
+        case .ping: connection.say(CentrifugeReply.empty(id, "ping"))
         case .rpc, .unknown: throw .methodNotFound
         case .refresh(let token): try refresh(id, token)
         case .subRefresh: throw .notAvailable
@@ -150,21 +158,27 @@ final class CentrifugeClient {
     // MARK: Connecting and subscribing
 
     private func connect(_ command: UInt32, _ token: String?, _ subs: [String: CentrifugeCommand.Recovery]) {
-        guard command > 0 else { return wire.disconnect(.badRequest) }
+        guard command > 0 else { return connection.close(CentrifugeDisconnect.badRequest) }
         if entry.access != nil { return connect(command, subs, secondsLeft: nil) }
-        guard let login = entry.login, let token, !token.isEmpty else { return wire.disconnect(.invalidToken) }
+        guard let login = entry.login, let token, !token.isEmpty else {
+            return connection.close(CentrifugeDisconnect.invalidToken)
+        }
         stage = .connecting
         identify(token, login) { result in
             guard self.stage == .connecting else { return }
             self.stage = .waiting
             switch result {
             case .success(let identity):
-                guard let access = self.entry.accessOf(identity) else { return self.wire.disconnect(.permissionDenied) }
-                guard (try? self.wire.loggedIn(identity)) != nil else { return self.wire.disconnect(.connectionLimit) }
+                guard let access = self.entry.accessOf(identity) else {
+                    return self.connection.close(CentrifugeDisconnect.permissionDenied)
+                }
+                guard (try? self.connection.loggedIn(identity)) != nil else {
+                    return self.connection.close(CentrifugeDisconnect.connectionLimit)
+                }
                 self.access = access
                 self.connect(command, subs, secondsLeft: identity.secondsLeft)
             case .failure(.expired): self.fail(command, .tokenExpired)
-            case .failure(.refused): self.wire.disconnect(.invalidToken)
+            case .failure(.refused): self.connection.close(CentrifugeDisconnect.invalidToken)
             case .failure(.unavailable): self.fail(command, .internal)
             }
         }
@@ -177,11 +191,13 @@ final class CentrifugeClient {
             guard self.stage == .connected else { return }
             switch result {
             case .success(let identity) where identity.user == self.access.user:
-                guard (try? self.wire.loggedIn(identity)) != nil else { return self.wire.disconnect(.invalidToken) }
-                self.wire.say(
+                guard (try? self.connection.loggedIn(identity)) != nil else {
+                    return self.connection.close(CentrifugeDisconnect.invalidToken)
+                }
+                self.connection.say(
                     CentrifugeReply.refresh(
                         command, client: self.id.description, version: Self.version, ttl: identity.secondsLeft))
-            case .success, .failure(.refused): self.wire.disconnect(.invalidToken)
+            case .success, .failure(.refused): self.connection.close(CentrifugeDisconnect.invalidToken)
             case .failure(.expired): self.fail(command, .tokenExpired)
             case .failure(.unavailable): self.fail(command, .internal)
             }
@@ -199,7 +215,7 @@ final class CentrifugeClient {
                 let (client, then) = bound.value
                 guard client.stage != .ended else { return }
                 if case .success(let identity) = result, client.shard.wasRevoked(identity.user, since: began) {
-                    return client.wire.disconnect(.forced)
+                    return client.connection.close(CentrifugeDisconnect.forced)
                 }
                 then(result)
             }
@@ -208,22 +224,21 @@ final class CentrifugeClient {
 
     private func connect(_ command: UInt32, _ subs: [String: CentrifugeCommand.Recovery], secondsLeft: Int?) {
         stage = .connecting
-        let joins = access.serverGroups.map { join($0, subs[$0.text]) }
-        EventLoopFuture.whenAllSucceed(joins, on: shard.eventLoop).assumeIsolated().whenComplete { result in
+        let joining = Joining(access.serverGroups, of: id, on: shard)
+        connecting = joining
+        joining.run({ join($0, subs[$0.text]) }) { result in
+            self.connecting = nil
             switch result {
             case .success(let all):
-                guard self.stage == .connecting else { return self.giveUp(self.access.serverGroups) }
                 self.stage = .connected
-                let subs = zip(self.access.serverGroups, all).map { ($0, $1) }
-                self.wire.say(
+                let subs = zip(joining.groups, all).map { ($0, $1) }
+                self.connection.say(
                     CentrifugeReply.connect(
                         command, client: self.id.description, version: Self.version, ttl: secondsLeft,
                         ping: Self.pingSeconds, node: self.shard.state.name, subs: subs))
-                for (group, subscribed) in subs { self.begin(group, subscribed) }
-                self.goOn()
-            case .failure:
-                self.giveUp(self.access.serverGroups)
-                if self.stage == .connecting { self.wire.disconnect(.shutdown) }
+                self.begin(joining, all)
+                self.resumeHeld()
+            case .failure: self.connection.close(CentrifugeDisconnect.shutdown)
             }
         }
     }
@@ -240,56 +255,44 @@ final class CentrifugeClient {
             shard.state.metrics.joinsTooFast.add()
             throw .tooManyRequests
         }
-        pending.insert(group)
-        join(group, recovery).assumeIsolated().whenComplete { result in
-            self.pending.remove(group)
+        let joining = Joining([group], of: id, on: shard)
+        pending[group] = joining
+        joining.run({ join($0, recovery) }) { result in
+            self.pending[group] = nil
             switch result {
-            case .success(let subscribed):
-                guard self.stage == .connected else { return self.giveUp([group]) }
-                self.wire.say(CentrifugeReply.subscribe(command, subscribed))
-                self.begin(group, subscribed)
-            case .failure:
-                self.giveUp([group])
-                if self.stage == .connected { self.fail(command, .internal) }
+            case .success(let all):
+                self.connection.say(CentrifugeReply.subscribe(command, all[0]))
+                self.begin(joining, all)
+            case .failure: self.fail(command, .internal)
             }
-            self.goOn()
+            self.resumeHeld()
         }
     }
 
-    /// From here on the loop keeps count of what comes to the group.
     private func join(
         _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
     ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
-        shard.members(of: group).joining += 1
         let member = Member(connection: id, user: access.user, info: access.info)
         return subscriptions.join(member, group, outlet: shard.index, recovery: recovery)
     }
 
-    /// A join that nobody wants any more.
-    private func giveUp(_ groups: [GroupName]) {
-        for group in groups {
-            let members = shard.members(of: group)
-            members.joining -= 1
-            shard.tidy(members)
-            shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index)
-        }
-    }
-
     /// The reply is out; what comes now is pushed. A recovery that was cut at its limit goes on from its end.
-    private func begin(_ group: GroupName, _ subscribed: CentrifugeReply.Subscribed) {
-        session.add(
-            group,
-            at: Session.Start(
+    private func begin(_ joining: Joining, _ all: [CentrifugeReply.Subscribed]) {
+        let starts = all.map { subscribed in
+            Session.Start(
                 position: subscribed.position,
-                isResumption: CentrifugeSubscriptions.isFull(subscribed.publications)))
+                isResumption: CentrifugeSubscriptions.isFull(subscribed.publications))
+        }
+        session.add(joining.take(), at: starts)
     }
 
     /// Continuity of a group was lost: the SDK subscribes again and is told that it cannot recover; a subscription of the
     /// server's own comes again with the connection.
-    func lost(_ group: GroupName) {
-        if access.serverGroups.contains(group) { return wire.disconnect(.insufficientState) }
+    func lost(_ group: GroupName, _ continuity: Continuity) {
+        if continuity == .liveOnly { return }
+        if access.serverGroups.contains(group) { return connection.close(CentrifugeDisconnect.insufficientState) }
         session.remove(group)
-        wire.say(CentrifugeReply.unsubscribe(group, code: 2500, reason: "insufficient state"))
+        connection.say(CentrifugeReply.unsubscribe(group, code: 2500, reason: "insufficient state"))
     }
 
     // MARK: Other commands
@@ -326,7 +329,7 @@ final class CentrifugeClient {
         answer(id, future, reply)
         future.hop(to: shard.eventLoop).assumeIsolated().whenComplete { _ in
             self.isReading = false
-            self.goOn()
+            self.resumeHeld()
         }
     }
 
@@ -334,7 +337,7 @@ final class CentrifugeClient {
         future.hop(to: shard.eventLoop).assumeIsolated().whenComplete { result in
             guard self.stage == .connected else { return }
             switch result {
-            case .success(let value): self.wire.say(reply(value))
+            case .success(let value): self.connection.say(reply(value))
             case .failure(let error): self.fail(id, error as? CentrifugeError ?? .internal)
             }
         }
@@ -347,4 +350,4 @@ extension CentrifugeReply.ClientInfo {
     }
 }
 
-@available(*, unavailable) extension CentrifugeClient: Sendable {}
+@available(*, unavailable) extension CentrifugeDialect: Sendable {}

@@ -1,0 +1,115 @@
+import Broker
+import NIOCore
+
+/// The plain protocol: messages as JSON, and nothing else (docs/protocol.md).
+///
+/// Lives on its shard's loop, owned by its connection.
+final class PlainDialect: ClientDialect {
+    private let shard: Shard
+    private let receive: ReceivePolicy
+    private let session: Session
+    private unowned let connection: any DialectConnection
+    private let starts: [Session.Start]
+    /// Until the session is open.
+    private var joining: Joining?
+
+    /// - Parameters:
+    ///   - joining: has joined the groups.
+    ///   - starts: where the session begins in each group.
+    init(
+        _ receive: ReceivePolicy, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
+        starts: [Session.Start]
+    ) {
+        self.receive = receive
+        self.shard = shard
+        self.session = session
+        self.connection = connection
+        self.joining = joining
+        self.starts = starts
+    }
+
+    /// The interval ± 10 %, by the connection's number, which is random.
+    var keepAlive: KeepAlive {
+        let interval = shard.state.configuration.pingSeconds, spread = interval / 10
+        let own = interval - spread + Int(session.id.value % UInt64(2 * spread + 1))
+        return KeepAlive(
+            ping: FrameWriter.ping(), interval: max(own, 1), wait: shard.state.configuration.pongSeconds)
+    }
+
+    var openingSeconds: Int? { nil }
+    var isEstablished: Bool { true }
+
+    func opened() {
+        if let joining { session.open(joining.take(), at: starts) }
+        joining = nil
+    }
+
+    // MARK: What the client sends
+
+    func received(_ text: ByteBuffer) {
+        switch receive {
+        case .ignore: break
+        case .echo:
+            var answer = ByteBuffer()
+            JSONText.appendPythonString(text.readableBytesView, to: &answer)
+            sayBack(answer)
+        case .mirror: sayBack(text)
+        case .groupSend:
+            guard let message = ClientMessage.message(from: text) else { return connection.close(.badMessage) }
+            for group in session.groups { send(message, to: group) }
+        }
+    }
+
+    func received(binary: ByteBuffer) -> Bool {
+        guard receive == .mirror else { return false }
+        if connection.isWritable { connection.say(binary: binary) }
+        return true
+    }
+
+    /// A client that reads nothing gets no more back than its socket holds.
+    private func sayBack(_ text: ByteBuffer) { if connection.isWritable { connection.say(text) } }
+
+    private func send(_ message: ByteBuffer, to group: GroupName) {
+        let sent = shard.state.backplane.groupSend(message, to: group).hop(to: shard.eventLoop)
+        sent.assumeIsolated().whenFailure { error in
+            // Not accepted, so the client must not believe that it was.
+            let isFinal = (error as? BackplaneError)?.code == .refused
+            self.connection.close(isFinal ? .messageRefused : .messageNotAccepted)
+        }
+    }
+
+    // MARK: What the client is told
+
+    func roomAgain() {}
+
+    /// A plain client has no words for a gap: it is closed, and fetches what it needs before it comes back. It keeps no
+    /// cursor, so what only makes cursors useless does not concern it.
+    func lost(_ group: GroupName, _ continuity: Continuity) {
+        switch continuity {
+        case .gap, .reset: connection.close(.resync(continuity))
+        case .resumed, .historyChanged, .rolledBack, .renewed, .liveOnly: break
+        }
+    }
+
+    func ended() {}
+
+    static func words(for reason: CloseReason) -> CloseWords? {
+        switch reason {
+        case .drain(let milliseconds):
+            CloseWords(.serviceRestart, "the gateway restarts; reconnect in \(milliseconds) ms")
+        case .revoked: CloseWords(.loginEnded, "ended by the operator")
+        case .expired: CloseWords(.loginEnded, "login expired")
+        case .slow: CloseWords(.slow, "too slow for too long")
+        case .rateLimited: CloseWords(.rateLimited, "too many messages")
+        case .dead, .stale: nil
+        case .resync(let continuity): CloseWords(.resync, "messages may be missing: \(continuity)")
+        case .badMessage: CloseWords(.policy, "a message must be a JSON object")
+        case .messageRefused: CloseWords(.policy, "the message was refused")
+        case .messageNotAccepted: CloseWords(.tryAgainLater, "the message was not accepted")
+        case .binaryMessage: CloseWords(.unsupportedData, "only text is spoken here")
+        case .violation(let code, let words): CloseWords(code, words)
+        }
+    }
+}
+
+@available(*, unavailable) extension PlainDialect: Sendable {}
