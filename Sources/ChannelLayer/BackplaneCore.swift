@@ -24,7 +24,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     let logger: Logger
     private let onReadiness: @Sendable (_ reasons: [String]) -> Void
     let onNameTaken: @Sendable (String) -> Void
-    private let bells: [String: Int]
+    private let routes: ChannelRoutes
+    private let clock: LayerClock
 
     private(set) var health = LinkHealth()
     /// Commands go to another server now.
@@ -33,7 +34,6 @@ final class BackplaneCore: RedisSubscriberDelegate {
     private var throttle = LogThrottle()
     let neighbours: NeighbourLog
     private var trouble = TroubleLog()
-    private var pulse: RepeatedTask?
 
     /// The version of the policies that this gateway has written.
     var policyVersion: Int?
@@ -45,14 +45,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
     var preparation: Task<Void, Never>?
     /// When a refusal was last the reason to try what is refused.
     private var doubted: NIODeadline?
-    private var seconds = 0
     private static let quietSeconds = 10
     private var reasons: [String]?
-    /// When this process was last seen running.
-    private var lastAwake = NIODeadline.now()
     private var isReading = false
-    /// Messages have a TTL of whole seconds.
-    private static let doze = TimeAmount.milliseconds(900)
 
     init(
         _ configuration: LayerConfiguration, keys: LayerKeys, client: RedisClient, eventLoop: any EventLoop,
@@ -68,15 +63,11 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.onReadiness = onReadiness
         self.onNameTaken = onNameTaken
         neighbours = NeighbourLog(metrics: metrics, logger: logger)
-        bells = Dictionary(uniqueKeysWithValues: (0..<LayerKeys.inboxCount).map { (keys.doorbell($0), $0) })
+        clock = LayerClock(eventLoop: eventLoop)
         lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
+        routes = ChannelRoutes(keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process)
         subscriber = RedisSubscriber(
-            configuration.redis,
-            permanent: bells.keys.sorted() + [
-                keys.controlChannel, keys.probeChannel(lease.holder.gateway, process: lease.holder.process),
-                keys.bellChannel(configuration.gatewayID),
-            ],
-            on: eventLoop, logger: logger)
+            configuration.redis, permanent: routes.permanent, on: eventLoop, logger: logger)
         membership = Membership(
             configuration, functions: functions, client: client, subscriber: subscriber, logger: logger)
         relay = Relay(configuration, functions: functions, client: client, metrics: metrics, logger: logger)
@@ -106,7 +97,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
         lease.onForeign = { [unowned self] keys in neighbours.foreign(keys) }
         relay.onForeign = { [unowned self] keys in neighbours.foreign(keys) }
         doorbell.onLook = { [unowned self] in relay.look() }
-        lease.onSecond = { [unowned self] in second() }
+        clock.onSecond = { [unowned self] in second($0) }
+        // After a sleep what has waited in the socket may have expired: the log knows, so it is read first.
+        clock.onWake = { [unowned self] in if health.isLive { feed.doubtAll() } }
         lease.onRefresh = { [unowned self] in membership.refreshAll(isRoutine: true) }
         lease.onAnswer = { [unowned self] error in renewed(error) }
         lease.fields = { [unowned self] in
@@ -119,10 +112,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         membership.onVanished = { [unowned self] in neighbours.vanished($0, expiry: configuration.groupExpiry) }
         membership.onJoined = { [unowned self] group, position in feed.joined(group, at: position) }
         membership.onLeft = { [unowned self] group in feed.left(group) }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        pulse = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(200), delay: .milliseconds(200)) { _ in
-            bound.value.checkAwake()
-        }
+        clock.start()
         lease.start()
         probe.start()
         doorbell.start()
@@ -134,9 +124,9 @@ final class BackplaneCore: RedisSubscriberDelegate {
         feed.attach(outlets)
     }
 
-    private func second() {
+    private func second(_ seconds: Int) {
         relay.collectAll()
-        seconds += 1
+        lease.sweep()
         membership.releaseSlack()
         feed.releaseSlack()
         subscriber.releaseSlack()
@@ -157,7 +147,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
     /// After `end()`.
     func stop() {
         membership.pause()
-        pulse?.cancel()
+        clock.stop()
         probe.stop()
         doorbell.stop()
         relay.pause()
@@ -297,26 +287,12 @@ final class BackplaneCore: RedisSubscriberDelegate {
 
     // MARK: Messages
 
-    /// After a sleep (a frozen process or machine) what has waited in the socket may have expired: the log knows, so it is
-    /// read first.
-    private func checkAwake() {
-        let now = NIODeadline.now()
-        if now - lastAwake > Self.doze, health.isLive { feed.doubtAll() }
-        lastAwake = now
-    }
-
     func subscriber(received payload: ByteBuffer, on channel: String) {
         if !isReading {
             isReading = true
-            checkAwake()
+            clock.checkAwake()
         }
-        guard let entry = membership.table[channel] else {
-            if probe.received(on: channel) || doorbell.received(on: channel) { return }
-            if channel == keys.controlChannel { return control(payload) }
-            if channel.hasPrefix(keys.presencePrefix) { return presence(payload, on: channel) }
-            if let inbox = bells[channel], Self.isWrite(payload) { relay.ring(inbox) }
-            return
-        }
+        guard let entry = membership.table[channel] else { return received(payload, for: routes[channel]) }
         metrics.received.add()
         metrics.receivedBytes.add(payload.readableBytes)
         do {
@@ -340,6 +316,17 @@ final class BackplaneCore: RedisSubscriberDelegate {
         }
     }
 
+    private func received(_ payload: ByteBuffer, for route: ChannelRoute) {
+        switch route {
+        case .probe: probe.heard()
+        case .bell: doorbell.heard()
+        case .control: control(payload)
+        case .presence(let group): presence(payload, of: group)
+        case .inbox(let inbox): if Self.isWrite(payload) { relay.ring(inbox) }
+        case .unknown: break
+        }
+    }
+
     /// An operator's word to all gateways.
     private func control(_ payload: ByteBuffer) {
         guard let selection = ControlMessage.selection(payload) else {
@@ -352,10 +339,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
         feed.everywhere(.end(selection))
     }
 
-    private func presence(_ payload: ByteBuffer, on channel: String) {
-        guard let group = try? GroupName(String(channel.dropFirst(keys.presencePrefix.count))),
-            let (entry, joined) = PresenceEntry.event(payload)
-        else { return metrics.malformedLive.add() }
+    private func presence(_ payload: ByteBuffer, of group: GroupName) {
+        guard let (entry, joined) = PresenceEntry.event(payload) else { return metrics.malformedLive.add() }
         feed.presence(group, entry, joined: joined)
     }
 

@@ -16,7 +16,6 @@ final class Doorbell {
     private let metrics: LayerMetrics
     private let logger: Logger
     private let key: String
-    private let channel: String
     private var watch = DoorbellWatch()
     private var throttle = LogThrottle()
     private var ticks: RepeatedTask?
@@ -38,7 +37,6 @@ final class Doorbell {
         self.metrics = metrics
         self.logger = logger
         key = keys.bell(gatewayID)
-        channel = keys.bellChannel(gatewayID)
     }
 
     func start() {
@@ -80,12 +78,8 @@ final class Doorbell {
         poll(commandsAreUp)
     }
 
-    /// True when the message was the bell's.
-    func received(on channel: String) -> Bool {
-        guard channel == self.channel else { return false }
-        perform(watch.heard())
-        return true
-    }
+    /// Redis rang for what this gateway wrote.
+    func heard() { perform(watch.heard()) }
 
     private func tick() {
         guard commandsAreUp else { return }

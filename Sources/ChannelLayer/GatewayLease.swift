@@ -31,8 +31,6 @@ final class GatewayLease {
     var onPolicies: ((Int) -> Void)?
     /// Redis has forgotten us: a flush, a restart without persistence, or a lease that ran out while we slept.
     var onForgotten: (() -> Void)?
-    /// Once a second.
-    var onSecond: (() -> Void)?
     /// Time to write all memberships again.
     var onRefresh: (() -> Void)?
     /// Another process has this gateway's name.
@@ -58,10 +56,6 @@ final class GatewayLease {
     func start() {
         let renewal = TimeAmount.milliseconds(Int64(configuration.leaseSeconds) * 1000 / 3)
         every(renewal) { $0.renew() }
-        every(.seconds(1)) { lease in
-            lease.onSecond?()
-            lease.sweep()
-        }
         // Gateways started together must not refresh together.
         let refresh = configuration.refresh.nanoseconds
         every(.nanoseconds(refresh - Int64.random(in: 0...max(refresh / 10, 1)))) { lease in
@@ -131,7 +125,8 @@ final class GatewayLease {
             fields: configuration.gatewayFields.map { ($0.key, $0.value) } + holder.fields + fields())
     }
 
-    private func sweep() {
+    /// Ends what dead gateways have left, and retentions that are over: once a second.
+    func sweep() {
         guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
         client.call(functions.gatewaySweep(limit: Self.batch)) { result in

@@ -44,12 +44,8 @@ final class SubscriptionProbe {
 
     func pause() { isActive = false }
 
-    /// True when the message was the probe.
-    func received(on channel: String) -> Bool {
-        guard channel == self.channel else { return false }
-        unheard = 0
-        return true
-    }
+    /// The message to ourselves has come.
+    func heard() { unheard = 0 }
 
     private func probe() {
         guard isActive, client.isUp else { return }

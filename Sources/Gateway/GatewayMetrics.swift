@@ -17,14 +17,7 @@ struct GatewayMetrics: Sendable {
     let expired: Counter
     let joinsTooFast: Counter
     let joinsTooMany: Counter
-    private let refusals: [String: Counter]
-
-    /// Every `reason` that a refusal can have.
-    static let reasons = [
-        "malformed", "method", "not_found", "not_websocket", "version", "origin", "login", "login_unavailable",
-        "group_name", "groups", "headers", "timeout", "full", "address_full", "user_full", "rate", "descriptors",
-        "draining", "redis", "ended", "tls", "proxy_header",
-    ]
+    private let refusals: [RefusalReason: Counter]
 
     init(_ metrics: Metrics) {
         connections = metrics.gauge("tocsin_connections", help: "Clients that are connected now.")
@@ -48,18 +41,15 @@ struct GatewayMetrics: Sendable {
         joinsTooFast = metrics.counter("tocsin_joins_refused_total", #"reason="rate""#, help: joins)
         joinsTooMany = metrics.counter("tocsin_joins_refused_total", #"reason="full""#, help: joins)
         refusals = Dictionary(
-            uniqueKeysWithValues: Self.reasons.map { reason in
+            uniqueKeysWithValues: RefusalReason.allCases.map { reason in
                 (
                     reason,
                     metrics.counter(
-                        "tocsin_handshakes_refused_total", #"reason="\#(reason)""#,
+                        "tocsin_handshakes_refused_total", #"reason="\#(reason.rawValue)""#,
                         help: "Handshakes refused, by reason.")
                 )
             })
     }
 
-    func refused(_ reason: String) {
-        guard let counter = refusals[reason] else { preconditionFailure("no refusal reason \(reason)") }
-        counter.add()
-    }
+    func refused(_ reason: RefusalReason) { refusals[reason]?.add() }
 }

@@ -33,7 +33,7 @@ struct Intake: Sendable {
             }
             if loop === loops[0] { begin() } else { loop.execute(begin) }
         } refused: {
-            state.metrics.refused("descriptors")
+            state.metrics.refused(.descriptors)
         }
         listener.start()
         return listener

@@ -59,7 +59,7 @@ final class Shard {
         guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
         state.metrics.connections.add(-1)
         state.metrics.closed.add()
-        state.admission.leave(transport.ticket)
+        state.admission.leave(transport.slot)
     }
 
     var openCount: Int { open.count }
@@ -81,7 +81,7 @@ final class Shard {
             // One of the loops is enough.
             if index == 0 { state.forget(user) }
         }
-        for client in open.values where client.isOpen && client.ticket.isAmong(selection) {
+        for client in open.values where client.isOpen && client.slot.isAmong(selection) {
             state.metrics.revoked.add()
             client.end(.revoked)
         }

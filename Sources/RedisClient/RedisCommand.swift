@@ -16,43 +16,68 @@ public struct RedisCommand: Sendable {
 
     public init(_ name: String, _ arguments: String...) {
         self.name = name
-        strings = ByteBufferAllocator().buffer(capacity: 128)
+        strings = ByteBufferAllocator().buffer(capacity: 256)
         append(name)
         for argument in arguments { append(argument) }
     }
 
     public mutating func append(_ text: String) {
-        begin(text.utf8.count)
-        strings.writeString(text)
-        strings.writeStaticString("\r\n")
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
     public mutating func append(_ number: Int) { append(String(number)) }
 
     public mutating func append(_ argument: ByteBuffer) {
-        begin(argument.readableBytes)
-        strings.writeImmutableBuffer(argument)
-        strings.writeStaticString("\r\n")
+        argument.withUnsafeReadableBytes { append($0) }
     }
 
-    private mutating func begin(_ length: Int) {
+    /// `$LENGTH\r\nBYTES\r\n`, in one write: a command has many short strings.
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
         count += 1
-        strings.writeHead("$", length)
+        let most = ByteBuffer.mostHeadBytes + bytes.count + 2
+        strings.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { target in
+            var end = ByteBuffer.head(UInt8(ascii: "$"), bytes.count, in: target)
+            if !bytes.isEmpty {
+                UnsafeMutableRawBufferPointer(rebasing: target[end...]).copyMemory(from: bytes)
+                end += bytes.count
+            }
+            target[end] = UInt8(ascii: "\r")
+            target[end + 1] = UInt8(ascii: "\n")
+            return end + 2
+        }
     }
 
     /// Appends the command to what is on its way to Redis.
     func write(to buffer: inout ByteBuffer) {
-        buffer.writeHead("*", count)
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: ByteBuffer.mostHeadBytes) { target in
+            ByteBuffer.head(UInt8(ascii: "*"), count, in: target)
+        }
         buffer.writeImmutableBuffer(strings)
     }
 }
 
 extension ByteBuffer {
-    /// What kind of value comes, and of how many parts: `$42\r\n`.
-    fileprivate mutating func writeHead(_ kind: StaticString, _ count: Int) {
-        writeStaticString(kind)
-        writeString(String(count))
-        writeStaticString("\r\n")
+    /// The kind, 19 digits and a line's end.
+    fileprivate static let mostHeadBytes = 22
+
+    /// What kind of value comes, and of how many parts: `$42\r\n`. Returns its length.
+    fileprivate static func head(_ kind: UInt8, _ count: Int, in target: UnsafeMutableRawBufferPointer) -> Int {
+        target[0] = kind
+        var digits = 1
+        var power = 10
+        while count >= power, digits < 19 {
+            digits += 1
+            power = digits < 19 ? power * 10 : power
+        }
+        var rest = count
+        for place in stride(from: digits, to: 0, by: -1) {
+            target[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
+        target[digits + 1] = UInt8(ascii: "\r")
+        target[digits + 2] = UInt8(ascii: "\n")
+        return digits + 3
     }
 }
 

@@ -147,4 +147,4 @@ def test_a_connection_costs_at_most_this_from_accept_to_close(gateway):
             gateway.server.settle()
 
         cost = gateway.cost(come_and_go, 20)
-    assert_at_most(cost, 168_000, 16.3, 104)
+    assert_at_most(cost, 160_400, 16.3, 104)

@@ -90,7 +90,7 @@ extension FuzzTargets {
             let choice = offer.choice(of: route)
             precondition(choice.map { offer.entries.contains($0) && RequestHeadParser.isToken($0) } ?? true)
             precondition(choice.map { !SubprotocolOffer.isBearer($0) || offer.entries == [$0] } ?? true)
-            let wish = try ClientWish(head)
+            let wish = try RequestedTransport(head)
             let fields = head.values(of: "sec-websocket-extensions")
             let agreement = try DeflateAgreement.negotiate(fields, compression)
             guard case .webSocket(let key) = wish else { return }

@@ -26,49 +26,49 @@ final class Admission: Sendable {
     ///
     /// - Throws: `Refusal`: 503 for what is the gateway's, 429 for what is the address' own doing.
     func enter(_ connection: ConnectionID, from network: ClientNetwork, at now: NIODeadline = .now()) throws(Refusal)
-        -> Ticket
+        -> ConnectionSlot
     {
         if handshakeRate.isLimited {
             guard handshakes.withLock({ $0.take(of: handshakeRate, at: now) }) else {
                 // Not all at the same second: those who are refused together must not come back together.
-                throw Self.refusal(.serviceUnavailable, "too many clients connect now", "rate", .random(in: 1...5))
+                throw Self.refusal(.serviceUnavailable, "too many clients connect now", .rate, .random(in: 1...5))
             }
         }
         let before = admitted.wrappingAdd(1, ordering: .relaxed).oldValue
         guard before < maximumConnections else {
             admitted.wrappingSubtract(1, ordering: .relaxed)
-            throw Self.refusal(.serviceUnavailable, "the gateway is full", "full", 5)
+            throw Self.refusal(.serviceUnavailable, "the gateway is full", .full, 5)
         }
         guard addresses.enter(network) else {
             admitted.wrappingSubtract(1, ordering: .relaxed)
             throw Self.refusal(
-                .tooManyRequests, "this address has too many connections; close one", "address_full", 30)
+                .tooManyRequests, "this address has too many connections; close one", .addressFull, 30)
         }
-        return Ticket(connection: connection, network: network)
+        return ConnectionSlot(connection: connection, network: network)
     }
 
     /// Takes one of the user's places.
     ///
-    /// - Throws: `Refusal`; the ticket stands as it was.
-    func identify(_ ticket: inout Ticket, as user: String) throws(Refusal) {
+    /// - Throws: `Refusal`; the slot stands as it was.
+    func identify(_ slot: inout ConnectionSlot, as user: String) throws(Refusal) {
         guard users.enter(user) else {
-            throw Self.refusal(.tooManyRequests, "this user has too many connections; close one", "user_full", 30)
+            throw Self.refusal(.tooManyRequests, "this user has too many connections; close one", .userFull, 30)
         }
-        ticket.user = user
+        slot.user = user
     }
 
-    /// Gives back what the ticket stands for, once.
-    func leave(_ ticket: Ticket) {
+    /// Gives back what the slot stands for, once.
+    func leave(_ slot: ConnectionSlot) {
         admitted.wrappingSubtract(1, ordering: .relaxed)
-        addresses.leave(ticket.network)
-        if let user = ticket.user { users.leave(user) }
+        addresses.leave(slot.network)
+        if let user = slot.user { users.leave(user) }
     }
 
     /// Connections and handshakes under way.
     var count: Int { admitted.load(ordering: .relaxed) }
 
     private static func refusal(
-        _ status: HTTPResponseStatus, _ message: String, _ reason: String, _ seconds: Int
+        _ status: HTTPResponseStatus, _ message: String, _ reason: RefusalReason, _ seconds: Int
     ) -> Refusal {
         Refusal(status: status, message: message, headers: [("Retry-After", String(seconds))], reason: reason)
     }

@@ -33,7 +33,7 @@ struct DeflateAgreement: Equatable {
     ) throws(Refusal) -> DeflateAgreement? {
         guard configuration.isEnabled, !fields.isEmpty else { return nil }
         guard let extensions = ExtensionHeader.offers(in: fields) else {
-            throw HandshakeGuard.bad("Sec-WebSocket-Extensions cannot be read")
+            throw Refusal.bad("Sec-WebSocket-Extensions cannot be read")
         }
         for candidate in extensions where candidate.name == DeflateOffer.name {
             if let offer = DeflateOffer(candidate.parameters), let agreement = Self(offer, configuration) {

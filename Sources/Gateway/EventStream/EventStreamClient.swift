@@ -21,14 +21,14 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     /// A comment went out a while ago.
     private var isProbing = false
     private(set) var isOpen = true
-    let ticket: Ticket
+    let slot: ConnectionSlot
     var wheelPlace: WheelPlace?
 
     init(
-        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, joining: Joining,
+        id: ConnectionID, slot: ConnectionSlot, socket: any StreamSocket, shard: Shard, joining: Joining,
         starts: [Session.Start], unreadable: [GroupName]
     ) {
-        self.ticket = ticket
+        self.slot = slot
         self.shard = shard
         self.socket = socket
         self.starts = starts
@@ -41,7 +41,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
     func begin() {
         shard.opened(self)
-        shard.schedule(self, in: ticket.lookAgain(in: Self.commentSeconds))
+        shard.schedule(self, in: slot.lookAgain(in: Self.commentSeconds))
         write(EventWriter.retry(milliseconds: Int.random(in: 1000...3000)))
         for group in unreadable { tellLost(group, .reset) }
         // A client to which nothing is ever sent must know where it was all the same.
@@ -120,12 +120,12 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
 extension EventStreamClient: Ticking {
     func tick() -> Int? {
-        if isOpen, ticket.isExpired() {
+        if isOpen, slot.isExpired() {
             shard.state.metrics.expired.add()
             end(.expired)
             return 2
         }
-        return look().map { isOpen ? ticket.lookAgain(in: $0) : $0 }
+        return look().map { isOpen ? slot.lookAgain(in: $0) : $0 }
     }
 
     private func look() -> Int? {

@@ -26,6 +26,6 @@ struct HTTPAnswer {
     static let outOfDescriptors = HTTPAnswer(
         Refusal(
             status: .serviceUnavailable, message: "the gateway is full", headers: [("Retry-After", "5")],
-            reason: "descriptors")
+            reason: .descriptors)
     ).bytes
 }

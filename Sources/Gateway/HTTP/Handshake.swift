@@ -5,94 +5,102 @@ import NIOCore
 import NIOHTTP1
 import Sockets
 
-/// From a request's head to a client, or to a refusal: the checks, the login, the joins, then 101 (or 200 for a stream).
+/// From a request's head to a client, or to a refusal: the plan, the login, the joins, then 101 (or 200 for a stream).
 ///
-/// One request per connection; whoever is refused is answered once and the connection ends. The head is bounded in bytes,
-/// the whole handshake in time. Lives on its shard's loop.
+/// One request per connection: a client that is refused is answered once, and the connection ends. The head is bounded in
+/// bytes, the whole handshake in time. Lives on its shard's loop.
 ///
 /// ```
-///   reading ─head─▶ checks ─▶ login (async) ─▶ joins (backplane) ─▶ the answer: the socket has a new owner
-///      └───────────────┴───────────┴────────────────┴─────────────▶ refusal, then the end
+///   reading ─head─▶ plan ─▶ loggingIn ─▶ joining ─▶ upgraded: the socket has a new owner
+///      └─────────────┴──────────┴───────────┴─────▶ over: a refusal, then the end
 /// ```
 final class Handshake: StreamSocketOwner {
-    private enum Stage { case reading, working, upgraded, over }
+    /// A request that has a place, until it is a client.
+    private struct Entrant {
+        let plan: HandshakePlan
+        var slot: ConnectionSlot
+        /// Bytes received after the request's head; passed to the client once the upgrade is done.
+        var early: ByteBuffer
+    }
+
+    private enum Stage {
+        case reading(RequestHeadParser)
+        case loggingIn(Entrant)
+        case joining(Entrant, Joining)
+        case upgraded
+        case over
+    }
 
     private let shard: Shard
     private let socket: any StreamSocket
-    private var stage = Stage.reading
-    private var parser = RequestHeadParser()
-    /// What came behind the head, for the client that it becomes.
-    private var rest = ByteBuffer()
-    /// nil: it has no place.
-    private var ticket: Ticket?
-    /// nil: the WebSocket goes without compression.
-    private var deflate: DeflateAgreement?
-    /// nil: the client is answered none.
-    private var subprotocol: String?
+    private var stage = Stage.reading(RequestHeadParser())
     /// The Origin of the page that may read the answer; nil: none.
     private var page: String?
-    /// The joins, to be undone if the handshake fails.
-    private var joining: Joining?
     private let id = ConnectionID.random()
     private let began = NIODeadline.now()
-    /// The client, as far as trusted proxies have told; else the other end of the socket.
-    private(set) var clientAddress: PeerAddress
+    /// Who a proxy in front said (PROXY protocol) that it speaks for; else the other end of the socket.
+    private let peer: PeerAddress
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
 
     /// For the logins, however many there are, and the joins.
     private static let loginSeconds = 10
-    /// For a refusal to be read.
+    /// Seconds the peer gets to read the error response before the connection is closed.
     private static let farewellSeconds = 2
 
     /// Begins to read: the socket's owner from here on.
     ///
     /// - Parameters:
-    ///   - source: who a proxy in front said (PROXY protocol) that it speaks for.
+    ///   - source: who a proxy in front said that it speaks for.
     ///   - seconds: what is left of `handshakeSeconds`.
     init(_ socket: any StreamSocket, shard: Shard, source: PeerAddress? = nil, seconds: Int? = nil) {
         self.shard = shard
         self.socket = socket
-        clientAddress = source ?? socket.peer
+        peer = source ?? socket.peer
         socket.owner = self
         shard.schedule(self, in: seconds ?? state.configuration.handshakeSeconds)
     }
 
-    // MARK: The socket's word
+    // MARK: StreamSocketOwner
 
     func received(_ bytes: ByteBuffer) {
-        switch stage {
-        case .reading: read(bytes)
-        case .working:
-            // Frames that come before the answer wait in memory: one message's worth of them.
-            rest.writeImmutableBuffer(bytes)
-            if rest.readableBytes > state.configuration.maximumMessageBytes {
-                refuse(HandshakeGuard.bad("wait for the answer before you send"))
-            }
-        case .upgraded, .over: break
+        let before = stage
+        // The bytes that are kept are not shared while they grow.
+        stage = .over
+        switch before {
+        case .reading(var parser):
+            let outcome = parser.feed(bytes)
+            stage = .reading(parser)
+            read(outcome, parser.count)
+        case .loggingIn(var entrant):
+            entrant.early.writeImmutableBuffer(bytes)
+            stage = .loggingIn(entrant)
+            checkEarly(entrant)
+        case .joining(var entrant, let joining):
+            entrant.early.writeImmutableBuffer(bytes)
+            stage = .joining(entrant, joining)
+            checkEarly(entrant)
+        case .upgraded, .over: stage = before
         }
     }
 
-    private func read(_ bytes: ByteBuffer) {
-        do throws(Refusal) {
-            let outcome = parser.feed(bytes)
-            let limit = state.configuration.maximumHeaderBytes
-            guard parser.count <= limit else {
-                let message = "the request's head has more than \(limit) bytes"
-                throw Refusal(status: .requestHeaderFieldsTooLarge, message: message, reason: "headers")
-            }
-            switch outcome {
-            case .needsMore: break
-            case .malformed: throw HandshakeGuard.bad("the request is no HTTP/1.1")
-            case .head(let head, let rest):
-                stage = .working
-                parser = RequestHeadParser()
-                self.rest = rest
-                try begin(head)
-            }
-        } catch {
-            refuse(error)
+    /// Frames that come before the answer wait in memory: one message's worth of them.
+    private func checkEarly(_ entrant: Entrant) {
+        guard entrant.early.readableBytes > state.configuration.maximumMessageBytes else { return }
+        refuse(.bad("wait for the answer before you send"))
+    }
+
+    private func read(_ outcome: RequestHeadParser.Outcome, _ count: Int) {
+        let limit = state.configuration.maximumHeaderBytes
+        guard count <= limit else {
+            let message = "the request's head has more than \(limit) bytes"
+            return refuse(Refusal(status: .requestHeaderFieldsTooLarge, message: message, reason: .headers))
+        }
+        switch outcome {
+        case .needsMore: break
+        case .malformed: refuse(.bad("the request is no HTTP/1.1"))
+        case .head(let head, let rest): begin(head, rest)
         }
     }
 
@@ -100,103 +108,84 @@ final class Handshake: StreamSocketOwner {
 
     func ended() {
         shard.unschedule(self)
-        guard stage != .upgraded else { return }
-        stage = .over
         undo()
     }
 
-    /// Gives back what the handshake had taken.
+    /// Gives back what the handshake has taken.
     private func undo() {
-        joining?.cancel()
-        joining = nil
-        if let ticket { state.admission.leave(ticket) }
-        ticket = nil
+        switch stage {
+        case .loggingIn(let entrant): state.admission.leave(entrant.slot)
+        case .joining(let entrant, let joining):
+            joining.cancel()
+            state.admission.leave(entrant.slot)
+        case .upgraded: return
+        case .reading, .over: break
+        }
+        stage = .over
     }
 
-    // MARK: Steps
+    // MARK: The request
 
-    private func begin(_ head: RequestHead) throws(Refusal) {
+    private func begin(_ head: RequestHead, _ rest: ByteBuffer) {
         let origin = RequestOrigin(head, state.configuration.allowedHosts)
         page = origin.page
-        try HandshakeGuard.checkRequest(head)
-        let proxies = state.configuration.trustedProxies
-        if !proxies.isEmpty {
-            let list = head.values(of: "x-forwarded-for")
-            clientAddress = proxies.client(nearest: clientAddress, forwardedFor: list)
-        }
-        let path = head.path, match = state.router.match(path)
-        guard head.isGET else {
-            guard let page else { throw RequestOrigin.refusal }
-            return respond(CrossOrigin.preflight(page: page, names: state.pageHeaders(ofRoute: match?.index)))
-        }
-        guard let (index, values) = match else {
-            if state.configuration.demoPage, path == "/" {
-                return respond(DemoPage.response(command: state.configuration.demoCommand))
+        do throws(Refusal) {
+            let decision = try HandshakePlan.decide(
+                head, origin, from: peer, state.configuration, state.router, isDraining: state.isDraining,
+                pageHeaders: state.pageHeaders)
+            switch decision {
+            case .answer(let answer): respond(answer)
+            case .endOfStream(let answer):
+                state.metrics.refused(.ended)
+                respond(answer)
+            case .handshake(let plan):
+                let slot = try state.admission.enter(id, from: ClientNetwork(plan.client))
+                shard.schedule(self, in: Self.loginSeconds)
+                let entrant = Entrant(plan: plan, slot: slot, early: rest)
+                stage = .loggingIn(entrant)
+                if route(of: plan).authentication.isEmpty { try join(entrant, as: nil) } else { logIn(head, plan) }
             }
-            throw Refusal(status: .notFound, message: "nothing is served at this path", reason: "not_found")
-        }
-        let route = state.configuration.routes[index]
-        let wish = try ClientWish(head)
-        guard origin.admits(wish) else { throw RequestOrigin.refusal }
-        if case .eventStream(EventCursor.end?) = wish {
-            state.metrics.refused("ended")
-            return respond(SwitchingAnswer.endOfStream(page: page))
-        }
-        if case .webSocket = wish {
-            deflate = try DeflateAgreement.negotiate(
-                head.values(of: "sec-websocket-extensions"), state.configuration.compression)
-            if head.has("sec-websocket-protocol") {
-                subprotocol = SubprotocolOffer(head.values(of: "sec-websocket-protocol")).choice(of: route)
-            }
-        }
-        guard !state.isDraining else {
-            throw Self.comeBack("this gateway is shutting down; connect again", "draining", 1)
-        }
-        ticket = try state.admission.enter(id, from: ClientNetwork(clientAddress))
-        shard.schedule(self, in: Self.loginSeconds)
-        if route.authentication.isEmpty {
-            try join(route, values, identity: nil, wish)
-        } else {
-            logIn(head, route, values, wish)
+        } catch {
+            refuse(error)
         }
     }
 
-    private func logIn(
-        _ head: RequestHead, _ route: Route, _ values: [String: String], _ wish: ClientWish
-    ) {
+    private func route(of plan: HandshakePlan) -> Route { state.configuration.routes[plan.route] }
+
+    // MARK: The login
+
+    private func logIn(_ head: RequestHead, _ plan: HandshakePlan) {
         let request = LoginRequest(
             uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
-            client: state.configuration.trustedProxies.isEmpty ? nil : clientAddress.socketAddress)
-        let chain = LoginChain(logins: route.authentication.compactMap { state.authenticators[$0] })
+            client: state.configuration.trustedProxies.isEmpty ? nil : plan.client.socketAddress)
+        let chain = LoginChain(logins: route(of: plan).authentication.compactMap { state.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
         Task { [chain, request, bound, eventLoop] in
             let result = await chain.identify { login throws(LoginFailure) in try await login.identify(request) }
-            eventLoop.execute { bound.value.loggedIn(result, route, values, wish) }
+            eventLoop.execute { bound.value.loggedIn(result) }
         }
     }
 
-    private func loggedIn(
-        _ result: Result<Identity, LoginFailure>, _ route: Route, _ values: [String: String],
-        _ wish: ClientWish
-    ) {
-        guard stage == .working else { return }
+    private func loggedIn(_ result: Result<Identity, LoginFailure>) {
+        // The connection may have ended meanwhile, or the time.
+        guard case .loggingIn(var entrant) = stage else { return }
+        let path = route(of: entrant.plan).path.text
         do throws(Refusal) {
             switch result {
             case .success(let identity):
-                try state.admission.identify(&ticket!, as: identity.user)
-                ticket!.expiry = try Self.expiry(of: identity)
-                try join(route, values, identity: identity, wish)
+                try state.admission.identify(&entrant.slot, as: identity.user)
+                stage = .loggingIn(entrant)
+                entrant.slot.expiry = try LoginLifetime.end(of: identity)
+                stage = .loggingIn(entrant)
+                try join(entrant, as: identity)
             case .failure(.refused(let why)), .failure(.expired(let why)):
-                if let login = Self.connectLogin(route, wish, state) {
-                    return becomeStranger(login, route, values, wish)
-                }
-                state.logger.debug("login refused", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
-                throw Refusal(status: .forbidden, message: "not logged in", reason: "login")
+                if let login = connectLogin(entrant.plan) { return becomeUnidentified(entrant, login) }
+                state.logger.debug("login refused", metadata: ["path": "\(path)", "why": "\(why)"])
+                throw Refusal(status: .forbidden, message: "not logged in", reason: .login)
             case .failure(.unavailable(let why)):
-                state.logger.warning(
-                    "login could not be asked for", metadata: ["path": "\(route.path.text)", "why": "\(why)"])
-                throw Self.comeBack("the login cannot be checked now", "login_unavailable", 2)
+                state.logger.warning("login could not be asked for", metadata: ["path": "\(path)", "why": "\(why)"])
+                throw .later("the login cannot be checked now", .loginUnavailable, seconds: 2)
             }
         } catch {
             refuse(error)
@@ -204,153 +193,141 @@ final class Handshake: StreamSocketOwner {
     }
 
     /// A centrifuge client may bring its token with its first command instead.
-    private static func connectLogin(_ route: Route, _ wish: ClientWish, _ state: GatewayState) -> CentrifugeLogin? {
-        guard route.clientProtocol == .centrifuge, case .webSocket = wish else { return nil }
+    private func connectLogin(_ plan: HandshakePlan) -> CentrifugeLogin? {
+        let route = route(of: plan)
+        guard route.clientProtocol == .centrifuge, case .webSocket = plan.transport else { return nil }
         return CentrifugeLogin(route.authentication.compactMap { state.authenticators[$0] })
     }
 
-    /// A client that nobody knows yet.
-    private func becomeStranger(
-        _ login: CentrifugeLogin, _ route: Route, _ values: [String: String], _ wish: ClientWish
-    ) {
-        guard case .webSocket(let key) = wish else { return }
+    // MARK: The joins
+
+    private func join(_ entrant: Entrant, as identity: Identity?) throws(Refusal) {
+        let plan = entrant.plan, route = route(of: plan)
+        let resolved: (values: [String: String], groups: [GroupName])
+        do throws(NameError) {
+            resolved = try route.groups(plan.values, identity)
+        } catch {
+            throw Refusal(status: .badRequest, message: "\(error)", reason: .groupName)
+        }
+        guard resolved.groups.count <= state.configuration.maximumGroups else {
+            state.logger.warning(
+                "a login names more groups than gateway.max_groups", metadata: ["path": "\(route.path.text)"])
+            throw Refusal(
+                status: .forbidden, message: "the login names more groups than a connection may join",
+                reason: .groups)
+        }
+        guard !isRevoked(entrant) else { throw Self.revoked }
+        if route.clientProtocol == .centrifuge, case .webSocket = plan.transport {
+            // It joins when it sends its first command, which says what it has seen already.
+            let access = route.access(resolved.values, resolved.groups, identity)
+            let entry = CentrifugeEntry(access: access, login: connectLogin(plan)) { _ in access }
+            return becomeCentrifuge(entrant, entry)
+        }
+        let joining = Joining(resolved.groups, of: id, on: shard)
+        stage = .joining(entrant, joining)
+        let member = Member(connection: id, user: identity?.user, info: identity?.info)
+        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index) }) { self.joined($0) }
+    }
+
+    private func joined(_ result: Result<[Position], any Error>) {
+        guard case .joining(let entrant, let joining) = stage else { return }
+        switch result {
+        case .success(let positions):
+            guard !isRevoked(entrant) else { return refuse(Self.revoked) }
+            become(entrant, joining, at: positions)
+        case .failure(let error): refuse(Self.refusal(for: error))
+        }
+    }
+
+    /// The user's connections were ended after this handshake began: what the login said may be over.
+    private func isRevoked(_ entrant: Entrant) -> Bool {
+        entrant.slot.user.map { shard.wasRevoked($0, since: began) } ?? false
+    }
+
+    private static let revoked = Refusal(
+        status: .forbidden, message: "this user's connections were ended just now", reason: .login)
+
+    private static func refusal(for error: any Error) -> Refusal {
+        if let error = error as? BackplaneError, error.code == .refused {
+            return Refusal(status: .internalServerError, message: "the group cannot be joined", reason: .redis)
+        }
+        return .later("the broker's store cannot be reached now", .redis, seconds: 2)
+    }
+
+    // MARK: The client
+
+    private func become(_ entrant: Entrant, _ joining: Joining, at positions: [Position]) {
+        let plan = entrant.plan
+        switch plan.transport {
+        case .webSocket(let key):
+            let receive = route(of: plan).receive
+            let connection = WebSocketConnection(
+                id: id, slot: entrant.slot, socket: socket, shard: shard, form: .plain, groups: joining.groups,
+                window: plan.deflate?.window
+            ) { session, connection in
+                PlainDialect(
+                    receive, shard: shard, session: session, connection: connection, joining: joining,
+                    positions: positions)
+            }
+            hand(over: entrant, to: connection, saying: switching(key, plan))
+        case .eventStream(let cursor):
+            let (starts, unreadable) = EventCursor.starts(cursor, joining.groups, positions)
+            let client = EventStreamClient(
+                id: id, slot: entrant.slot, socket: socket, shard: shard, joining: joining, starts: starts,
+                unreadable: unreadable)
+            hand(over: entrant, to: client, saying: SwitchingAnswer.eventStream(page: page))
+        }
+    }
+
+    /// A centrifuge client that nobody knows yet: its first command has its token.
+    private func becomeUnidentified(_ entrant: Entrant, _ login: CentrifugeLogin) {
+        let (route, values) = (route(of: entrant.plan), entrant.plan.values)
         let most = state.configuration.maximumGroups
         let entry = CentrifugeEntry(access: nil, login: login) { identity in
             guard let (values, groups) = try? route.groups(values, identity), groups.count <= most else { return nil }
             return route.access(values, groups, identity)
         }
-        become(
-            centrifuge(entry),
-            saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
+        becomeCentrifuge(entrant, entry)
     }
 
-    /// On the clock that nobody sets.
-    static func expiry(of identity: Identity) throws(Refusal) -> NIODeadline? {
-        guard let end = identity.expiresAt else { return nil }
-        let left = Double(end) - Date().timeIntervalSince1970
-        guard left > 0 else { throw Refusal(status: .forbidden, message: "the login has expired", reason: "login") }
-        // Further ahead than a year is never.
-        return left < 31_536_000 ? .now() + .milliseconds(Int64(left * 1000)) : nil
-    }
-
-    private func join(
-        _ route: Route, _ values: [String: String], identity: Identity?, _ wish: ClientWish
-    ) throws(Refusal) {
-        let resolved: (values: [String: String], groups: [GroupName])
-        do throws(NameError) {
-            resolved = try route.groups(values, identity)
-        } catch {
-            throw Refusal(status: .badRequest, message: "\(error)", reason: "group_name")
-        }
-        let groups = resolved.groups
-        guard groups.count <= state.configuration.maximumGroups else {
-            state.logger.warning(
-                "a login names more groups than gateway.max_groups", metadata: ["path": "\(route.path.text)"])
-            throw Refusal(
-                status: .forbidden, message: "the login names more groups than a connection may join",
-                reason: "groups")
-        }
-        guard !isRevoked else { throw Self.revoked }
-        if route.clientProtocol == .centrifuge, case .webSocket(let key) = wish {
-            // It joins when it sends its first command, which says what it has seen already.
-            let access = route.access(resolved.values, groups, identity)
-            let entry = CentrifugeEntry(access: access, login: Self.connectLogin(route, wish, state)) { _ in access }
-            return become(
-                centrifuge(entry),
-                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
-        }
-        let member = Member(connection: id, user: identity?.user, info: identity?.info)
-        let joining = Joining(groups, of: id, on: shard)
-        self.joining = joining
-        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index) }) { result in
-            switch result {
-            case .success(let positions):
-                guard !self.isRevoked else { return self.refuse(Self.revoked) }
-                self.succeed(wish, route, joining, at: positions)
-            case .failure(let error): self.refuse(Self.refusal(for: error))
-            }
-        }
-    }
-
-    /// The user's connections were ended after this handshake began: what the login said may be over.
-    private var isRevoked: Bool { ticket?.user.map { shard.wasRevoked($0, since: began) } ?? false }
-
-    private static let revoked = Refusal(
-        status: .forbidden, message: "this user's connections were ended just now", reason: "login")
-
-    private static func refusal(for error: any Error) -> Refusal {
-        if let error = error as? BackplaneError, error.code == .refused {
-            return Refusal(status: .internalServerError, message: "the group cannot be joined", reason: "redis")
-        }
-        return comeBack("the broker's store cannot be reached now", "redis", 2)
-    }
-
-    private static func comeBack(_ message: String, _ reason: String, _ seconds: Int) -> Refusal {
-        Refusal(
-            status: .serviceUnavailable, message: message, headers: [("Retry-After", String(seconds))], reason: reason)
-    }
-
-    // MARK: Answers
-
-    private func succeed(_ wish: ClientWish, _ route: Route, _ joining: Joining, at positions: [Position]) {
-        switch wish {
-        case .webSocket(let key):
-            let starts = positions.map { Session.Start(position: $0, isResumption: false) }
-            become(
-                WebSocketConnection(
-                    id: id, ticket: ticket!, socket: socket, shard: shard, form: .plain, groups: joining.groups,
-                    window: deflate?.window
-                ) { session, connection in
-                    PlainDialect(
-                        route.receive, shard: shard, session: session, connection: connection, joining: joining,
-                        starts: starts)
-                },
-                saying: SwitchingAnswer.webSocket(key: key, deflate: deflate, subprotocol: subprotocol))
-        case .eventStream(let cursor):
-            let (starts, unreadable) = EventCursor.starts(cursor, joining.groups, positions)
-            become(
-                EventStreamClient(
-                    id: id, ticket: ticket!, socket: socket, shard: shard, joining: joining, starts: starts,
-                    unreadable: unreadable),
-                saying: SwitchingAnswer.eventStream(page: page))
-        }
-    }
-
-    /// A client of the centrifuge protocol, which joins by its commands.
-    private func centrifuge(_ entry: CentrifugeEntry) -> WebSocketConnection {
-        WebSocketConnection(
-            id: id, ticket: ticket!, socket: socket, shard: shard, form: .centrifuge, groups: [],
-            window: deflate?.window
+    private func becomeCentrifuge(_ entrant: Entrant, _ entry: CentrifugeEntry) {
+        guard case .webSocket(let key) = entrant.plan.transport else { return }
+        let connection = WebSocketConnection(
+            id: id, slot: entrant.slot, socket: socket, shard: shard, form: .centrifuge, groups: [],
+            window: entrant.plan.deflate?.window
         ) { session, connection in
             CentrifugeDialect(id: id, shard: shard, session: session, entry: entry, connection: connection)
         }
+        hand(over: entrant, to: connection, saying: switching(key, entrant.plan))
     }
 
-    /// The answer is out, and the socket has a new owner.
-    private func become(_ client: some ConnectedClient, saying answer: ByteBuffer) {
+    private func switching(_ key: String, _ plan: HandshakePlan) -> ByteBuffer {
+        SwitchingAnswer.webSocket(key: key, deflate: plan.deflate, subprotocol: plan.subprotocol)
+    }
+
+    /// The answer is out, and the socket has a new owner, who has the place from here on.
+    private func hand(over entrant: Entrant, to client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
-        joining = nil
-        // The client's from here on.
-        ticket = nil
         shard.unschedule(self)
         socket.write(answer)
         socket.owner = client
         client.begin()
         socket.flush()
-        if rest.readableBytes > 0 { client.received(rest) }
-        rest = ByteBuffer()
+        if entrant.early.readableBytes > 0 { client.received(entrant.early) }
     }
+
+    // MARK: Refusals
 
     private func refuse(_ refusal: Refusal) {
-        guard stage != .over, stage != .upgraded else { return }
+        switch stage {
+        case .over, .upgraded: return
+        case .reading, .loggingIn, .joining: break
+        }
         state.metrics.refused(refusal.reason)
-        respond(HTTPAnswer(refusal, page: page))
+        respond(HTTPAnswer(refusal, page: page).bytes)
     }
 
-    private func respond(_ answer: HTTPAnswer) { respond(answer.bytes) }
-
     private func respond(_ answer: ByteBuffer) {
-        stage = .over
         undo()
         socket.write(answer)
         socket.flush()
@@ -363,9 +340,10 @@ extension Handshake: Ticking {
     func tick() -> Int? {
         switch stage {
         case .over: socket.close()  // The refusal has had its time to be read.
-        case .working: refuse(Self.comeBack("the login takes too long", "login_unavailable", 2))
-        case .reading, .upgraded:
-            refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: "timeout"))
+        case .loggingIn, .joining: refuse(.later("the login takes too long", .loginUnavailable, seconds: 2))
+        case .reading:
+            refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: .timeout))
+        case .upgraded: break
         }
         return nil
     }

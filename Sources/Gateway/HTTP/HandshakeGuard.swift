@@ -1,17 +1,5 @@
 import NIOHTTP1
 
-/// An HTTP answer that refuses a request, for a person with curl as much as for a program.
-struct Refusal: Error, Sendable, Equatable {
-    var status: HTTPResponseStatus
-    /// One line of text: what is wrong and what to do.
-    var message: String
-    var headers: [(String, String)] = []
-    /// The label of the metric: a fixed word.
-    var reason: String
-
-    static func == (one: Refusal, other: Refusal) -> Bool { one.status == other.status && one.message == other.message }
-}
-
 /// Whether a request may become a client (RFC 6455 section 4.2.1): pure, on the request's head.
 enum HandshakeGuard {
     /// The value to hash into Sec-WebSocket-Accept.
@@ -26,18 +14,18 @@ enum HandshakeGuard {
         guard head.fieldCount <= maximumHeaders else {
             throw Refusal(
                 status: .requestHeaderFieldsTooLarge, message: "the request has more than \(maximumHeaders) headers",
-                reason: "headers")
+                reason: .headers)
         }
-        guard head.isHTTP11 else { throw bad("speak HTTP/1.1") }
-        guard let host = head.only("host"), !host.isEmpty else { throw bad("exactly one Host header is needed") }
-        guard head.isPath else { throw bad("the request target must be a path") }
+        guard head.isHTTP11 else { throw .bad("speak HTTP/1.1") }
+        guard let host = head.only("host"), !host.isEmpty else { throw .bad("exactly one Host header is needed") }
+        guard head.isPath else { throw .bad("the request target must be a path") }
         // A body on a GET, framed in whatever way, is how requests are smuggled past proxies.
-        guard !head.has("transfer-encoding") else { throw bad("a body is not wanted here") }
-        if head.has("content-length"), head.only("content-length") != "0" { throw bad("a body is not wanted here") }
+        guard !head.has("transfer-encoding") else { throw .bad("a body is not wanted here") }
+        if head.has("content-length"), head.only("content-length") != "0" { throw .bad("a body is not wanted here") }
         guard head.isGET || CrossOrigin.isPreflight(head) else {
             throw Refusal(
                 status: .methodNotAllowed, message: "only GET is answered here", headers: [("Allow", "GET")],
-                reason: "method")
+                reason: .method)
         }
     }
 
@@ -46,21 +34,17 @@ enum HandshakeGuard {
             throw Refusal(
                 status: .upgradeRequired,
                 message: "this address speaks WebSocket, and server-sent events with Accept: text/event-stream",
-                headers: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")], reason: "not_websocket")
+                headers: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")], reason: .notWebSocket)
         }
         guard head.only("sec-websocket-version") == "13" else {
             throw Refusal(
                 status: .upgradeRequired, message: "WebSocket version 13 is spoken here",
-                headers: [("Sec-WebSocket-Version", "13")], reason: "version")
+                headers: [("Sec-WebSocket-Version", "13")], reason: .version)
         }
         guard let key = head.only("sec-websocket-key"), isKey(key) else {
-            throw bad("exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed")
+            throw .bad("exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed")
         }
         return Upgrade(key: key)
-    }
-
-    static func bad(_ message: String) -> Refusal {
-        Refusal(status: .badRequest, message: message, reason: "malformed")
     }
 
     /// 16 bytes in base64: 22 characters, the last of which carries 2 bits, and `==` (RFC 4648 section 4).

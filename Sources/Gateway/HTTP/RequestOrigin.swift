@@ -29,15 +29,15 @@ enum RequestOrigin: Equatable {
 
     /// A stream, which changes nothing, may come without an Origin: another site's page, which would have one, is kept from
     /// reading by the browser.
-    func admits(_ wish: ClientWish) -> Bool {
+    func admits(_ transport: RequestedTransport) -> Bool {
         switch self {
         case .allowed: return true
         case .refused: return false
         case .absent(let mayConnect):
-            if case .eventStream = wish { return true }
+            if case .eventStream = transport { return true }
             return mayConnect
         }
     }
 
-    static let refusal = Refusal(status: .forbidden, message: "this Origin may not connect", reason: "origin")
+    static let refusal = Refusal(status: .forbidden, message: "this Origin may not connect", reason: .origin)
 }

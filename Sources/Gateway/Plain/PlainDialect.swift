@@ -9,23 +9,24 @@ final class PlainDialect: ClientDialect {
     private let receive: ReceivePolicy
     private let session: Session
     private unowned let connection: any DialectConnection
-    private let starts: [Session.Start]
+    /// Of the groups, when they were joined.
+    private let positions: [Position]
     /// Until the session is open.
     private var joining: Joining?
 
     /// - Parameters:
     ///   - joining: has joined the groups.
-    ///   - starts: where the session begins in each group.
+    ///   - positions: of the groups, when they were joined.
     init(
         _ receive: ReceivePolicy, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
-        starts: [Session.Start]
+        positions: [Position]
     ) {
         self.receive = receive
         self.shard = shard
         self.session = session
         self.connection = connection
         self.joining = joining
-        self.starts = starts
+        self.positions = positions
     }
 
     /// The interval ± 10 %, by the connection's number, which is random.
@@ -40,6 +41,7 @@ final class PlainDialect: ClientDialect {
     var isEstablished: Bool { true }
 
     func opened() {
+        let starts = positions.lazy.map { Session.Start(position: $0, isResumption: false) }
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
     }

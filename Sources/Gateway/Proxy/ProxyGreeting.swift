@@ -49,7 +49,7 @@ final class ProxyGreeting: StreamSocketOwner {
         isOver = true
         let refusal = Refusal(
             status: .badRequest, message: "a trusted proxy must begin with the PROXY protocol's header",
-            reason: "proxy_header")
+            reason: .proxyHeader)
         shard.state.metrics.refused(refusal.reason)
         socket.write(HTTPAnswer(refusal).bytes)
         socket.flush()
@@ -60,7 +60,7 @@ final class ProxyGreeting: StreamSocketOwner {
 
 extension ProxyGreeting: Ticking {
     func tick() -> Int? {
-        if !isOver { shard.state.metrics.refused("timeout") }
+        if !isOver { shard.state.metrics.refused(.timeout) }
         isOver = true
         socket.close()
         return nil

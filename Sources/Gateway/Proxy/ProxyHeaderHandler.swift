@@ -32,7 +32,7 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func fail(_ why: String) {
         isOver = true
-        greeting.refuse("proxy_header", why: why)
+        greeting.refuse(.proxyHeader, why: why)
     }
 }
 

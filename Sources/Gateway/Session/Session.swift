@@ -33,7 +33,7 @@ final class Session {
     /// Call when the transport is open and every group has been joined.
     ///
     /// - Parameter hold: on `groups`.
-    func open(_ hold: consuming JoinHold, at starts: [Start]) {
+    func open(_ hold: consuming JoinHold, at starts: some Sequence<Start>) {
         for (members, start) in zip(hold.members, starts) { enter(members, at: start) }
         proceedAll()
     }

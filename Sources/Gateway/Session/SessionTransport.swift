@@ -37,7 +37,7 @@ extension SessionTransport {
 /// What a handshake becomes: it owns the socket until that ends.
 protocol ConnectedClient: StreamSocketOwner, Ticking {
     /// What it was let in with.
-    var ticket: Ticket { get }
+    var slot: ConnectionSlot { get }
     /// Its socket is its own.
     func begin()
     /// Whether it has not been told to go yet.

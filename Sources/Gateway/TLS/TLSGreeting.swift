@@ -61,7 +61,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        refuse("tls", why: "\(error)")
+        refuse(.tls, why: "\(error)")
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -71,12 +71,12 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     /// Ends it without TLS' goodbye, which would wait for an answer.
-    func refuse(_ reason: String, why: String) {
+    func refuse(_ reason: RefusalReason, why: String) {
         guard let channel else { return }
         self.channel = nil
         shard.unschedule(self)
         shard.state.metrics.refused(reason)
-        shard.state.logger.debug("no TLS", metadata: ["reason": "\(reason)", "why": "\(why)"])
+        shard.state.logger.debug("no TLS", metadata: ["reason": "\(reason.rawValue)", "why": "\(why)"])
         guard let tls = try? channel.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self) else {
             return channel.close(promise: nil)
         }
@@ -86,7 +86,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
 
 extension TLSGreeting: Ticking {
     func tick() -> Int? {
-        refuse("timeout", why: "the handshake took too long")
+        refuse(.timeout, why: "the handshake took too long")
         return nil
     }
 }

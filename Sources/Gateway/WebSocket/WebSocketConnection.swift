@@ -18,7 +18,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
     let deflateWindow: DeflateWindow?
     private var parser: FrameParser
     private var messages = TokenBucket()
-    private(set) var ticket: Ticket
+    private(set) var slot: ConnectionSlot
     var wheelPlace: WheelPlace?
 
     /// - Parameters:
@@ -26,10 +26,11 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
     ///   - window: what was agreed on for permessage-deflate; nil: no compression.
     ///   - dialect: makes the dialect, of which the connection is the only owner.
     init(
-        id: ConnectionID, ticket: Ticket, socket: any StreamSocket, shard: Shard, form: WireForm, groups: [GroupName],
+        id: ConnectionID, slot: ConnectionSlot, socket: any StreamSocket, shard: Shard, form: WireForm,
+        groups: [GroupName],
         window: DeflateWindow?, dialect: (Session, WebSocketConnection) -> any ClientDialect
     ) {
-        self.ticket = ticket
+        self.slot = slot
         deflateWindow = window
         self.shard = shard
         self.socket = socket
@@ -47,7 +48,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
 
     func begin() {
         shard.opened(self)
-        shard.schedule(self, in: ticket.lookAgain(in: dialect.openingSeconds ?? dialect.keepAlive.interval))
+        shard.schedule(self, in: slot.lookAgain(in: dialect.openingSeconds ?? dialect.keepAlive.interval))
         dialect.opened()
     }
 
@@ -210,20 +211,20 @@ extension WebSocketConnection: DialectConnection {
     }
 
     func loggedIn(_ identity: Identity) throws(Refusal) {
-        if ticket.user == nil { try shard.state.admission.identify(&ticket, as: identity.user) }
-        ticket.expiry = try Handshake.expiry(of: identity)
-        shard.schedule(self, in: ticket.lookAgain(in: dialect.keepAlive.interval))
+        if slot.user == nil { try shard.state.admission.identify(&slot, as: identity.user) }
+        slot.expiry = try LoginLifetime.end(of: identity)
+        shard.schedule(self, in: slot.lookAgain(in: dialect.keepAlive.interval))
     }
 }
 
 extension WebSocketConnection: Ticking {
     func tick() -> Int? {
-        if machine.isOpen, ticket.isExpired() {
+        if machine.isOpen, slot.isExpired() {
             shard.state.metrics.expired.add()
             close(.expired)
             return configuration.pongSeconds
         }
-        return look().map { machine.isOpen ? ticket.lookAgain(in: $0) : $0 }
+        return look().map { machine.isOpen ? slot.lookAgain(in: $0) : $0 }
     }
 
     private func look() -> Int? {

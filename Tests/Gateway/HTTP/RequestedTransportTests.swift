@@ -4,11 +4,11 @@ import Testing
 @testable import Gateway
 
 /// What a request asks to become: by its Accept and Upgrade headers, and with which cursor.
-struct ClientWishTests {
-    private func wish(_ target: String = "/a", _ lines: String...) throws -> ClientWish {
+struct RequestedTransportTests {
+    private func wish(_ target: String = "/a", _ lines: String...) throws -> RequestedTransport {
         let head = try RequestHead(
             text: "GET \(target) HTTP/1.1\r\n" + lines.map { "\($0)\r\n" }.joined() + "\r\n")
-        return try ClientWish(head)
+        return try RequestedTransport(head)
     }
 
     private let events = "Accept: text/event-stream"
@@ -35,7 +35,7 @@ struct ClientWishTests {
     func `Another upgrade than websocket is not looked at`(lines: [String]) throws {
         let fields = ([events] + lines).map { "\($0)\r\n" }.joined()
         #expect(
-            try ClientWish(RequestHead(text: "GET /a HTTP/1.1\r\n\(fields)\r\n")) == .eventStream(cursor: nil))
+            try RequestedTransport(RequestHead(text: "GET /a HTTP/1.1\r\n\(fields)\r\n")) == .eventStream(cursor: nil))
     }
 
     @Test func `An upgrade to websocket goes before Accept`() throws {

@@ -1,5 +1,5 @@
 /// What a checked request wants to become.
-enum ClientWish: Equatable {
+enum RequestedTransport: Equatable {
     /// The value to hash into Sec-WebSocket-Accept.
     case webSocket(key: String)
     /// Server-sent events; the cursor that the client brought, if any.

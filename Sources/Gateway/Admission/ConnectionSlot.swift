@@ -14,7 +14,7 @@ struct ClientNetwork: Hashable, Sendable {
 }
 
 /// What a connection was let in with: kept by the client, and given back when it goes.
-struct Ticket: Sendable {
+struct ConnectionSlot: Sendable {
     let connection: ConnectionID
     let network: ClientNetwork
     /// nil: nobody is logged in.

@@ -1,0 +1,48 @@
+import Broker
+
+/// What a channel is for that is no group's.
+enum ChannelRoute: Equatable {
+    /// This gateway's message to itself.
+    case probe
+    /// Redis rings for what this gateway wrote to find out whether it does.
+    case bell
+    /// An operator's message to all gateways.
+    case control
+    /// Who joins a group and leaves it.
+    case presence(GroupName)
+    /// Redis rings for an inbox of the core layer.
+    case inbox(Int)
+    /// Nobody here has subscribed to it.
+    case unknown
+}
+
+/// Tells the channels apart that a gateway subscribes to beside its groups'.
+///
+/// A value without I/O.
+struct ChannelRoutes {
+    private let fixed: [String: ChannelRoute]
+    private let presencePrefix: String
+
+    init(keys: LayerKeys, gatewayID: String, process: String) {
+        var fixed = [
+            keys.probeChannel(gatewayID, process: process): ChannelRoute.probe, keys.bellChannel(gatewayID): .bell,
+            keys.controlChannel: .control,
+        ]
+        for inbox in 0..<LayerKeys.inboxCount { fixed[keys.doorbell(inbox)] = .inbox(inbox) }
+        self.fixed = fixed
+        presencePrefix = keys.presencePrefix
+    }
+
+    /// The channels that a gateway subscribes to for as long as it runs, whatever groups it serves.
+    var permanent: [String] { fixed.keys.sorted() }
+
+    subscript(channel: String) -> ChannelRoute {
+        if let route = fixed[channel] { return route }
+        if channel.hasPrefix(presencePrefix),
+            let group = try? GroupName(String(channel.dropFirst(presencePrefix.count)))
+        {
+            return .presence(group)
+        }
+        return .unknown
+    }
+}

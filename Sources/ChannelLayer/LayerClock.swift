@@ -1,0 +1,52 @@
+import NIOCore
+
+/// The channel layer's clock: a second for what is done now and then, and a look five times a second at whether the process
+/// was asleep.
+///
+/// Lives on the backplane's loop.
+final class LayerClock {
+    /// Messages have a TTL of whole seconds: what waited in a socket for longer than this may have expired.
+    private static let doze = TimeAmount.milliseconds(900)
+    private static let look = TimeAmount.milliseconds(200)
+
+    private let eventLoop: any EventLoop
+    private var timers: [RepeatedTask] = []
+    private var seconds = 0
+    /// When this process was last seen running.
+    private var lastAwake = NIODeadline.now()
+
+    /// - Parameter seconds: counted from the start.
+    var onSecond: ((_ seconds: Int) -> Void)?
+    /// The process, or the machine, was frozen.
+    var onWake: (() -> Void)?
+
+    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func start() {
+        every(.seconds(1)) { clock in
+            clock.seconds += 1
+            clock.onSecond?(clock.seconds)
+        }
+        every(Self.look) { $0.checkAwake() }
+    }
+
+    private func every(_ interval: TimeAmount, _ work: @escaping @Sendable (LayerClock) -> Void) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timers.append(
+            eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in work(bound.value) })
+    }
+
+    func stop() {
+        for timer in timers { timer.cancel() }
+        timers = []
+    }
+
+    /// Also called before the first of what one read of the subscription brought is looked at, which may come before the timer.
+    func checkAwake() {
+        let now = NIODeadline.now()
+        if now - lastAwake > Self.doze { onWake?() }
+        lastAwake = now
+    }
+}
+
+@available(*, unavailable) extension LayerClock: Sendable {}
