@@ -1,9 +1,11 @@
+public import Broker
+
 /// What the gateway is told by the configuration.
 public struct GatewayConfiguration: Sendable {
     /// The gateway's name, as clients of the centrifuge protocol see it.
     public var name = ""
-    public var host: String
-    public var port: Int
+    /// Where clients connect.
+    public var bind: HostAndPort
     public var allowedHosts: AllowedHosts
     public var routes: [Route]
     /// Sockets at once; one more is answered 503. Default 100,000.
@@ -56,8 +58,7 @@ public struct GatewayConfiguration: Sendable {
     public var demoCommand = ""
 
     public init(host: String, port: Int, allowedHosts: AllowedHosts, routes: [Route]) {
-        self.host = host
-        self.port = port
+        bind = HostAndPort(host: host, port: port)
         self.allowedHosts = allowedHosts
         self.routes = routes
     }

@@ -72,7 +72,7 @@ public final class GatewayServer: Sendable {
         do {
             return GatewayServer(state, shards: shards, loops: loops, clientPort: try await listen(shards))
         } catch {
-            let address = HostAndPort(host: state.configuration.host, port: state.configuration.port)
+            let address = state.configuration.bind
             throw GatewayError("cannot listen on \(address): \(error)")
         }
     }

@@ -1,3 +1,4 @@
+import Broker
 import NIOCore
 import Sockets
 
@@ -16,7 +17,7 @@ struct Intake: Sendable {
             low: state.configuration.maximumPendingBytes / 4, high: state.configuration.maximumPendingBytes)
         var next = 0
         let listener = try Listener(
-            host: state.configuration.host, port: state.configuration.port, loop: loops[0],
+            host: state.configuration.bind.host, port: state.configuration.bind.port, loop: loops[0],
             refusal: HTTPAnswer.outOfDescriptors
         ) { descriptor, peer in
             let (loop, shard) = (loops[next], shards[next])

@@ -140,7 +140,7 @@ struct ConfigurationTests {
         #expect(gateway.admin == HostAndPort(host: "0.0.0.0", port: 9191))
         #expect(gateway.adminKey == "0123456789abcdef" && gateway.adminKeyFile == nil)
         #expect(gateway.id == "gw.1-a_B")
-        #expect(gateway.allowedHosts == ["example.com", ".example.org"])
+        #expect(gateway.allowedHosts == AllowedHosts(["example.com", ".example.org"]))
         #expect(gateway.maximumConnections == 1000)
         #expect(gateway.maximumConnectionsPerAddress == 20 && gateway.maximumConnectionsPerUser == 5)
         #expect(gateway.maximumHandshakesPerSecond == 500 && gateway.maximumMessagesPerSecond == 0)
@@ -266,6 +266,6 @@ struct ConfigurationTests {
             """)
         #expect(configuration.routes.count == 2)
         let settings = try configuration.gatewayConfiguration(name: "gw-1")
-        #expect(settings.host == "0.0.0.0" && settings.port == 8080 && settings.routes.count == 2)
+        #expect(settings.bind.host == "0.0.0.0" && settings.bind.port == 8080 && settings.routes.count == 2)
     }
 }

@@ -9,8 +9,8 @@
 ///
 /// What no browser sends (an Origin without a scheme, with a port that is no number, with a host that is none) is
 /// refused even where Python's urlparse makes sense of it.
-public struct AllowedHosts: Sendable {
-    private enum Pattern: Sendable {
+public struct AllowedHosts: Sendable, Equatable {
+    private enum Pattern: Sendable, Equatable {
         case any
         case host(String)
         case origin(Origin)
@@ -46,6 +46,9 @@ public struct AllowedHosts: Sendable {
 
     private let patterns: [Pattern]
     private let wantsOwnHost: Bool
+
+    /// Whether only a request's own Host is allowed.
+    public var isEmpty: Bool { wantsOwnHost }
 
     public init(_ patterns: [String]) {
         // What cannot be read lets nobody in; it must not leave an empty list behind, which means something else.

@@ -1,3 +1,4 @@
+import Broker
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -29,7 +30,7 @@ struct EncryptedIntake: Sendable {
                     try begin(channel, byLoop[ObjectIdentifier(channel.eventLoop)]!.value)
                 }
             }
-            .bind(host: state.configuration.host, port: state.configuration.port).get()
+            .bind(host: state.configuration.bind.host, port: state.configuration.bind.port).get()
     }
 
     /// TLS speaks first; where a proxy is expected, what it has to say goes before that.

@@ -1,3 +1,4 @@
+import Gateway
 import ChannelLayer
 import Foundation
 import Logging
@@ -32,7 +33,7 @@ struct Examination {
     }
 
     func run() async throws -> [Finding] {
-        let address = try RedisAddress(configuration.redis.hosts[0])
+        let address = try configuration.redis.address
         var findings = [
             Finding(
                 check: "redis", verdict: .fine,

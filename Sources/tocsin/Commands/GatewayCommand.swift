@@ -76,7 +76,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let clients = try ClientThreads(configuration.gateway, logger: logger)
         Task { [logger] in await lesser.obey(logger: logger, reload: clients.reloadCredentials) }
         let metrics = Metrics()
-        let redis = try RedisAddress(configuration.redis.hosts[0])
+        let redis = try configuration.redis.address
         let readiness = Readiness()
         let eviction = Eviction()
         let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
@@ -184,31 +184,11 @@ extension Configuration {
         return layer
     }
 
+    /// What the gateway is told: as it was read, and what is known when it starts.
     func gatewayConfiguration(name: String) throws -> GatewayConfiguration {
-        var settings = GatewayConfiguration(
-            host: gateway.bind.host, port: gateway.bind.port, allowedHosts: AllowedHosts(gateway.allowedHosts),
-            routes: routes)
+        var settings = gateway.server
         settings.name = name
-        settings.maximumConnections = gateway.maximumConnections
-        settings.maximumConnectionsPerAddress = gateway.maximumConnectionsPerAddress
-        settings.maximumConnectionsPerUser = gateway.maximumConnectionsPerUser
-        settings.maximumHandshakesPerSecond = gateway.maximumHandshakesPerSecond
-        settings.maximumMessagesPerSecond = gateway.maximumMessagesPerSecond
-        settings.maximumJoinsPerSecond = gateway.maximumJoinsPerSecond
-        settings.maximumGroups = gateway.maximumGroups
-        settings.maximumMessageBytes = gateway.maximumMessageBytes
-        settings.maximumFragments = gateway.maximumFragments
-        settings.maximumPendingBytes = gateway.maximumPendingBytes
-        settings.maximumUnloggedBytes = gateway.maximumUnloggedBytes
-        settings.slowSeconds = gateway.slowSeconds
-        settings.drainSeconds = gateway.drainSeconds
-        settings.pingSeconds = gateway.pingSeconds
-        settings.pongSeconds = gateway.pongSeconds
-        settings.compression = gateway.compression
-        settings.trustedProxies = gateway.trustedProxies
-        settings.proxyProtocol = gateway.proxyProtocol
-        settings.demoPage = gateway.demoPage
-        if gateway.demoPage { settings.demoCommand = try demoCommand }
+        if settings.demoPage { settings.demoCommand = try demoCommand }
         return settings
     }
 }

@@ -38,7 +38,7 @@ extension Configuration {
     /// What a person is told to type, up to the name of the group.
     var demoCommand: String {
         get throws {
-            try RedisCLI.sending(to: gateway.demoRedis ?? RedisAddress(redis.hosts[0]), prefix: redis.prefix)
+            try RedisCLI.sending(to: gateway.demoRedis ?? redis.address, prefix: redis.prefix)
         }
     }
 }

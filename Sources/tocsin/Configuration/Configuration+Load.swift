@@ -27,7 +27,7 @@ extension Configuration {
     /// - Parameter address: another Redis than the broker's, reached by the same rules.
     func redisConfiguration(clientName: String, address: RedisAddress? = nil) throws -> RedisConfiguration {
         var settings = RedisConfiguration(
-            address: try address ?? RedisAddress(redis.hosts[0]), clientName: clientName)
+            address: try address ?? redis.address, clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
         // Silence would be a connection in the clear that was meant to be encrypted.
         guard redis.tls == nil || settings.address.isEncrypted else {
@@ -42,6 +42,6 @@ extension Configuration {
     }
 
     var keys: LayerKeys {
-        get throws { LayerKeys(prefix: redis.prefix, database: try RedisAddress(redis.hosts[0]).database) }
+        get throws { LayerKeys(prefix: redis.prefix, database: try redis.address.database) }
     }
 }

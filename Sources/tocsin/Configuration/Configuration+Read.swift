@@ -36,7 +36,7 @@ extension Configuration {
         guard redis.hosts.count == 1 else {
             throw reader.bad("hosts", "must name one Redis in this version, not \(redis.hosts.count)")
         }
-        do throws(RedisError) { _ = try RedisAddress(redis.hosts[0]) } catch { throw reader.bad("hosts", ": \(error)") }
+        do throws(RedisError) { _ = try redis.address } catch { throw reader.bad("hosts", ": \(error)") }
         if let prefix = try reader.text("prefix") {
             guard !prefix.isEmpty, prefix.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
                 throw reader.bad("prefix", "must be one or more visible ASCII characters")
@@ -67,8 +67,10 @@ extension Configuration {
             guard let address = HostAndPort(text) else { throw reader.bad(key, "must be HOST:PORT, not \"\(text)\"") }
             place = address
         }
-        func number(_ key: String, _ range: ClosedRange<Int>, _ place: inout Int) throws(ConfigurationError) {
-            if let number = try reader.integer(key, range) { place = number }
+        func number(
+            _ key: String, _ range: ClosedRange<Int>, _ place: WritableKeyPath<GatewayConfiguration, Int>
+        ) throws(ConfigurationError) {
+            if let number = try reader.integer(key, range) { gateway.server[keyPath: place] = number }
         }
         try address("bind", &gateway.bind)
         try address("admin", &gateway.admin)
@@ -78,22 +80,22 @@ extension Configuration {
             throw reader.bad("admin_key_file", "and admin_key are both there: keep one")
         }
         if let id = try reader.text("id") { gateway.id = try gatewayID(id, reader.bad("id", idRule)) }
-        if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = hosts }
-        try number("max_connections", 1...10_000_000, &gateway.maximumConnections)
-        try number("max_connections_per_address", 0...10_000_000, &gateway.maximumConnectionsPerAddress)
-        try number("max_connections_per_user", 0...10_000_000, &gateway.maximumConnectionsPerUser)
-        try number("max_handshakes_per_second", 0...1_000_000, &gateway.maximumHandshakesPerSecond)
-        try number("max_messages_per_second", 0...1_000_000, &gateway.maximumMessagesPerSecond)
-        try number("max_joins_per_second", 0...1_000_000, &gateway.maximumJoinsPerSecond)
-        try number("max_groups", 1...10_000, &gateway.maximumGroups)
-        try number("max_message_bytes", 1...(16 << 20), &gateway.maximumMessageBytes)
-        try number("max_fragments", 1...(1 << 20), &gateway.maximumFragments)
-        try number("max_pending_bytes", 1024...(1 << 30), &gateway.maximumPendingBytes)
-        try number("max_unlogged_bytes", 1024...(1 << 30), &gateway.maximumUnloggedBytes)
-        try number("slow_seconds", 1...86_400, &gateway.slowSeconds)
-        try number("drain_seconds", 0...3600, &gateway.drainSeconds)
-        try number("ping_seconds", 1...60, &gateway.pingSeconds)
-        try number("pong_seconds", 1...60, &gateway.pongSeconds)
+        if let hosts = try reader.texts("allowed_hosts") { gateway.allowedHosts = AllowedHosts(hosts) }
+        try number("max_connections", 1...10_000_000, \.maximumConnections)
+        try number("max_connections_per_address", 0...10_000_000, \.maximumConnectionsPerAddress)
+        try number("max_connections_per_user", 0...10_000_000, \.maximumConnectionsPerUser)
+        try number("max_handshakes_per_second", 0...1_000_000, \.maximumHandshakesPerSecond)
+        try number("max_messages_per_second", 0...1_000_000, \.maximumMessagesPerSecond)
+        try number("max_joins_per_second", 0...1_000_000, \.maximumJoinsPerSecond)
+        try number("max_groups", 1...10_000, \.maximumGroups)
+        try number("max_message_bytes", 1...(16 << 20), \.maximumMessageBytes)
+        try number("max_fragments", 1...(1 << 20), \.maximumFragments)
+        try number("max_pending_bytes", 1024...(1 << 30), \.maximumPendingBytes)
+        try number("max_unlogged_bytes", 1024...(1 << 30), \.maximumUnloggedBytes)
+        try number("slow_seconds", 1...86_400, \.slowSeconds)
+        try number("drain_seconds", 0...3600, \.drainSeconds)
+        try number("ping_seconds", 1...60, \.pingSeconds)
+        try number("pong_seconds", 1...60, \.pongSeconds)
         gateway.threads = try reader.integer("threads", 1...256)
         gateway.compression = try compression(reader.section("compression"))
         gateway.tls = try serverTLS(reader.section("tls"))

@@ -16,42 +16,33 @@ struct Configuration {
         /// PEM file of the authorities that may sign the server's certificate (`rediss://`): short for `tls.ca_file`.
         var caFile: String?
         var tls: RedisTLS?
+
+        /// The broker's Redis: the one place where it is chosen from `hosts`, which name one in this version.
+        var address: RedisAddress {
+            get throws(RedisError) { try RedisAddress(hosts[0]) }
+        }
     }
 
+    /// The keys under `gateway:`. What the Gateway module is told is read into its own configuration, in place.
+    @dynamicMemberLookup
     struct GatewayPart {
-        var bind = HostAndPort(host: "0.0.0.0", port: 8080)
+        var server = GatewayConfiguration(host: "0.0.0.0", port: 8080, allowedHosts: AllowedHosts([]), routes: [])
         var admin = HostAndPort(host: "127.0.0.1", port: 9090)
         /// What the admin port's API wants to be shown; or the file that has it.
         var adminKey: String?
         var adminKeyFile: String?
         var id: String?
-        var allowedHosts: [String] = []
-        var maximumConnections = 100_000
-        var maximumConnectionsPerAddress = 0
-        var maximumConnectionsPerUser = 0
-        var maximumHandshakesPerSecond = 0
-        var maximumMessagesPerSecond = 100
-        var maximumJoinsPerSecond = 20
-        var maximumGroups = 128
-        var maximumMessageBytes = 65_536
-        var maximumFragments = 64
-        var maximumPendingBytes = 65_536
-        var maximumUnloggedBytes = 1 << 20
-        var slowSeconds = 120
-        var drainSeconds = 30
-        var pingSeconds = 20
-        var pongSeconds = 10
-        var compression = CompressionConfiguration()
         /// nil: the client port speaks without TLS.
         var tls: TLSSettings?
-        /// Trusted proxies begin with the PROXY protocol's header.
-        var proxyProtocol = false
-        var trustedProxies = TrustedNetworks.none
-        var demoPage = false
-        /// Where the people who see the page find the Redis, if not where the gateway finds it.
+        /// Where the people who see the demo page find the Redis, if not where the gateway finds it.
         var demoRedis: RedisAddress?
         /// Event loops. Default: one per core.
         var threads: Int?
+
+        subscript<Value>(dynamicMember key: WritableKeyPath<GatewayConfiguration, Value>) -> Value {
+            get { server[keyPath: key] }
+            set { server[keyPath: key] = newValue }
+        }
     }
 
     enum Authentication {
@@ -64,7 +55,10 @@ struct Configuration {
     var redis = Redis()
     var gateway = GatewayPart()
     var authentication: [String: Authentication] = [:]
-    var routes: [Route] = []
+    var routes: [Route] {
+        get { gateway.routes }
+        set { gateway.routes = newValue }
+    }
     var groups: [GroupPolicy] = []
     var log = LogSettings()
 }

@@ -1,3 +1,4 @@
+import Broker
 import TestSupport
 import Testing
 
@@ -55,7 +56,7 @@ struct DrainTests {
     @Test func `An address that is taken is named`() async throws {
         try await GatewayHouse.run { house in
             let error = await #expect(throws: GatewayError.self) {
-                try await GatewayHouse.run(change: { $0.port = house.port }) { _ in }
+                try await GatewayHouse.run(change: { $0.bind.port = house.port }) { _ in }
             }
             #expect(error?.description.contains("cannot listen on 127.0.0.1:\(house.port)") == true)
         }
