@@ -5,7 +5,6 @@ import PackageDescription
 // Why each dependency is in the tree: docs/decisions.md, "Dependencies".
 let package = Package(
     name: "tocsin",
-    platforms: [.macOS(.v15)],
     products: [
         .executable(name: "tocsin", targets: ["tocsin"])
     ],
@@ -175,6 +174,7 @@ for target in package.targets where target.type != .system && !["CHiredis", "CSo
         .swiftLanguageMode(.v6),
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
     ]
     if Context.environment["TOCSIN_STRICT"] != nil {
         target.swiftSettings?.append(.treatAllWarnings(as: .error))

@@ -1,4 +1,4 @@
-/// What can be said to a reader that has seen everything up to a position (DESIGN: only the first two are "recovered").
+/// What can be said to a reader that has seen everything up to a position (only the first two are "recovered").
 public enum Continuity: Sendable, Equatable {
     /// Nothing is missing, or what is missing follows.
     case resumed

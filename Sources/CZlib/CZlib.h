@@ -14,4 +14,9 @@ static inline int czlib_inflate_init(z_stream *stream, int window_bits) {
     return inflateInit2(stream, -window_bits);
 }
 
+// With header and checksum (RFC 1950).
+static inline int czlib_inflate_init_zlib(z_stream *stream, int window_bits) {
+    return inflateInit2(stream, window_bits);
+}
+
 #endif

@@ -310,7 +310,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
             }
             if let held = throttle.pass() {
                 logger.warning(
-                    "dropped a published message that is no JSON object and no msgpack map",
+                    "dropped a published message that is neither a JSON object nor a msgpack map",
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
@@ -332,7 +332,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         guard let selection = ControlMessage.selection(payload) else {
             if let held = throttle.pass() {
                 logger.warning(
-                    "what was said on the control channel is not understood here", metadata: ["held_back": "\(held)"])
+                    "ignored an unknown message on the control channel", metadata: ["held_back": "\(held)"])
             }
             return
         }

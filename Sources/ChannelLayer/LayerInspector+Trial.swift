@@ -1,6 +1,6 @@
 import Broker
 import NIOCore
-import RedisClient
+public import RedisClient
 
 /// Why Redis takes no writes: its words, and what to do about it where that is known.
 public struct WriteRefusal: Sendable {

@@ -1,4 +1,4 @@
-import Broker
+public import Broker
 
 /// Every Redis key and channel that Swift names, in one place. The schema for people is redis/README.md.
 public struct LayerKeys: Sendable {

@@ -23,7 +23,7 @@ struct LayerMetrics: Sendable {
     init(_ metrics: Metrics) {
         received = metrics.counter("tocsin_messages_received_total", help: "Messages that Redis pub/sub brought.")
         receivedBytes = metrics.counter("tocsin_message_bytes_received_total", help: "Their payload bytes.")
-        let malformed = "Messages that are no JSON object and no msgpack map, by where they came in."
+        let malformed = "Messages that are neither a JSON object nor a msgpack map, by where they came in."
         malformedLive = metrics.counter("tocsin_messages_malformed_total", #"entrance="publish""#, help: malformed)
         malformedLayer = metrics.counter("tocsin_messages_malformed_total", #"entrance="core_layer""#, help: malformed)
         relayed = metrics.counter("tocsin_relay_messages_total", help: "Core-layer messages that this gateway relayed.")

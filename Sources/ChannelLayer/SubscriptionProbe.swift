@@ -52,8 +52,8 @@ final class SubscriptionProbe {
         if unheard >= 2 {
             unheard = 0
             isActive = false
-            logger.warning("the subscription hears nothing of what is published: connecting it again")
-            return subscriber.reconnect(RedisError(.timeout, "the subscription heard nothing of what was published"))
+            logger.warning("the subscription does not receive its own probe: reconnecting it")
+            return subscriber.reconnect(RedisError(.timeout, "the subscription did not receive its own probe"))
         }
         client.submit(RedisCommand("PUBLISH", channel, "1")).assumeIsolated().whenComplete { result in
             switch result {

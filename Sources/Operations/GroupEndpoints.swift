@@ -73,18 +73,18 @@ enum GroupEndpoints {
                     remedy: "send Content-Type: application/json"))
         }
         guard (try? JSONFields(request.body)) != nil else {
-            throw bad("bad_message", "the body is no JSON object", "send one, in UTF-8")
+            throw bad("bad_message", "the body is not a JSON object", "send one, in UTF-8")
         }
         var seconds: Int?
         if let text = request.query["ttl"] {
             guard let number = Int(text), ttl.contains(number) else {
-                throw bad("bad_ttl", "ttl is no number of seconds", "use \(ttl.lowerBound) to \(ttl.upperBound)")
+                throw bad("bad_ttl", "ttl must be a number of seconds", "use \(ttl.lowerBound) to \(ttl.upperBound)")
             }
             seconds = number
         }
         let keys = request.headers["idempotency-key"]
         guard keys.count <= 1, keys.allSatisfy({ keyBytes.contains($0.utf8.count) }) else {
-            throw bad("bad_key", "the Idempotency-Key is none", "send one, of 1 to 200 bytes")
+            throw bad("bad_key", "the Idempotency-Key is invalid", "send one, of 1 to 200 bytes")
         }
         let receipt = try await administration.send(request.body, to: group, ttl: seconds, key: keys.first)
         return .json(.created, #"{"position":"\#(receipt.position)","gateways":\#(receipt.gateways)}"#)
@@ -97,7 +97,7 @@ enum GroupEndpoints {
         if let text = request.query["since"] {
             since = Position(text)
             guard since != nil else {
-                throw bad("bad_position", "since is no position", "use what a send or a page answered")
+                throw bad("bad_position", "since is not a position", "use what a send or a page answered")
             }
         }
         let page = try await administration.history(of: group, since: since)

@@ -92,6 +92,8 @@ struct RedisReplyReader: ~Copyable {
     }
 
     private func failure() -> RedisError {
-        RedisError(.protocolViolation, "what Redis sent is no RESP2: \(String(cString: chiredis_reader_error(reader)))")
+        RedisError(
+            .protocolViolation,
+            "Redis sent something that is not RESP2: \(String(cString: chiredis_reader_error(reader)))")
     }
 }

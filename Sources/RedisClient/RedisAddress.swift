@@ -30,17 +30,17 @@ public struct RedisAddress: Sendable, Equatable {
             RedisError(.badAddress, "\(why); write redis://host:port/3, rediss://host:port/3 or unix:///path?db=3")
         }
         guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased() else {
-            throw bad("the Redis address is no URL")
+            throw bad("the Redis address is not a URL")
         }
         var database = Self.defaultDatabase
         if let item = url.queryItems?.first(where: { $0.name == "db" }) {
             guard let number = Int(item.value ?? ""), number >= 0 else {
-                throw bad("?db= of the Redis address is no number")
+                throw bad("?db= of the Redis address is not a number")
             }
             database = number
         } else if scheme != "unix", url.path.count > 1 {
             guard let number = Int(url.path.dropFirst()), number >= 0 else {
-                throw bad("the path of the Redis address is no database number")
+                throw bad("the path of the Redis address is not a database number")
             }
             database = number
         }

@@ -82,7 +82,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
     public func flush() {
         guard state == .open || state == .finishing, !isBlocked else { return }
         do {
-            if try !queue.send(to: descriptor) {
+            if try !queue.send(to: Descriptor(number: descriptor)) {
                 isBlocked = true
                 loop.watch(descriptor, writes: true)
             }

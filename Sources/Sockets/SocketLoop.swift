@@ -18,6 +18,8 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         /// In `epoll_wait`, or about to be: a task must ring.
         var isAsleep = false
         var isStopping = false
+        /// The thread has ended, or is about to, and looks into the inbox no more.
+        var hasEnded = false
     }
 
     private struct Registration {
@@ -27,6 +29,8 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
     }
 
     private let inbox = Mutex(Inbox())
+    /// After the end: tasks run one at a time, on the threads that ask.
+    private let afterEnd = Mutex(())
     private let epoll: CInt
     private let bell: CInt
     private let thread = Atomic<UInt>(0)
@@ -65,38 +69,77 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
 
     public func _executeIsolatedUnsafeUnchecked(_ task: @escaping () -> Void) {
         let carried = Carried(task)
-        let mustRing = inbox.withLock { inbox in
+        let (mustRing, hasEnded) = inbox.withLock { inbox in
+            if inbox.hasEnded { return (false, true) }
             inbox.tasks.append(carried.task)
             defer { inbox.isAsleep = false }
-            return inbox.isAsleep
+            return (inbox.isAsleep, false)
         }
+        if hasEnded { return runAfterEnd(carried.task) }
         // Who runs on the loop needs no bell: the loop looks into its inbox before it waits again.
         if mustRing, !inEventLoop { csockets_ring(bell) }
     }
 
-    /// At the end of this turn, when nobody is in the middle of anything. On the loop only.
-    func atTurnEnd(_ task: @escaping () -> Void) { endings.append(task) }
+    /// A future of this loop completes after the loop's end, too, and those who wait for it are told: in the loop's name, on the
+    /// thread that asks.
+    private func runAfterEnd(_ task: () -> Void) {
+        if inEventLoop { return task() }
+        afterEnd.withLock { _ in
+            thread.store(UInt(pthread_self()), ordering: .relaxed)
+            task()
+            thread.store(0, ordering: .relaxed)
+        }
+    }
 
-    @discardableResult
-    public func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+    private var hasEnded: Bool { inbox.withLock { $0.hasEnded } }
+
+    /// - Throws (in the future): what the task throws; `EventLoopError.shutdown` after the loop's end, without the task.
+    public func submit<T>(_ task: @escaping @Sendable () throws -> T) -> EventLoopFuture<T> {
         let promise = makePromise(of: T.self)
-        let timer = TimerQueue.Timer(deadline: deadline) {
+        execute {
+            if self.hasEnded { return promise.fail(EventLoopError.shutdown) }
             do {
                 promise.assumeIsolated().succeed(try task())
             } catch {
                 promise.fail(error)
             }
         }
-        if inEventLoop { timers.insert(timer) } else { execute { self.timers.insert(timer) } }
+        return promise.futureResult
+    }
+
+    /// At the end of this turn, when nobody is in the middle of anything. On the loop only.
+    func atTurnEnd(_ task: @escaping () -> Void) { endings.append(task) }
+
+    /// - Throws (in the future): what the task throws; `EventLoopError.cancelled`; `EventLoopError.shutdown` when the loop ends
+    ///   before.
+    @discardableResult
+    public func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+        let promise = makePromise(of: T.self)
+        let timer = TimerQueue.Timer(deadline: deadline) { isDue in
+            guard isDue else { return promise.fail(EventLoopError.shutdown) }
+            do {
+                promise.assumeIsolated().succeed(try task())
+            } catch {
+                promise.fail(error)
+            }
+        }
+        if inEventLoop { insert(timer) } else { execute { self.insert(timer) } }
         return Scheduled(promise: promise) { timer.isCancelled.store(true, ordering: .relaxed) }
     }
+
+    private func insert(_ timer: TimerQueue.Timer) {
+        timers.insert(timer)
+        if hasEnded { endTimers() }
+    }
+
+    private func endTimers() { for body in timers.all() { body(false) } }
 
     @discardableResult
     public func scheduleTask<T>(in delay: TimeAmount, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         scheduleTask(deadline: .now() + delay, task)
     }
 
-    /// Closes every socket and ends the thread.
+    /// Closes every socket and ends the thread, after what it was asked to do before. Timers that are left fail.
     public func stop() {
         execute {
             for registration in self.registrations { registration?.socket.close() }
@@ -119,11 +162,27 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
                 let count = wait(events)
                 for index in 0..<max(count, 0) { dispatch(events[index]) }
                 let isStopping = runTasks()
-                for task in timers.due(.now()) { task() }
+                for body in timers.due(.now()) { body(true) }
                 endTurn()
-                if isStopping { return }
+                if isStopping { return end() }
             }
         }
+    }
+
+    private func end() {
+        endTimers()
+        while true {
+            let tasks = inbox.withLock { inbox in
+                defer { inbox.tasks = [] }
+                inbox.hasEnded = inbox.tasks.isEmpty
+                return Carried(inbox.tasks)
+            }
+            if tasks.task.isEmpty { break }
+            for task in tasks.task { task() }
+            endTimers()
+            endTurn()
+        }
+        thread.store(0, ordering: .relaxed)
     }
 
     private func endTurn() {

@@ -9,10 +9,11 @@ struct TimerQueue {
     final class Timer: Sendable {
         let deadline: NIODeadline
         let isCancelled = Atomic<Bool>(false)
-        /// Run, and let go of, on the loop only; others hold a timer to cancel it.
-        fileprivate nonisolated(unsafe) let body: () -> Void
+        /// Run, and let go of, on the loop only; others hold a timer to cancel it. Told whether its time has come: not when the
+        /// loop ends before.
+        fileprivate nonisolated(unsafe) let body: (_ isDue: Bool) -> Void
 
-        init(deadline: NIODeadline, _ body: @escaping () -> Void) {
+        init(deadline: NIODeadline, _ body: @escaping (_ isDue: Bool) -> Void) {
             self.deadline = deadline
             self.body = body
         }
@@ -27,13 +28,19 @@ struct TimerQueue {
     }
 
     /// Takes out what is due.
-    mutating func due(_ now: NIODeadline) -> [() -> Void] {
-        var due: [() -> Void] = []
+    mutating func due(_ now: NIODeadline) -> [(_ isDue: Bool) -> Void] {
+        var due: [(Bool) -> Void] = []
         while let last = timers.last, last.deadline <= now || last.isCancelled.load(ordering: .relaxed) {
             timers.removeLast()
             if !last.isCancelled.load(ordering: .relaxed) { due.append(last.body) }
         }
         return due
+    }
+
+    /// Takes out all that are left, the next one first.
+    mutating func all() -> [(_ isDue: Bool) -> Void] {
+        defer { timers = [] }
+        return timers.reversed().filter { !$0.isCancelled.load(ordering: .relaxed) }.map(\.body)
     }
 
     /// Until the next one, rounded up; -1: there is none.

@@ -2,6 +2,22 @@ import CSockets
 import Glibc
 import NIOCore
 
+/// Where a queue's bytes go.
+protocol ByteSink {
+    /// - Returns: how many bytes were taken; a system call's error, negative.
+    func send(_ bytes: UnsafeRawBufferPointer) -> Int
+    func send(_ pieces: UnsafeBufferPointer<iovec>) -> Int
+}
+
+struct Descriptor: ByteSink {
+    let number: CInt
+
+    func send(_ bytes: UnsafeRawBufferPointer) -> Int { csockets_send(number, bytes.baseAddress, bytes.count) }
+    func send(_ pieces: UnsafeBufferPointer<iovec>) -> Int {
+        csockets_send_all(number, UnsafeMutablePointer(mutating: pieces.baseAddress), CInt(pieces.count))
+    }
+}
+
 /// Bytes that wait for one descriptor, in order. A value on its socket's loop.
 ///
 /// One buffer, the usual case, is kept without an allocation; several leave in one system call.
@@ -29,13 +45,13 @@ struct WriteQueue {
     ///
     /// - Returns: whether everything has left.
     /// - Throws: the connection has failed.
-    mutating func send(to descriptor: CInt) throws(SocketError) -> Bool {
+    mutating func send(to sink: some ByteSink) throws(SocketError) -> Bool {
         while let first {
             let isAlone = rest == nil
             let count =
                 isAlone
-                ? first.withUnsafeReadableBytes { csockets_send(descriptor, $0.baseAddress, $0.count) }
-                : sendPieces(to: descriptor)
+                ? first.withUnsafeReadableBytes { sink.send($0) }
+                : sendPieces(to: sink)
             if count < 0 {
                 if count == -Int(EAGAIN) { return false }
                 if count == -Int(EINTR) { continue }
@@ -51,7 +67,7 @@ struct WriteQueue {
         return true
     }
 
-    private func sendPieces(to descriptor: CInt) -> Int {
+    private func sendPieces(to sink: some ByteSink) -> Int {
         let count = min(1 + rest!.count, Self.maximumPieces)
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { pieces in
             // The queue holds the buffers, so the bytes stay where they are until the call returns.
@@ -61,7 +77,7 @@ struct WriteQueue {
                         iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
                 }
             }
-            return csockets_send_all(descriptor, pieces.baseAddress, CInt(count))
+            return sink.send(UnsafeBufferPointer(pieces))
         }
     }
 

@@ -2,7 +2,7 @@ import NIOCore
 
 /// Messages as channels_redis 4 puts them into an inbox: twelve random bytes, then a msgpack map.
 enum InboxMember {
-    /// Where the fleet's member of a group is told: the CRC-32 of the name, modulo 16 (DESIGN, section 3).
+    /// Where the fleet's member of a group is told: the CRC-32 of the name, modulo 16 (redis/README.md, "Keys").
     static func number(_ group: String) -> Int {
         var crc: UInt32 = .max
         for byte in group.utf8 {

@@ -84,7 +84,8 @@ struct RedisConnectionTests {
         house.channel.embeddedEventLoop.run()
         #expect(reasons.map(\.code) == [.protocolViolation])
         #expect(answers.texts.count == 1)
-        #expect(answers.texts.first?.hasPrefix("lost: the answer was lost: what Redis sent is no RESP2") == true)
+        #expect(
+            answers.texts.first?.hasPrefix("lost: the answer was lost: Redis sent something that is not RESP2") == true)
     }
 
     @Test(arguments: [

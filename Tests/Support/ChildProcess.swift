@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 // Swift's Glibc lacks what glibc declares for _GNU_SOURCE only.
 @_silgen_name("posix_spawn_file_actions_addclosefrom_np")
@@ -14,7 +12,7 @@ func pipe2(_ ends: UnsafeMutablePointer<Int32>, _ flags: Int32) -> Int32
 /// and close theirs meanwhile. A child of this one gets no descriptor but its standard ones, and no signal is blocked in it:
 /// threads of Swift's pool block them, and a child would inherit that.
 public struct ChildProcess: Sendable {
-    public let id: pid_t
+    public let id: Int32
 
     /// Starts a program that is found in `PATH`.
     ///

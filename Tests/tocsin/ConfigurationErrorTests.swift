@@ -72,11 +72,11 @@ struct ConfigurationErrorTests {
         ),
         ("gateway: { tls: { certificate: c } }", "unknown key \"gateway.tls.certificate\""),
         ("gateway: { proxy_protocol: true }", "gateway.trusted_proxies is missing: who may send"),
-        ("gateway: { trusted_proxies: [x] }", "gateway.trusted_proxies (line 1) : \"x\" is no network"),
+        ("gateway: { trusted_proxies: [x] }", "gateway.trusted_proxies (line 1) : \"x\" is not a network"),
         ("redis: { tls: { certificate_file: c } }", "redis.tls.key_file is missing"),
         ("redis: { tls: { key_file: k } }", "redis.tls.certificate_file is missing"),
         ("redis: { tls: { server_name: \"\" } }", "redis.tls.server_name (line 1)"),
-        ("redis: { ca_file: a, tls: { ca_file: b } }", "redis.ca_file (line 1) is said twice"),
+        ("redis: { ca_file: a, tls: { ca_file: b } }", "redis.ca_file (line 1) is set twice"),
         ("gateway: { threads: 0 }", "gateway.threads (line 1)"),
         (
             "gateway: { demo_redis: \"http://h\" }",
@@ -173,7 +173,7 @@ struct ConfigurationErrorTests {
 
     @Test(arguments: ["redis: {", "redis: [", "a: b: c", "\tredis: {}", "redis: {}\nredis: {}", "\"", "@a"])
     func `What is no YAML is said to be none`(yaml: String) {
-        #expect(message(yaml).hasPrefix("the configuration is no YAML: "), "\(message(yaml))")
+        #expect(message(yaml).hasPrefix("the configuration is not valid YAML: "), "\(message(yaml))")
     }
 
     @Test func `No message repeats the password of a Redis`() {

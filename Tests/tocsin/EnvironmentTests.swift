@@ -51,7 +51,7 @@ struct EnvironmentTests {
         #expect(gateway.compression.windowBits == 12)
     }
 
-    @Test func `A list is divided by commas, and spaces around its items do not count`() throws {
+    @Test func `A list is separated by commas, and spaces around its items do not count`() throws {
         let hosts = { (text: String) in try read("", ["TOCSIN_GATEWAY_ALLOWED_HOSTS": text]).gateway.allowedHosts }
         #expect(try hosts("example.com") == AllowedHosts(["example.com"]))
         #expect(try hosts("a.example,b.example") == AllowedHosts(["a.example", "b.example"]))

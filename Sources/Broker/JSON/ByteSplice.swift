@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// A stretch of bytes with some of them replaced or left out.
 ///

@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 
 /// Writes into a piece of memory that may turn out to be too small: what does not fit is counted and not written.
 ///

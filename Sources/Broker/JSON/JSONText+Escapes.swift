@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 
 /// The escapes of JSON strings (RFC 8259 section 7), written and read.
 extension JSONText {

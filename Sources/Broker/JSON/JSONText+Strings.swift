@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 
 extension JSONText {
     /// Appends a JSON string with its quotation marks, escaping only what RFC 8259 section 7 requires: `"`, `\` and

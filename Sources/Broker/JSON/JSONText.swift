@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 
 /// JSON as bytes (RFC 8259): checked, cleaned and written, but never taken apart into values.
 ///

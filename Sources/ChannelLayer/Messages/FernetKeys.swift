@@ -1,7 +1,7 @@
 import Broker
 import Crypto
 import CryptoExtras
-import NIOCore
+public import NIOCore
 
 /// What opens the messages of a Django side with `symmetric_encryption_keys`: Fernet tokens in the place of msgpack or JSON.
 ///

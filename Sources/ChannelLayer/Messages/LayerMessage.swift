@@ -1,5 +1,5 @@
 import Broker
-import NIOCore
+public import NIOCore
 
 /// Messages from a layer's inbox, on their way into a group's log: cut to size but not translated.
 public enum LayerMessage {

@@ -1,4 +1,4 @@
-import Broker
+public import Broker
 
 /// Why a message from Redis cannot be read, and where.
 ///

@@ -1,5 +1,5 @@
 import Broker
-import NIOCore
+public import NIOCore
 
 /// msgpack maps as channels_redis writes them, turned into JSON.
 public enum MessagePack {

@@ -35,7 +35,11 @@ struct JSONSink: MessagePackSink {
     }
 
     mutating func double(_ value: Double) {
-        PythonFloat.write(value, to: &self.writer)
+        // The shortest digits that read back as the same number, always with a point or an exponent. JSON cannot spell NaN and
+        // the infinities.
+        guard value.isFinite else { return self.writer.text("null") }
+        var text = value.description
+        text.withUTF8 { self.writer.bytes(UnsafeRawBufferPointer($0)) }
     }
 
     mutating func string(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {

@@ -1,5 +1,5 @@
 import Broker
-import NIOCore
+public import NIOCore
 
 /// A message as it left Redis, ready for the clients.
 public struct DecodedMessage: Sendable, Equatable {

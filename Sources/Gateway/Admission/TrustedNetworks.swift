@@ -16,7 +16,7 @@ public struct TrustedNetworks: Sendable {
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
             guard (1...2).contains(parts.count), let address = try? SocketAddress(ipAddress: String(parts[0]), port: 0),
                 let bytes = Self.bytes(address)
-            else { throw TemplateError("\"\(text)\" is no network like 10.0.0.0/8") }
+            else { throw TemplateError("\"\(text)\" is not a network like 10.0.0.0/8") }
             let bits = parts.count == 2 ? Int(parts[1]) : bytes.count * 8
             guard let bits, (0...bytes.count * 8).contains(bits) else {
                 throw TemplateError("\"\(text)\" has no prefix length of 0 to \(bytes.count * 8)")

@@ -1,7 +1,7 @@
 public import AsyncHTTPClient
 import Crypto
 import Broker
-import NIOCore
+public import NIOCore
 import NIOHTTP1
 
 /// `kind: callback`: the site itself is asked, with the browser's own cookies, who this is.
@@ -117,7 +117,7 @@ public actor CallbackAuthenticator: Authenticator {
 
     private func parse(_ body: ByteBuffer) -> Result<Identity, LoginFailure> {
         guard let answer = try? JSONFields(body) else {
-            return .failure(.unavailable("the site's answer is no JSON object"))
+            return .failure(.unavailable("the site's answer is not a JSON object"))
         }
         // A number is taken as the text that the site wrote.
         guard let user = answer.user(configuration.userKey) else {
@@ -133,7 +133,7 @@ public actor CallbackAuthenticator: Authenticator {
         if answer.raw("expires_at") != nil {
             guard let date = answer.date("expires_at") else {
                 return .failure(
-                    .unavailable("the \"expires_at\" of the site's answer is no number of seconds since 1970"))
+                    .unavailable("the \"expires_at\" of the site's answer is not a number of seconds since 1970"))
             }
             end = Int64(date.rounded(.up))
         }

@@ -20,11 +20,11 @@ extension JSONFields {
     /// Names of groups; none when the entry is missing or `null`.
     func groups(_ key: String) throws(ClaimError) -> [GroupName] {
         guard raw(key) != nil else { return [] }
-        guard let names = texts(key) else { throw ClaimError("the \"\(key)\" are no list of names") }
+        guard let names = texts(key) else { throw ClaimError("the \"\(key)\" are not a list of names") }
         var groups: [GroupName] = []
         for name in names {
             do { groups.append(try GroupName(name)) } catch {
-                throw ClaimError("the \"\(key)\" name a group that is no group's name")
+                throw ClaimError("the \"\(key)\" contain an invalid group name")
             }
         }
         return groups

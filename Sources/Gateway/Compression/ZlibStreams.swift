@@ -60,11 +60,24 @@ final class InflateStream {
     private let stream: UnsafeMutablePointer<z_stream>
 
     /// With the largest window, which inflates whatever was made with a smaller one.
-    init() {
+    convenience init() { self.init(hasHeader: false) }
+
+    /// - Parameter hasHeader: and a checksum at the end (RFC 1950).
+    private init(hasHeader: Bool) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        let result = czlib_inflate_init(stream, 15)
+        let result = hasHeader ? czlib_inflate_init_zlib(stream, 15) : czlib_inflate_init(stream, 15)
         precondition(result == Z_OK, "inflateInit2 says \(result): out of memory")
+    }
+
+    /// What Python's `zlib.compress` wrote, whole, and nothing after it.
+    static func zlib(_ input: [UInt8], maximumBytes: Int) throws(Failure) -> [UInt8] {
+        let inflating = InflateStream(hasHeader: true)
+        var output = ByteBufferAllocator().buffer(capacity: min(4 * input.count, maximumBytes) + 1)
+        let end = try inflating.feed(
+            ByteBuffer(bytes: input), into: &output, maximumBytes: maximumBytes, mayGoOn: false)
+        guard end == .ended else { throw .truncated }
+        return Array(output.readableBytesView)
     }
 
     deinit {
@@ -92,7 +105,11 @@ final class InflateStream {
     private enum End { case ended, goesOn }
 
     /// ended: the input ended with a block that says that it is the last one.
-    private func feed(_ input: ByteBuffer, into output: inout ByteBuffer, maximumBytes: Int) throws(Failure) -> End {
+    ///
+    /// - Parameter mayGoOn: another stream may follow one that has ended.
+    private func feed(
+        _ input: ByteBuffer, into output: inout ByteBuffer, maximumBytes: Int, mayGoOn: Bool = true
+    ) throws(Failure) -> End {
         let result = input.withUnsafeReadableBytes { source -> Result<End, Failure> in
             stream.setInput(source)
             while true {
@@ -109,6 +126,7 @@ final class InflateStream {
                 switch result {
                 case Z_STREAM_END:
                     if stream.pointee.avail_in == 0 { return .success(.ended) }
+                    guard mayGoOn else { return .failure(.corrupt) }
                     inflateReset(stream)
                 case Z_OK, Z_BUF_ERROR:
                     // All is read, and there was room for more than it gave.

@@ -1,6 +1,6 @@
 import Broker
 
-/// The `id:` of an event: where the client is in each of its groups, in their order, divided by commas. Opaque to users.
+/// The `id:` of an event: where the client is in each of its groups, in their order, separated by commas. Opaque to users.
 enum EventCursor {
     /// What a stream that was told to stay away comes back with. No position is written like this.
     static let end = "end"

@@ -99,7 +99,7 @@ final class Handshake: StreamSocketOwner {
         }
         switch outcome {
         case .needsMore: break
-        case .malformed: refuse(.bad("the request is no HTTP/1.1"))
+        case .malformed: refuse(.bad("the request is not valid HTTP/1.1"))
         case .head(let head, let rest): begin(head, rest)
         }
     }

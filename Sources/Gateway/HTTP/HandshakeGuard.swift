@@ -20,8 +20,10 @@ enum HandshakeGuard {
         guard let host = head.only("host"), !host.isEmpty else { throw .bad("exactly one Host header is needed") }
         guard head.isPath else { throw .bad("the request target must be a path") }
         // A body on a GET, framed in whatever way, is how requests are smuggled past proxies.
-        guard !head.has("transfer-encoding") else { throw .bad("a body is not wanted here") }
-        if head.has("content-length"), head.only("content-length") != "0" { throw .bad("a body is not wanted here") }
+        guard !head.has("transfer-encoding") else { throw .bad("the request must not have a body") }
+        if head.has("content-length"), head.only("content-length") != "0" {
+            throw .bad("the request must not have a body")
+        }
         guard head.isGET || CrossOrigin.isPreflight(head) else {
             throw Refusal(
                 status: .methodNotAllowed, message: "only GET is answered here", headers: [("Allow", "GET")],
@@ -33,7 +35,7 @@ enum HandshakeGuard {
         guard head.has("upgrade", token: "websocket"), head.has("connection", token: "upgrade") else {
             throw Refusal(
                 status: .upgradeRequired,
-                message: "this address speaks WebSocket, and server-sent events with Accept: text/event-stream",
+                message: "this endpoint wants a WebSocket upgrade, or Accept: text/event-stream",
                 headers: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")], reason: .notWebSocket)
         }
         guard head.only("sec-websocket-version") == "13" else {

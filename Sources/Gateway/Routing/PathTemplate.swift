@@ -19,7 +19,7 @@ public struct PathTemplate: Sendable, Equatable {
                 let name = String(part.dropFirst().dropLast())
                 guard !name.isEmpty,
                     name.utf8.allSatisfy({ $0 == UInt8(ascii: "_") || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) })
-                else { throw TemplateError("the path \"\(text)\" has a parameter that is no name") }
+                else { throw TemplateError("the path \"\(text)\" has a parameter that is not a name") }
                 guard name != "user" else {
                     throw TemplateError("the path \"\(text)\" may not set {user}: that is the login's")
                 }

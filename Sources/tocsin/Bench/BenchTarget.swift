@@ -16,7 +16,7 @@ struct BenchTarget: Sendable {
         guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty,
             let scheme = url.scheme, scheme == "ws" || scheme == "wss"
         else {
-            throw CommandFailure("\"\(text)\" is no WebSocket address; one looks like ws://127.0.0.1:8080/ws/bench")
+            throw CommandFailure("\"\(text)\" is not a WebSocket address; one looks like ws://127.0.0.1:8080/ws/bench")
         }
         isTLS = scheme == "wss"
         self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host

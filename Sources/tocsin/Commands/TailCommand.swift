@@ -32,7 +32,7 @@ struct TailCommand: AsyncParsableCommand {
                 GroupTail(
                     settings, keys: keys, group: name, encryption: encryption, on: loop, logger: logger,
                     onLive: { note("listening to \(name) at \(settings.address); Ctrl-C ends") },
-                    onMalformed: { note("a message that is no JSON object and no msgpack map: \($0)") },
+                    onMalformed: { note("a message that is neither a JSON object nor a msgpack map: \($0)") },
                     onMessage: { message in
                         let json = String(buffer: message.json)
                         let position = message.position.map { "\"\($0)\"" } ?? "null"

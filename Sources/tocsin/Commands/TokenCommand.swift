@@ -16,7 +16,7 @@ struct TokenCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Who the token says that somebody is.", valueName: "u"))
     var user: String
 
-    @Option(name: .long, help: ArgumentHelp("Groups to join, divided by commas.", valueName: "a,b"))
+    @Option(name: .long, help: ArgumentHelp("Groups to join, separated by commas.", valueName: "a,b"))
     var groups: String?
 
     @Option(name: .long, help: ArgumentHelp("When it expires: 30s, 5m, 1h, 7d from now.", valueName: "time"))

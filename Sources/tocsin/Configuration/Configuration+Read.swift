@@ -13,7 +13,7 @@ extension Configuration {
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw ConfigurationError("the configuration is no YAML: \(error)")
+            throw ConfigurationError("the configuration is not valid YAML: \(error)")
         }
         let reader = try ConfigurationReader(path: "", node: root, environment: environment)
         redis = try Self.redis(reader.section("redis"), environment)
@@ -48,13 +48,13 @@ extension Configuration {
         redis.refreshSeconds = try reader.integer("refresh_seconds", 1...86_400)
         if let replicas = try reader.integer("wait_replicas", 0...16) { redis.waitReplicas = replicas }
         if let timeout = try reader.duration("command_timeout") {
-            guard timeout > 0 else { throw reader.bad("command_timeout", "must be longer than nothing") }
+            guard timeout > 0 else { throw reader.bad("command_timeout", "must be greater than zero") }
             redis.commandTimeout = .milliseconds(Int64(timeout))
         }
         redis.caFile = try reader.text("ca_file")
         redis.tls = try redisTLS(reader.section("tls"))
         if redis.caFile != nil, redis.tls?.caFile != nil {
-            throw reader.bad("ca_file", "is said twice: here and in redis.tls.ca_file")
+            throw reader.bad("ca_file", "is set twice: here and in redis.tls.ca_file")
         }
         try reader.finish()
         return redis

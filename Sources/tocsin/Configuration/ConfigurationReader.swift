@@ -109,7 +109,7 @@ final class ConfigurationReader {
         return number * factor
     }
 
-    /// A list of texts, or one text; from the environment divided by commas.
+    /// A list of texts, or one text; from the environment separated by commas.
     func texts(_ key: String) throws(ConfigurationError) -> [String]? {
         let node = node(key)
         if isOverridable, let value = environment[variable(key)] {
@@ -160,7 +160,7 @@ final class ConfigurationReader {
         guard let mapping = node.mapping else { throw bad(key, "must be a mapping of names") }
         var readers: [(String, ConfigurationReader)] = []
         for (name, value) in mapping {
-            guard let name = name.string else { throw bad(key, "has a name that is no text") }
+            guard let name = name.string else { throw bad(key, "has a name that is not a string") }
             readers.append(
                 (
                     name,

@@ -17,7 +17,7 @@ UNKNOWN = "unknown"  # sent, and no answer came: may be stored
 UNSENT = "unsent"  # no connection: nothing was sent
 
 # Kinds of a client's events.
-JOINED = "joined"  # field: its groups, divided by commas; the first line of every client
+JOINED = "joined"  # field: its groups, separated by commas; the first line of every client
 OPEN = "open"  # an answer 200
 CURSOR = "cursor"  # field: an id without a message
 MESSAGE = "message"  # fields: ID, position

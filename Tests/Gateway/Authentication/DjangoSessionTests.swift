@@ -162,6 +162,6 @@ struct StoredSessionTests {
             await outcome(id) { _ in
                 Issue.record("asked for \(id)")
                 return nil
-            } == .failure(.refused("the session cookie is no session's id")))
+            } == .failure(.refused("the session cookie is not a session id")))
     }
 }

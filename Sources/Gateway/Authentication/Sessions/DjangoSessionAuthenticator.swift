@@ -81,7 +81,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
                 (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
                     || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
             })
-        else { throw .refused("the session cookie is no session's id") }
+        else { throw .refused("the session cookie is not a session id") }
         let session: StoredSession?
         do {
             session = try await store.session(id)
@@ -98,7 +98,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
             throw .unavailable(
                 "the session is a Python pickle, which is never read: let the site write JSON (docs/configuration.md)")
         }
-        guard let session = try? JSONFields(bytes) else { throw .unavailable("the session is no JSON object") }
+        guard let session = try? JSONFields(bytes) else { throw .unavailable("the session is not a JSON object") }
         guard let user = session.user(userKey) else { throw .refused("nobody is logged in in this session") }
         var claims = session.scalars
         // Made from the user's password.

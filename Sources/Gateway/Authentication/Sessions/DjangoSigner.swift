@@ -31,15 +31,15 @@ struct DjangoSigner: Sendable {
                 HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: signed, using: $0)
             })
         else { throw .refused("the session cookie's signature is wrong") }
-        guard let time = Self.base62(parts[1]) else { throw .refused("the session cookie's time is none") }
+        guard let time = Self.base62(parts[1]) else { throw .refused("the session cookie's time is invalid") }
         let isCompressed = parts[0].first == UInt8(ascii: ".")
         guard let bytes = Base64URL.decode(isCompressed ? parts[0].dropFirst() : parts[0]) else {
             throw .refused("the session cookie is not in base64url")
         }
         guard isCompressed else { return (bytes, time) }
         do {
-            return (try Inflate.zlib(bytes, maximum: Self.maximumPayload), time)
-        } catch .tooLarge {
+            return (try InflateStream.zlib(bytes, maximumBytes: Self.maximumPayload), time)
+        } catch .tooBig {
             throw .refused("the session has more than \(Self.maximumPayload) bytes")
         } catch {
             throw .refused("the session cookie cannot be decompressed")

@@ -34,7 +34,7 @@ enum JSONWebKeys {
     /// - Throws: `KeyError` when the text is no key set, or no key of it is of use.
     static func read(_ text: ByteBuffer, algorithms: Set<SignatureAlgorithm>) throws(KeyError) -> [VerificationKey] {
         guard let set = try? JSONDecoder().decode(KeySet.self, from: Data(text.readableBytesView)) else {
-            throw KeyError("is no JSON Web Key Set: an object with a list of \"keys\"")
+            throw KeyError("is not a JSON Web Key Set: an object with a list of \"keys\"")
         }
         guard set.keys.count <= maximumKeys else { throw KeyError("has more than \(maximumKeys) keys") }
         let keys = set.keys.compactMap { $0.key.flatMap { verificationKey($0, algorithms) } }

@@ -93,11 +93,11 @@ public struct JWTAuthenticator: Authenticator {
     private func checkTime(_ claims: JSONFields) throws(LoginFailure) -> Int64? {
         let now = now(), leeway = Double(configuration.leeway)
         if claims.raw("nbf") != nil {
-            guard let start = claims.date("nbf") else { throw .refused("the token's \"nbf\" is no time") }
+            guard let start = claims.date("nbf") else { throw .refused("the token's \"nbf\" is not a time") }
             guard start - leeway <= now else { throw .refused("the token is not valid yet") }
         }
         guard claims.raw("exp") != nil else { return nil }
-        guard let end = claims.date("exp") else { throw .refused("the token's \"exp\" is no time") }
+        guard let end = claims.date("exp") else { throw .refused("the token's \"exp\" is not a time") }
         guard now < end + leeway else { throw .expired("the token has expired") }
         return Int64((end + leeway).rounded(.up))
     }

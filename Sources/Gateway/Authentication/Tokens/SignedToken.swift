@@ -33,7 +33,7 @@ struct SignedToken {
             let signature = Base64URL.decode(parts[2])
         else { throw .refused("the token is not in base64url") }
         guard let fields = try? JSONFields(ByteBuffer(bytes: header)) else {
-            throw .refused("the token's header is no JSON object")
+            throw .refused("the token's header is not a JSON object")
         }
         algorithm = try Self.algorithm(fields)
         keyID = try Self.keyID(fields)
@@ -59,7 +59,7 @@ struct SignedToken {
     private static func keyID(_ header: JSONFields) throws(LoginFailure) -> String? {
         guard header.raw("kid") != nil else { return nil }
         guard let id = header.string("kid"), !id.isEmpty, id.utf8.count <= maximumKeyID else {
-            throw .refused("the token's \"kid\" is no text of 1 to \(maximumKeyID) bytes")
+            throw .refused("the token's \"kid\" is not a string of 1 to \(maximumKeyID) bytes")
         }
         return id
     }
@@ -67,7 +67,7 @@ struct SignedToken {
     /// The payload's claims. Only for a token whose signature was found right.
     func claims() throws(LoginFailure) -> JSONFields {
         guard let bytes = Base64URL.decode(payload), let claims = try? JSONFields(ByteBuffer(bytes: bytes)) else {
-            throw .refused("the token's payload is no JSON object")
+            throw .refused("the token's payload is not a JSON object")
         }
         return claims
     }

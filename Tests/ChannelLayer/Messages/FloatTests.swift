@@ -2,28 +2,41 @@ import ChannelLayer
 import NIOCore
 import Testing
 
-struct PythonFloatTests {
+/// Floats of msgpack in JSON: the numbers that Python's `json.dumps` writes, if not always in its spelling.
+struct FloatTests {
+    private func text(_ message: ByteBuffer) throws -> Substring {
+        String(buffer: try MessagePack.jsonObject(message).json).dropFirst(5).dropLast()
+    }
+
+    /// The same number, and a text that cannot be taken for an integer; `null` for what JSON cannot spell.
+    private func expect(_ text: Substring, isPythons other: Substring) {
+        guard other != "null" else { return #expect(text == "null") }
+        #expect(Double(text)?.bitPattern == Double(other)?.bitPattern && Double(other) != nil, "\(text) \(other)")
+        #expect(text.contains(".") || text.contains("e"))
+        #expect(text.first != "." && text.last != ".", "RFC 8259, section 6")
+    }
+
     @Test
-    func `A float 64 has the text that Python writes`() throws {
+    func `A float 64 is the number that Python writes`() throws {
         let rows = doubleTexts.split(separator: "\n").map { $0.split(separator: " ") }
         #expect(rows.count > 600)
         for row in rows {
             let bits = try #require(UInt64(row[0], radix: 16))
             var message = hex("81 a1 76 cb")
             message.writeInteger(bits)
-            #expect(String(buffer: try MessagePack.jsonObject(message).json) == #"{"v":\#(row[1])}"#)
+            expect(try text(message), isPythons: row[1])
         }
     }
 
     @Test
-    func `A float 32 is widened and has the text that Python writes`() throws {
+    func `A float 32 is widened, and is the number that Python writes`() throws {
         let rows = singleTexts.split(separator: "\n").map { $0.split(separator: " ") }
         #expect(rows.count > 50)
         for row in rows {
             let bits = try #require(UInt32(row[0], radix: 16))
             var message = hex("81 a1 76 ca")
             message.writeInteger(bits)
-            #expect(String(buffer: try MessagePack.jsonObject(message).json) == #"{"v":\#(row[1])}"#)
+            expect(try text(message), isPythons: row[1])
         }
     }
 
