@@ -48,7 +48,7 @@ public protocol Backplane: AnyObject, Sendable {
 
 /// One line of a group's roster.
 public struct PresenceEntry: Sendable, Equatable {
-    /// Within the fleet: the connection's channel name has it behind the `!`.
+    /// Within the fleet: the part of its channel name after the `!`.
     public var connection: String
     /// nil: nobody is logged in.
     public var user: String?

@@ -1,6 +1,6 @@
 /// Base64 with the URL alphabet and without padding (RFC 4648 section 5; RFC 7515 section 2).
 public enum Base64URL {
-    /// Only the one text that an encoder writes is read: no padding, no white space, no bits behind the last byte. So a
+    /// Only the one text that an encoder writes is read: no padding, no white space, no bits after the last byte. So a
     /// signed text cannot be changed without breaking its signature.
     ///
     /// Inlinable: called byte by byte through a collection's witnesses it would cost ten times as much.

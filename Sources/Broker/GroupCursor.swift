@@ -37,7 +37,7 @@ public struct GroupCursor: Sendable {
 
     public init() {}
 
-    /// Where delivery stands.
+    /// The position up to which messages have been delivered.
     public var position: Position? {
         switch state {
         case .unknown: nil
@@ -104,7 +104,7 @@ public struct GroupCursor: Sendable {
         state = .filling(last, held: held, covered: covered)
     }
 
-    /// Somebody has joined, and the group stands at this position: what comes up to it was before.
+    /// Somebody has joined, and this is the group's position: messages up to it are older than the join.
     public mutating func joined(at position: Position) {
         if case .unknown = state { state = .at(position) }
     }

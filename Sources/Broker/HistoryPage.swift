@@ -51,7 +51,7 @@ public struct HistoryPage: Sendable {
     public let continuity: Continuity
     /// Where the group is now. nil: nothing was ever sent, and nobody has ever joined.
     public let position: Position?
-    /// Up to which offset what the reader has seen still stands, in the epoch and history of `position`.
+    /// The offset up to which what the reader has seen is still valid, in the epoch and history of `position`.
     public let proven: UInt64
     /// In order; not all, when there are many: read on from the last one's offset.
     public let entries: [HistoryEntry]
@@ -69,7 +69,7 @@ public struct HistoryPage: Sendable {
         return last.offset < position.offset
     }
 
-    /// Where a reader stands that has taken these entries; nil: there is nowhere to stand.
+    /// The position of a reader that has taken these entries; nil: the group has none.
     public var end: Position? {
         position.map { Position(epoch: $0.epoch, history: $0.history, offset: entries.last?.offset ?? proven) }
     }

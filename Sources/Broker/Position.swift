@@ -1,4 +1,4 @@
-/// Where a message stands in its group: `EPOCH.HISTORY:OFFSET`, opaque to users.
+/// A message's place in its group: `EPOCH.HISTORY:OFFSET`, opaque to users.
 ///
 /// - epoch: random; new when the group's key in Redis is new.
 /// - history: of the server's replication; new after each restart and promotion, so that two servers cannot give one
@@ -15,7 +15,7 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
         self.offset = offset
     }
 
-    /// nil when the text is no position. Bounded: an epoch and a history have at most 16 hex digits each.
+    /// nil when the text is not a position. Bounded: an epoch and a history have at most 16 hex digits each.
     public init?(_ text: some StringProtocol) {
         var text = String(text)
         guard let position = text.withUTF8({ Position(utf8: $0) }) else { return nil }

@@ -7,7 +7,7 @@ public struct LayerKeys: Sendable {
     /// What our own keys start with. Not the layer's prefix: channels_redis' flush() deletes all that starts with it.
     private let own: String
     public let database: Int
-    // Names are made for every join and every leave: one text behind another is the cheapest way.
+    // Names are made for every join and every leave: concatenation is the cheapest way.
     private let groupPrefix: String
     private let livePrefix: String
 

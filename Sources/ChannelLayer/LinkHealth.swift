@@ -23,7 +23,7 @@ struct LinkHealth {
     }
 
     enum Event: Equatable {
-        /// The command link stands, is lost, or could not be made.
+        /// The command link is established, is lost, or could not be made.
         case up
         case down(RedisError)
         case missed(RedisError)
@@ -68,7 +68,7 @@ struct LinkHealth {
     private var subscriptionTrouble: RedisError?
     /// Once prepared, the gateway may have a lease and memberships in Redis.
     private(set) var wasPrepared = false
-    /// A preparation is under way; one at a time, also when its link was lost meanwhile and another one stands.
+    /// A preparation is under way; one at a time, also when its link was lost meanwhile and another one is established.
     private var isPreparing = false
     /// Counts the times that the command link came up: what was begun on an earlier one does not count on a later one.
     private var generation = 0

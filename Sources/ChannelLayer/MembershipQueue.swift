@@ -4,7 +4,7 @@ import Broker
 /// load and a storm of joins costs few round trips.
 ///
 /// Leaves and joins do not wait for each other: those of one turn leave in one write. So a leave that is sent late may come
-/// behind a new join of the same connection; the caller, who has the table, does not send that one.
+/// after a new join of the same connection; the caller, who has the table, does not send that one.
 ///
 /// A value without I/O. `Waiter` is a promise in production.
 ///

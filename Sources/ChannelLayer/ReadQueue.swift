@@ -6,7 +6,7 @@ enum ReadLane: Hashable { case feed, cursors }
 /// Reads of groups' logs on their way to Redis: shared, in turns, one call at a time, and dropped when nobody waits for them.
 ///
 /// - Who asks for the same place as somebody who waits already shares the read, and the page.
-/// - Who asks while a call for the place is under way gets its page too if the log went on behind it: no later read
+/// - Who asks while a call for the place is under way gets its page too if the log continued after it: no later read
 ///   would give another one. If the page came to the log's end, something may have been sent between the call and the
 ///   asking, so it is read again.
 /// - The live feed's reads and the lagging cursors' have lanes of their own. The feed goes first, but never twice
@@ -30,7 +30,7 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
 
     /// What became of one read of a call.
     enum Answer: Equatable {
-        /// A page, and the log went on behind it; or an answer that asking again would not change.
+        /// A page, and the log continued after it; or an answer that asking again would not change.
         case page
         /// A page up to the log's end.
         case end

@@ -1,7 +1,7 @@
 import Broker
 import NIOCore
 
-/// What is read: a group's log, from behind a position. nil: only where the group stands.
+/// What is read: a group's log, after a position. nil: only the group's position.
 struct ReadPlace: Hashable {
     var group: GroupName
     var since: Position?

@@ -36,7 +36,7 @@ final class SubscriptionProbe {
 
     func stop() { timer?.cancel() }
 
-    /// The subscription stands.
+    /// The subscription is established.
     func resume() {
         unheard = 0
         subscriber.subscribe(channel).assumeIsolated().whenSuccess { self.isActive = true }

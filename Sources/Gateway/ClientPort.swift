@@ -4,7 +4,7 @@ import Sockets
 /// The listening socket, whatever its connections are made of. Called from any thread.
 protocol ClientPort: Sendable {
     var port: Int { get }
-    /// Takes no more connections; those that stand stay.
+    /// Accepts no more connections; open ones stay.
     func close() async
 }
 

@@ -29,7 +29,7 @@ final class GatewayState: Sendable {
         self.backplane = backplane
         self.metrics = metrics
         admission = Admission(configuration)
-        // Two seconds' worth at once: a page that opens sends more than one that stands.
+        // Two seconds' worth at once: a page that has just opened sends more than an idle one.
         messageRate = TokenRate(
             perSecond: configuration.maximumMessagesPerSecond, burst: 2 * configuration.maximumMessagesPerSecond)
         // Twice as many at once as it may have: an SDK subscribes to all of them when it comes back, and a page may change
@@ -50,7 +50,7 @@ final class GatewayState: Sendable {
         return router.routes[index].authentication.flatMap { authenticators[$0]?.pageHeaders ?? [] }
     }
 
-    /// Whether this peer has to begin with the PROXY protocol's header. From others it is no request.
+    /// Whether this peer has to begin with the PROXY protocol's header. From others it is not a request.
     func expectsProxyHeader(from peer: PeerAddress) -> Bool {
         configuration.proxyProtocol && configuration.trustedProxies.contains(peer.socketAddress)
     }

@@ -25,20 +25,20 @@ final class ShardOutlet: Outlet {
 /// A loop that is busy for seconds does not make it grow without end: above the bound publications are dropped, and their
 /// groups' clients are told that messages are missing.
 struct Mailbox {
-    /// Bytes of publications. A loop hands out gigabytes in a second, so this is one that has stopped.
+    /// Bytes of publications. A healthy loop drains gigabytes per second, so a full mailbox means the loop is stuck.
     static let maximumBytes = 64 << 20
 
     private let maximumBytes: Int
     private var deliveries: [Delivery] = []
     private var byteCount = 0
-    /// Groups of which something was dropped, and where they stand.
+    /// Groups of which something was dropped, and their positions.
     private var lost: [GroupName: Position] = [:]
 
     init(maximumBytes: Int = Self.maximumBytes) { self.maximumBytes = maximumBytes }
 
     /// - Returns: whether the loop has to be told; once until it is emptied.
     mutating func put(_ more: [Delivery]) -> Bool {
-        // Who put the first one has told it.
+        // Only the call that makes the mailbox non-empty needs to wake the loop.
         let isFirst = deliveries.isEmpty && lost.isEmpty
         for delivery in more {
             guard case .publication(let publication) = delivery else {
@@ -46,7 +46,7 @@ struct Mailbox {
                 continue
             }
             let size = publication.json.readableBytes
-            // What follows something dropped would be shown behind a hole.
+            // Messages after a dropped one would hide the gap.
             if byteCount + size > maximumBytes || lost[publication.group] != nil {
                 lost[publication.group] = publication.position ?? .beginning
             } else {

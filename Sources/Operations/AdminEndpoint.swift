@@ -7,7 +7,7 @@ public struct AdminRequest: Sendable {
     public var method: HTTPMethod
     /// Without the query.
     public var path: String
-    /// What stands in the places of the endpoint's path, percent-decoded.
+    /// The values of the path's parameters, percent-decoded.
     public var parameters: [String: String] = [:]
     /// The query's, percent-decoded; of several with one name the last.
     public var query: [String: String] = [:]

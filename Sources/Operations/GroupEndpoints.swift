@@ -32,7 +32,7 @@ enum GroupEndpoints {
         ]
     }
 
-    /// An answer that is none of success.
+    /// An error response, thrown to unwind.
     private struct Failure: Error {
         var answer: AdminAnswer
     }

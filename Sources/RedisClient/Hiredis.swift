@@ -50,7 +50,7 @@ struct RedisReplyView: ~Copyable {
         withBytes(of: token) { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// All strings of the reply, one behind the other, in one new buffer; `bytes(_:in:)` cuts it.
+    /// All strings of the reply, one after the other, in one new buffer; `bytes(_:in:)` cuts it.
     func copyBytes() -> ByteBuffer {
         ByteBuffer(bytes: UnsafeRawBufferPointer(start: reply.bytes, count: reply.byte_count))
     }

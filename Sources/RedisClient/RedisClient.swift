@@ -126,7 +126,7 @@ public final class RedisClient: Sendable {
         if error.isOfReplica { connection.close(error) } else { onEvent(.refused(error)) }
     }
 
-    /// Whether a connection stands. On the client's loop only.
+    /// Whether a connection is established. On the client's loop only.
     public var isUp: Bool { link.value.connection != nil }
 
     /// Why there is no connection. On the client's loop only.

@@ -71,7 +71,7 @@ final class RedisConnection {
 
     // MARK: The wire's word
 
-    /// It stands.
+    /// Called once the transport is connected.
     func begin(_ wire: any RedisWire) {
         self.wire = wire
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -118,7 +118,7 @@ final class RedisConnection {
         close(RedisError(.unavailable, "the connection to Redis failed: \(TLSTrouble.words(error))"))
     }
 
-    /// It is gone. Once.
+    /// Called exactly once, when the transport has closed.
     func ended() {
         tick?.cancel()
         tick = nil

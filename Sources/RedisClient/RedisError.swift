@@ -16,7 +16,7 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let server = Code(value: .server)
         /// The command was carried out, and its answer is not of the form that it has to have.
         public static let unexpectedAnswer = Code(value: .unexpectedAnswer)
-        /// What came from the server is no Redis protocol.
+        /// What came from the server is not a Redis protocol.
         public static let protocolViolation = Code(value: .protocolViolation)
         /// The address cannot be understood.
         public static let badAddress = Code(value: .badAddress)

@@ -3,7 +3,7 @@ import NIOCore
 
 /// Keeps one connection to Redis alive: dials, probes, and dials again after a loss, with full jitter, for ever.
 ///
-/// A connection that stands is not yet one that can be used: Redis may refuse all that is asked on it. So its owner says
+/// An established connection is not yet a usable one: Redis may refuse all that is asked on it. So its owner says
 /// when it is (`confirm`), and only then do delays get short again, and is the log told that Redis is back.
 ///
 /// Lives on its event loop. Its owner learns of each connection by `onUp`, of each loss by `onDown`, and of each dial that

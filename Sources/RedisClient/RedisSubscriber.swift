@@ -7,7 +7,7 @@ public protocol RedisSubscriberDelegate: AnyObject {
     func subscriber(received payload: ByteBuffer, on channel: String)
     /// The messages of one read have all been given: the moment to hand on what was gathered.
     func subscriberReadComplete()
-    /// A connection stands and every wanted channel is confirmed on it.
+    /// A connection is established, and every wanted channel is confirmed on it.
     func subscriberIsLive()
     /// The connection is gone: until `subscriberIsLive`, messages may be missed.
     func subscriberLost(_ reason: RedisError)

@@ -154,7 +154,7 @@ struct SubscriptionSet<Waiter> {
         answered = 0
     }
 
-    /// A new connection stands: everything wanted is asked for again.
+    /// A new connection is established: every wanted channel is subscribed again.
     mutating func linkUp() {
         isUp = true
         queue = []
@@ -166,7 +166,7 @@ struct SubscriptionSet<Waiter> {
         }
     }
 
-    /// The connection is gone. Nobody can say how long: who waits is told so; what has stood before stays wanted.
+    /// The connection is gone. The outage may be long, so pending subscribers fail now; channels that were confirmed stay wanted and are re-subscribed on reconnect.
     mutating func linkDown() -> [Waiter] {
         isUp = false
         queue = []

@@ -16,7 +16,7 @@ enum TLSTrouble {
         ("WRONG_VERSION_NUMBER", "the server speaks no TLS at this port; write redis:// or its TLS port"),
     ]
 
-    /// The error's own text behind the words for it, if there are any.
+    /// The error's own text after the explanation, if there is one.
     static func words(_ error: any Error) -> String {
         let text = "\(error)"
         guard error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError,

@@ -59,7 +59,7 @@ public final class Listener: LoopSocket {
             case EAGAIN:
                 batch = 1
                 return
-            default: continue  // that connection has gone already; the next one may stand
+            default: continue  // that connection has gone already; the next one may be alive
             }
         }
         batch = min(batch * 2, Self.largestBatch)

@@ -103,9 +103,9 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         csockets_shut_sending(descriptor)
     }
 
-    // MARK: The loop's word
+    // MARK: LoopSocket
 
-    /// What has come already, without a turn of the loop: a client's request is often right behind its connection.
+    /// What has come already, without a turn of the loop: a client's request often comes right after its connection.
     public func readAtOnce() { read() }
 
     func ready(_ event: csockets_event) {

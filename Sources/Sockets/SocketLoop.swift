@@ -211,7 +211,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         registration.socket.ready(event)
     }
 
-    /// What was asked before this turn and, a few rounds long, what that asked for in turn.
+    /// Runs queued tasks, plus up to eight rounds of tasks that those tasks enqueue.
     private func runTasks() -> Bool {
         for _ in 0..<8 {
             let (tasks, isStopping) = inbox.withLock { inbox in

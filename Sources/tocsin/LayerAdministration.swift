@@ -6,7 +6,7 @@ import Operations
 import RedisClient
 import Synchronization
 
-/// The admin port's view of the fleet, on Redis. The port stands before Redis is dialled: until then it is unavailable.
+/// The admin port's view of the fleet, on Redis. The port is open before Redis is dialled; until then every answer is "unavailable".
 final class LayerAdministration: Administration {
     private let inspector = Mutex<LayerInspector?>(nil)
 

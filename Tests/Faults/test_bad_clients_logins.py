@@ -91,7 +91,7 @@ FORGED = {
     ),
     "expired": ("/token", lambda t: t.token(exp=now() - 60), "has expired"),
     "not valid yet": ("/token", lambda t: t.token(nbf=now() + 60), "not valid yet"),
-    "a time that is none": ("/token", lambda t: by_hand({"alg": "HS256"}, SECRET.encode(), exp="soon"), "is no time"),
+    "a time that is none": ("/token", lambda t: by_hand({"alg": "HS256"}, SECRET.encode(), exp="soon"), "is not a time"),
     "for somebody else": ("/token", lambda t: t.token(aud="somebody"), "audience: names none"),
     "for another audience": ("/audience", lambda t: t.token(iss="https://site.example", aud="x"), "another audience"),
     "for no audience": ("/audience", lambda t: t.token(iss="https://site.example"), "names no audience"),

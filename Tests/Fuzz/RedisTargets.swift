@@ -38,7 +38,7 @@ extension FuzzTargets {
                 while let value = try reader.next({ RedisValue($0) }) { values.append(value) }
             }
         } catch {
-            precondition(error.description.contains("no RESP2"), "\(error)")
+            precondition(error.code == .protocolViolation, "\(error)")
             return (values, true)
         }
         return (values, false)

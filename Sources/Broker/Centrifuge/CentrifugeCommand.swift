@@ -35,7 +35,7 @@ public struct CentrifugeCommand: Sendable, Equatable {
 
     /// The commands of one frame: JSON objects divided by line feeds.
     ///
-    /// - Throws: `JSONError` when one of them is no JSON object.
+    /// - Throws: `JSONError` when one of them is not a JSON object.
     public static func commands(in frame: ByteBuffer) throws(JSONError) -> [CentrifugeCommand] {
         var commands: [CentrifugeCommand] = []
         for line in frame.readableBytesView.split(separator: UInt8(ascii: "\n")) {

@@ -66,7 +66,7 @@ package enum ByteScan {
             let length = characterLength(bytes, at: at, to: end)
             guard length > 0 else { return at }
             at += length
-            // Where one such character stands more will follow, with little between them.
+            // Where there is one such character, more will follow soon.
             if at < end, bytes[at] < 0x80 {
                 at = plainEnd(bytes, from: at, to: end)
             }

@@ -82,7 +82,7 @@ struct JSONObjectScanner: ~Copyable {
         return name.isEmpty || !self.reserved.contains(name)
     }
 
-    /// White space around the object is no part of its text.
+    /// White space around the object is not part of its text.
     private static func skipSpace(_ bytes: Span<UInt8>, from start: Int) -> Int {
         var at = start
         while at < bytes.count, bytes[at] == 0x20 || bytes[at] == 0x0A || bytes[at] == 0x0D || bytes[at] == 0x09 {

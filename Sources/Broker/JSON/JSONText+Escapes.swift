@@ -4,7 +4,7 @@ public import NIOCore
 extension JSONText {
     /// The text that the content of a JSON string stands for.
     ///
-    /// - Parameter content: what stands between the quotation marks of a string that was checked. Escapes that cannot
+    /// - Parameter content: the bytes between the quotation marks of a string that was checked. Escapes that cannot
     ///   be read stay as they are, a lone surrogate becomes U+FFFD, so that there is a text for any bytes.
     public static func unescaped(_ content: ByteBuffer) -> String {
         unescaped(content.readableBytesUInt8Span, 0..<content.readableBytes)

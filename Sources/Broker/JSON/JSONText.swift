@@ -92,7 +92,7 @@ public enum JSONText {
 public struct JSONObject: Sendable, Equatable {
     /// The object from `{` to `}`: the sender's bytes but for removed entries and what ``JSONText/Form`` allows.
     public var text: ByteBuffer
-    /// What stands between the quotation marks of the `__tocsin__` entry, escapes as they are. Only the broker puts
+    /// The string between the quotation marks of the `__tocsin__` entry, escapes as they are. Only the broker puts
     /// that entry first, so it counts only when it is the first and a string; `nil` otherwise.
     public var stamp: ByteBuffer?
     /// Where in the readable bytes of the input the value of the `__asgi_channel__` entry is, of the last one if there

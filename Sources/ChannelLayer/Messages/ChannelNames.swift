@@ -12,7 +12,7 @@ enum ChannelNames {
         guard let range else { return [] }
         var names: [String] = []
         var at = range.lowerBound
-        // In valid JSON these bytes stand between strings in one order only, so they need no grammar; an array inside
+        // In valid JSON these bytes come between strings in one order only, so they need no grammar; an array inside
         // the array is all that has to be told from the array itself.
         while at < range.upperBound {
             switch bytes[at] {

@@ -25,7 +25,7 @@ public struct FernetKeys: Sendable {
 
     private let keys: [Key]
 
-    /// - Parameter texts: as they stand in Django's settings.
+    /// - Parameter texts: as written in Django's settings.
     public init(_ texts: [String] = []) { keys = texts.map(Key.init) }
 
     /// The message in clear: the bytes themselves where they are no token.

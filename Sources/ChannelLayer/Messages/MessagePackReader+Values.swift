@@ -41,7 +41,7 @@ extension MessagePackReader {
         Self.write(key, bytes, into: &sink)
     }
 
-    /// Hands a map key on as a JSON string, a bin that is no text in Base64, and a colon after it.
+    /// Hands a map key on as a JSON string, a bin that is not a text in Base64, and a colon after it.
     static func write(_ key: Key, _ bytes: Span<UInt8>, into sink: inout some MessagePackSink) {
         if key.isText {
             _ = sink.string(bytes, key.range)

@@ -5,7 +5,7 @@ public import NIOCore
 public struct DecodedMessage: Sendable, Equatable {
     /// The message as one JSON object on one line, without the broker's and the layer's entries.
     public var json: ByteBuffer
-    /// The position that the broker put in front of the message, as it stands there; `nil` when it put none.
+    /// The stamp that the broker put in front of the message, as it is written; `nil` when there is none.
     public var stamp: ByteBuffer?
 
     public init(json: ByteBuffer, stamp: ByteBuffer? = nil) {
@@ -63,7 +63,7 @@ public enum WireMessage {
         return range.flatMap { bytes.getSlice(at: bytes.readerIndex + $0.lowerBound, length: $0.count) }
     }
 
-    /// As `group_send` writes it behind the first brace.
+    /// As `group_send` writes it after the first brace.
     private static func stamp(inJSON bytes: ByteBufferView) -> Range<Int>? {
         let head = "{\"__tocsin__\":\"".utf8
         guard let brace = bytes.firstIndex(of: UInt8(ascii: "{")), bytes[brace...].starts(with: head),

@@ -49,7 +49,7 @@ final class Admission: Sendable {
 
     /// Takes one of the user's places.
     ///
-    /// - Throws: `Refusal`; the slot stands as it was.
+    /// - Throws: `Refusal`; the slot is unchanged.
     func identify(_ slot: inout ConnectionSlot, as user: String) throws(Refusal) {
         guard users.enter(user) else {
             throw Self.refusal(.tooManyRequests, "this user has too many connections; close one", .userFull, 30)
@@ -57,7 +57,7 @@ final class Admission: Sendable {
         slot.user = user
     }
 
-    /// Gives back what the slot stands for, once.
+    /// Releases the slot. Call once.
     func leave(_ slot: ConnectionSlot) {
         admitted.wrappingSubtract(1, ordering: .relaxed)
         addresses.leave(slot.network)

@@ -7,7 +7,7 @@
 /// - `example.com:8000`: no host with a port but an address of the scheme `example.com`, as for channels: it lets nobody in.
 /// - An empty list: the host of the request itself.
 ///
-/// What no browser sends (an Origin without a scheme, with a port that is no number, with a host that is none) is
+/// What no browser sends (an Origin without a scheme, with a port that is not a number, with a host that is none) is
 /// refused even where Python's urlparse makes sense of it.
 public struct AllowedHosts: Sendable, Equatable {
     private enum Pattern: Sendable, Equatable {
@@ -63,7 +63,7 @@ public struct AllowedHosts: Sendable, Equatable {
 
     // By bytes: no character outside ASCII is part of what is looked for, and a request waits for each of them.
 
-    /// What stands before the first colon, if it can be a scheme (RFC 3986 section 3.1).
+    /// The part before the first colon, if it can be a scheme (RFC 3986 section 3.1).
     private static func scheme(_ text: String) -> Substring.UTF8View? {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), let first = text.utf8.first, isLetter(first)
         else { return nil }

@@ -9,7 +9,7 @@ public struct TrustedNetworks: Sendable {
     }
     private let networks: [Network]
 
-    /// - Throws: `TemplateError` naming the entry that is no network.
+    /// - Throws: `TemplateError` naming the entry that is not a network.
     public init(_ texts: [String]) throws(TemplateError) {
         var networks: [Network] = []
         for text in texts {

@@ -38,7 +38,7 @@ public struct LoginRequest: Sendable {
     public var client: SocketAddress?
 }
 
-/// A login's outcome that is no identity.
+/// A login's outcome that is not an identity.
 public enum LoginFailure: Error, Sendable, Equatable {
     /// Answered with 403. The text is for the log: it repeats nothing that the client sent.
     case refused(String)
@@ -52,15 +52,15 @@ public enum LoginFailure: Error, Sendable, Equatable {
 public protocol Authenticator: Sendable {
     /// - Throws: `LoginFailure`.
     func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity
-    /// Headers of its own choice that a page may have to send for it, in small letters, beside those that any page may.
+    /// Headers of its own choice that a page may have to send for it, in lowercase, beside those that any page may.
     var pageHeaders: [String] { get }
-    /// The user's connections were ended: answers that are kept for him are not to be used again.
+    /// The user's connections were ended: discard any cached results for this user.
     func forget(_ user: String) async
 }
 
 extension Authenticator {
     public var pageHeaders: [String] { [] }
 
-    /// Whoever keeps nothing has nothing to forget.
+    /// Default: authenticators without a cache have nothing to invalidate.
     public func forget(_ user: String) async {}
 }

@@ -19,7 +19,7 @@ final class CentrifugeDialect: ClientDialect {
     /// The server's own subscriptions, while the client connects.
     private var connecting: Joining?
     /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
-    /// SDKs send their subscriptions right behind the connect. Or for a client that asks and does not read the answers.
+    /// SDKs send their subscriptions right after the connect. Or for a client that asks and does not read the answers.
     private var held: [CentrifugeCommand] = []
     private static let maximumHeld = 256
     private var joins = TokenBucket()

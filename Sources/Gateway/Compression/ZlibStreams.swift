@@ -87,7 +87,7 @@ final class InflateStream {
 
     /// The message in blocks that the sender ended with an empty stored one, of which it left out `00 00 FF FF`.
     ///
-    /// A block may say that it is the last one (BFINAL); blocks behind it are a stream of their own (RFC 7692 section
+    /// A block may say that it is the last one (BFINAL); blocks after it are a stream of their own (RFC 7692 section
     /// 7.2.3.4). Where the last one ends the message, the sender may have left out the empty block.
     func decompress(_ input: ByteBuffer, maximumBytes: Int) throws(Failure) -> ByteBuffer {
         inflateReset(stream)

@@ -9,7 +9,7 @@ enum EventCursor {
         positions.map { $0?.description ?? "-" }.joined(separator: ",")
     }
 
-    /// - Returns: a position for each group, nil where there is none; nil when the text is no cursor of so many groups.
+    /// - Returns: a position for each group, nil where there is none; nil when the text is not a cursor of so many groups.
     static func parse(_ text: String, groups: Int) -> [Position?]? {
         guard text.utf8.count <= groups * 111 else { return nil }
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)

@@ -37,7 +37,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         session = Session(id: id, form: .eventStream, groups: joining.groups, shard: shard, transport: self)
     }
 
-    // MARK: The socket's word
+    // MARK: StreamSocketOwner
 
     func begin() {
         shard.opened(self)
@@ -51,7 +51,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         flush()
     }
 
-    /// Whatever a client sends behind its request is not for us.
+    /// Anything that a client sends after its request is ignored.
     func received(_ bytes: ByteBuffer) {}
 
     func becameWritable() { session.proceedAll() }

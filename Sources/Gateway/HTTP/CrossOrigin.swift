@@ -24,7 +24,7 @@ enum CrossOrigin {
     /// The answer to a preflight. It is the same whatever the path: what the page asks then may be refused, and it can read
     /// why.
     ///
-    /// - Parameter names: headers that the route's logins read, in small letters.
+    /// - Parameter names: headers that the route's logins read, in lowercase.
     static func preflight(page: String, names: [String]) -> ByteBuffer {
         var allowed = usualNames
         for name in names where !allowed.contains(name) && !isBrowsers(name) { allowed.append(name) }
@@ -45,7 +45,7 @@ enum CrossOrigin {
     /// Seconds that a browser may remember the answer. Chromium takes two hours at most.
     private static let maximumAge = 7200
 
-    /// What no page can set, or what is no name of a header.
+    /// What no page can set, or what is not a name of a header.
     private static func isBrowsers(_ name: String) -> Bool {
         name == "cookie" || name == "origin" || !RequestHeadParser.isToken(name)
     }

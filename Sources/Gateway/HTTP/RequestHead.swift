@@ -1,6 +1,6 @@
 import NIOHTTP1
 
-/// A request's line and header fields, where they stand in its bytes; made by `RequestHeadParser`.
+/// A request's line and header fields, as ranges of its bytes; made by `RequestHeadParser`.
 ///
 /// Names are compared without case, values have no spaces around them (RFC 9112 section 5).
 struct RequestHead: Sendable {
@@ -39,7 +39,7 @@ struct RequestHead: Sendable {
 
     /// The values of a field's lines, in order.
     ///
-    /// - Parameter name: in small letters.
+    /// - Parameter name: in lowercase.
     func values(of name: StaticString) -> [String] {
         var values: [String] = []
         for field in fields where isNamed(field, name) { values.append(text(field.value)) }
@@ -63,7 +63,7 @@ struct RequestHead: Sendable {
 
     /// Whether one of the field's comma-separated elements is this token, without case.
     ///
-    /// - Parameter token: in small letters.
+    /// - Parameter token: in lowercase.
     func has(_ name: StaticString, token: StaticString) -> Bool {
         for field in fields where isNamed(field, name) {
             for element in bytes[field.value].split(separator: UInt8(ascii: ",")) {

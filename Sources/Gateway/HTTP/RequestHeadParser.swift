@@ -8,7 +8,7 @@ import NIOCore
 struct RequestHeadParser {
     enum Outcome {
         case needsMore
-        /// rest: what came behind the head.
+        /// rest: the bytes after the head.
         case head(RequestHead, rest: ByteBuffer)
         case malformed
     }

@@ -16,7 +16,7 @@ enum RequestOrigin: Equatable {
             self = .absent(mayConnect: hosts.allows(origin: nil, host: host))
             return
         }
-        // Of several, what stands in front of us may have looked at another than we would.
+        // Of several, a proxy in front may have checked another one than we would.
         guard let origin = head.only("origin"), hosts.allows(origin: origin, host: host) else {
             self = .refused
             return

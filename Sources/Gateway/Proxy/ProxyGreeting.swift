@@ -13,7 +13,7 @@ final class ProxyGreeting: StreamSocketOwner {
     private var isOver = false
     var wheelPlace: WheelPlace?
 
-    /// For a refusal to be read.
+    /// Seconds the peer gets to read the error response before we close.
     private static let farewellSeconds = 2
 
     /// Begins to read: the socket's owner from here on.

@@ -12,7 +12,7 @@ struct ProxyHeaderParser {
         case needsMore
         /// - Parameters:
         ///   - source: nil: the proxy speaks for itself, or cannot say for whom.
-        ///   - rest: what came behind the header.
+        ///   - rest: the bytes after the header.
         case header(source: PeerAddress?, rest: ByteBuffer)
         case malformed
     }

@@ -5,7 +5,7 @@ extension TrustedNetworks {
     /// Who the client is, when these networks' word is taken for whom they forward.
     ///
     /// Each proxy appends whom it was spoken to by, so the list is read from its end, for as long as the one who wrote the
-    /// entry is trusted: the rightmost address that is not. What stands left of that is anybody's claim.
+    /// entry is trusted: the rightmost address that is not. Entries to the left of it can be forged by anybody.
     ///
     /// - Parameters:
     ///   - nearest: the other end of the connection.

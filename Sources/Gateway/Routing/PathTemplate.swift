@@ -12,7 +12,7 @@ public struct PathTemplate: Sendable, Equatable {
         }
         var segments: [Segment] = []
         var parameters: [String] = []
-        // By bytes, as paths are matched: a combining mark behind a slash does not make another character of it.
+        // By bytes, as paths are matched: a combining mark after a slash does not make another character of it.
         for bytes in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             let part = Substring(bytes)
             if part.hasPrefix("{"), part.hasSuffix("}") {
@@ -66,7 +66,7 @@ public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible
 
 /// `%41` → `A` (RFC 3986 section 2.1).
 enum PercentDecoding {
-    /// nil when an escape is broken or the result is no UTF-8.
+    /// nil when an escape is broken or the result is not UTF-8.
     static func decode(_ text: Substring) -> String? {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
         var bytes: [UInt8] = []

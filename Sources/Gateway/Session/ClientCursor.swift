@@ -153,7 +153,7 @@ struct ClientCursor: Equatable {
         }
     }
 
-    /// One that stands beyond a gap misses nothing.
+    /// A client that is beyond a gap misses nothing.
     private mutating func tellsLoss(_ continuity: Continuity, at position: Position) -> Bool {
         if continuity == .gap, let shown, position.continuation(of: shown) == .seen { return false }
         shown = position
@@ -278,7 +278,7 @@ struct ClientCursor: Equatable {
         return .pass
     }
 
-    /// The page has been taken. Returns where the client stands, if that is the log's end.
+    /// The page has been taken. Returns the client's position, if that is the end of the log.
     mutating func finish(_ page: HistoryPage) -> Position? {
         guard case .reading(let reached, _) = state else { return nil }
         let end = page.position?.offset ?? 0

@@ -13,7 +13,7 @@ protocol SessionTransport: AnyObject {
     /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
-    /// The same bytes, handed to the socket now, behind what waits already.
+    /// Hands the bytes to the socket now, after what is queued already.
     func send(_ bytes: ByteBuffer)
     var deflateWindow: DeflateWindow? { get }
     /// The client has to be told that messages between may be missing, in the words of its protocol.

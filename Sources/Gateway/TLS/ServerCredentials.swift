@@ -4,7 +4,7 @@ import Synchronization
 
 /// The certificate and key that new connections get, read again when the files change.
 ///
-/// A connection keeps what it began with. What cannot be read does not take the place of what works. Called from any thread.
+/// A connection keeps what it began with. If the new files cannot be loaded, the current certificate stays in use. Called from any thread.
 public final class ServerCredentials: Sendable {
     private struct State {
         var context: NIOSSLContext

@@ -4,7 +4,7 @@ import NIOSSL
 import NIOTLS
 import Sockets
 
-/// What a connection is until its TLS stands, and the limit of the time that this may take.
+/// Owns a connection until its TLS handshake is done, and limits the time that this may take.
 ///
 /// The last handler of its channel, until a `ChannelSocket` takes its place. Lives on its shard's loop.
 final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
@@ -27,7 +27,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
         shard.schedule(self, in: seconds)
     }
 
-    /// Begins to speak TLS: at once, or behind the proxy's header.
+    /// Starts TLS: immediately, or after the proxy's header.
     ///
     /// - Parameter front: the handler that goes first.
     func secure(behind front: (any ChannelHandler)? = nil, _ credentials: ServerCredentials) throws {

@@ -14,7 +14,7 @@ struct DevPorts {
     /// From a gateway's port to its admin port.
     static let adminDistance = 1000
 
-    /// - Throws: `ValidationError` where one of them is no port, or two are the same.
+    /// - Throws: `ValidationError` where one of them is not a port, or two are the same.
     init(first: Int, count: Int, redis: Int?) throws {
         self.first = first
         self.count = count

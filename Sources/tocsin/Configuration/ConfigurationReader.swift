@@ -55,7 +55,7 @@ final class ConfigurationReader {
     }
 
     private func variable(_ key: String) -> String {
-        // What is no letter and no digit cannot be part of a shell's variable.
+        // What is neither a letter nor a digit cannot be part of a shell's variable.
         "TOCSIN_" + String(full(key).uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 

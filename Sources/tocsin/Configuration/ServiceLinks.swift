@@ -6,7 +6,7 @@
 /// | both | `_PORT` with an address, `_PORT_6379_TCP`, and behind that `_PROTO`, `_PORT`, `_ADDR`, `_START`, `_END` |
 /// | Docker | `_NAME` with two names in a path, and where that is, `_ENV_…` |
 enum ServiceLinks {
-    /// Whether the variable is one of them. `gateway.port` is no key of ours, and `TOCSIN_GATEWAY_PORT=8080` somebody's mistake:
+    /// Whether the variable is one of them. `gateway.port` is not one of our keys, and `TOCSIN_GATEWAY_PORT=8080` somebody's mistake:
     /// where the name alone does not tell, the value must.
     static func contain(_ name: String, _ environment: [String: String]) -> Bool {
         if name.hasSuffix("_SERVICE_HOST") || name.hasSuffix("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {

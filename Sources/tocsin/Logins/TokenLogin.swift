@@ -46,7 +46,7 @@ struct TokenLogin {
         guard let file = secrets.file else { return secrets.values.map { Array($0.utf8) } }
         let key = "\(path).\(secrets.key)_file"
         var text = try SecretFile(file, key: key).text()
-        // Editors and `echo` end a file with a line break that is no part of the secret.
+        // Editors and `echo` end a file with a line break that is not part of the secret.
         while text.last?.isNewline == true { text.removeLast() }
         guard text.utf8.count >= VerificationKey.minimumSecret else {
             throw ConfigurationError("\(key): \(file) \(Self.secretRule)")

@@ -75,7 +75,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
     }
 
     private func stored(_ id: String, _ store: any SessionStore) async throws(LoginFailure) -> (ByteBuffer, Int64?) {
-        // Django makes 32 characters and takes 8 or more; what is no id never becomes part of a key.
+        // Django makes 32 characters and takes 8 or more; what is not an id never becomes part of a key.
         guard (8...64).contains(id.utf8.count),
             id.utf8.allSatisfy({
                 (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)

@@ -31,7 +31,7 @@ enum JSONWebKeys {
     ///
     /// - Parameter algorithms: those that are allowed; empty means what each key says of itself (`alg`), or the usual one of its
     ///   kind.
-    /// - Throws: `KeyError` when the text is no key set, or no key of it is of use.
+    /// - Throws: `KeyError` when the text is not a key set, or no key of it is of use.
     static func read(_ text: ByteBuffer, algorithms: Set<SignatureAlgorithm>) throws(KeyError) -> [VerificationKey] {
         guard let set = try? JSONDecoder().decode(KeySet.self, from: Data(text.readableBytesView)) else {
             throw KeyError("is not a JSON Web Key Set: an object with a list of \"keys\"")

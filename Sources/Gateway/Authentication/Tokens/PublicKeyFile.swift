@@ -26,7 +26,7 @@ extension VerificationKey {
         if text.contains("BEGIN CERTIFICATE-----") {
             throw KeyError("holds a certificate: give the key in it (openssl x509 -pubkey -noout)")
         }
-        // What stands before and behind it is for people (RFC 7468 section 2).
+        // Text before and after it is for people (RFC 7468 section 2).
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let begins = lines.indices.filter { lines[$0].hasPrefix("-----BEGIN ") }
         let ends = lines.indices.filter { lines[$0].hasPrefix("-----END ") }

@@ -1,4 +1,4 @@
-/// How a token is signed (RFC 7518 section 3.1, RFC 8037 section 3.1). `none` is no way.
+/// How a token is signed (RFC 7518 section 3.1, RFC 8037 section 3.1). `none` is not supported.
 public enum SignatureAlgorithm: String, Sendable, CaseIterable {
     case hs256 = "HS256"
     case hs384 = "HS384"
