@@ -26,7 +26,7 @@ extension BackplaneCore {
                 let answer = try await client.call(policies)
                 eventLoop.execute { bound.value.prepared(answer) }
             } catch {
-                let error = error as? RedisError ?? RedisError(.unavailable, "\(error)")
+                let error = RedisError(error)
                 eventLoop.execute { bound.value.handle(.notPrepared(error)) }
             }
         }
@@ -72,9 +72,6 @@ extension BackplaneCore {
     var policiesCall: FunctionCall<PolicyAnswer> {
         functions.policySet(configuration.policies, known: policyVersion)
     }
-
-    /// Gateways whose `groups:` are the same say the same.
-    var policiesDigest: String { PolicyDigest.of(configuration.policies) }
 
     func policiesWritten(_ answer: PolicyAnswer) {
         if answer.isChanged, answer.version > 1 {

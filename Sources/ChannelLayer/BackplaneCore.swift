@@ -26,6 +26,8 @@ final class BackplaneCore: RedisSubscriberDelegate {
     let onNameTaken: @Sendable (String) -> Void
     private let routes: ChannelRoutes
     private let clock: LayerClock
+    /// The same for gateways whose `groups:` are the same.
+    private let policiesDigest: String
 
     private(set) var health = LinkHealth()
     /// Commands go to another server now.
@@ -64,6 +66,7 @@ final class BackplaneCore: RedisSubscriberDelegate {
         self.onNameTaken = onNameTaken
         neighbours = NeighbourLog(metrics: metrics, logger: logger)
         clock = LayerClock(eventLoop: eventLoop)
+        policiesDigest = PolicyDigest.of(configuration.policies)
         lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
         routes = ChannelRoutes(keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process)
         subscriber = RedisSubscriber(

@@ -1,6 +1,6 @@
 import Broker
 
-/// What a channel is for that is no group's.
+/// The purpose of a pub/sub channel that does not belong to a group.
 enum ChannelRoute: Equatable {
     /// This gateway's message to itself.
     case probe

@@ -40,7 +40,7 @@ extension LayerInspector {
             _ = try await client.send(command)
             return nil
         } catch {
-            return error as? RedisError ?? RedisError(.unavailable, "\(error)")
+            return RedisError(error)
         }
     }
 

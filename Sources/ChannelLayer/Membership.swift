@@ -198,24 +198,22 @@ final class Membership {
         }
     }
 
-    /// Redis has the member. Who joins is told after the group's presence is subscribed to, so that no later join or leave
-    /// is missed.
+    /// Redis has the member. The join completes once the group's presence channel is subscribed to, so that the client misses no
+    /// later join or leave.
     private func joined(_ change: Queue.Change, _ join: GroupJoin) {
-        let before = table.learn(join.terms, channel: keys.liveChannel(change.group))
-        // A refresh, or a connection that has ended: there may be nobody left in the group.
-        guard let before else { return change.waiter?.succeed(join.position) ?? () }
+        func succeed() { change.waiter?.succeed(join.position) }
+        // After a refresh, or when the connection has ended, nobody may be left in the group.
+        guard let before = table.learn(join.terms, channel: keys.liveChannel(change.group)) else { return succeed() }
         if change.waiter != nil { onJoined?(change.group, join.position) }
-        guard before.tellsPresence || join.terms.tellsPresence else {
-            return change.waiter?.succeed(join.position) ?? ()
+        guard join.terms.tellsPresence else {
+            if before.tellsPresence { subscriber.unsubscribe(keys.presenceChannel(change.group)) }
+            return succeed()
         }
         let presence = keys.presenceChannel(change.group)
-        if !join.terms.tellsPresence { subscriber.unsubscribe(presence) }
-        guard join.terms.tellsPresence, !subscriber.isSubscribed(presence) else {
-            return change.waiter?.succeed(join.position) ?? ()
-        }
+        if subscriber.isSubscribed(presence) { return succeed() }
         subscriber.subscribe(presence).assumeIsolated().whenComplete { result in
             switch result {
-            case .success: change.waiter?.succeed(join.position)
+            case .success: succeed()
             case .failure(let error): change.waiter?.fail(BackplaneError(.unavailable, "\(error)"))
             }
         }

@@ -127,7 +127,7 @@ final class Relay {
     private enum Outcome {
         /// Told by us or by another gateway, or dropped.
         case gone
-        /// An older one had to go first (order before speed), and has gone by now: collect again.
+        /// An older message had to be committed first, which it is by now: collect again.
         case waits
         /// Redis did not do it.
         case failed

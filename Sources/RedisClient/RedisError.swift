@@ -32,6 +32,9 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         self.message = message
     }
 
+    /// An error of a future that fails with this type; any other counts as `.unavailable`.
+    public init(_ error: any Error) { self = error as? RedisError ?? RedisError(.unavailable, "\(error)") }
+
     /// The first word of a server's error: `NOPERM`, `LOADING`, `ERR`…; empty for other codes.
     public var kind: Substring {
         code == .server ? message.prefix { $0 != " " } : ""

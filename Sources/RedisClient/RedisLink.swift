@@ -91,7 +91,7 @@ final class RedisLink {
             case (.success(let connection), _):
                 connection.value.close(RedisError(.stopped, "the Redis client was closed"))
             case (.failure(let error), .dialling):
-                self.lastError = error as? RedisError ?? RedisError(.unavailable, "\(error)")
+                self.lastError = RedisError(error)
                 self.onMiss?(self.lastError)
                 self.retry()
             case (.failure, _): break

@@ -68,18 +68,15 @@ struct FunctionCall<Answer: Sendable>: Sendable {
     }
 
     fileprivate func outcome(_ result: Result<RedisValue, any Error>) -> Result<Answer, RedisError> {
-        Result { () throws(RedisError) in
-            do {
-                return try answer(result.get())
-            } catch {
-                throw error as? RedisError ?? RedisError(.unavailable, "\(error)")
-            }
+        switch result {
+        case .success(let reply): Result { () throws(RedisError) in try answer(reply) }
+        case .failure(let error): .failure(RedisError(error))
         }
     }
 }
 
 extension RedisClient {
-    /// Sends a call. On the client's loop only, where `then` is called too: at once when there is no connection.
+    /// Sends a call. Call on the client's loop, which also runs `then`; without a connection `then` runs before this returns.
     func call<Answer>(
         _ call: FunctionCall<Answer>, then: @escaping (Result<Answer, RedisError>) -> Void
     ) {

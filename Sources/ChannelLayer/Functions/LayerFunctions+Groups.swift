@@ -127,7 +127,7 @@ extension LayerFunctions {
 }
 
 extension LayerKeys {
-    /// `group_send` as a command, for a sender that reads no answers.
+    /// `group_send` as a command, for a bench that only tells answers from errors.
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> RedisCommand {
         LayerFunctions(keys: self).groupSend(message, to: group).command
     }

@@ -66,9 +66,9 @@ final class Handshake: StreamSocketOwner {
 
     func received(_ bytes: ByteBuffer) {
         let before = stage
-        // The bytes that are kept are not shared while they grow.
+        // Take the buffers out of the stage: appending to a shared buffer would copy it for each piece that arrives.
         stage = .over
-        switch before {
+        switch consume before {
         case .reading(var parser):
             let outcome = parser.feed(bytes)
             stage = .reading(parser)
@@ -81,7 +81,8 @@ final class Handshake: StreamSocketOwner {
             entrant.early.writeImmutableBuffer(bytes)
             stage = .joining(entrant, joining)
             checkEarly(entrant)
-        case .upgraded, .over: stage = before
+        case .upgraded: stage = .upgraded
+        case .over: break
         }
     }
 

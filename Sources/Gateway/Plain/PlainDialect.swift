@@ -46,7 +46,7 @@ final class PlainDialect: ClientDialect {
         joining = nil
     }
 
-    // MARK: What the client sends
+    // MARK: Input
 
     func received(_ text: ByteBuffer) {
         switch receive {
@@ -80,7 +80,7 @@ final class PlainDialect: ClientDialect {
         }
     }
 
-    // MARK: What the client is told
+    // MARK: Output
 
     func roomAgain() {}
 

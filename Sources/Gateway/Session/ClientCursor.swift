@@ -12,7 +12,7 @@ enum Room: Equatable {
 
 /// One client in one group: what it has been shown, and whether it keeps up or is fed from the log.
 ///
-/// A value without I/O: it is told what comes and what the socket takes, and answers what to do. `Session` does it.
+/// A value without I/O: it takes messages, pages and the socket's state, and returns actions, which `Session` performs.
 ///
 /// ```
 ///             proceed: the log has no more
@@ -42,7 +42,7 @@ struct ClientCursor: Equatable {
     private(set) var dropped = 0
     /// Something was lost while a page was on its way, which may not know of it.
     private var isDoubted = false
-    /// Its SDK goes on only from where it is told that it can: after a loss, or in a new history, it subscribes again.
+    /// The client has to subscribe again after a loss and in a new history, because its SDK cannot resume there (centrifuge).
     let subscribesAgain: Bool
 
     /// - Parameters:
@@ -61,7 +61,7 @@ struct ClientCursor: Equatable {
         case skip
         /// Write it, after telling the client that so many were missed and so many dropped.
         case take(missed: UInt64, dropped: Int)
-        /// No log has it and there is no room: it is counted, and told later.
+        /// The message is not logged and the socket has no room. It is counted, and reported to the client later.
         case drop
         /// The log has to serve from here on.
         case fallBehind
@@ -129,7 +129,7 @@ struct ClientCursor: Equatable {
 
     /// Messages up to a position are lost to everybody. Whether the client is to be told now.
     ///
-    /// A lagging client is told by the log, which has to be read for it: the page that is on its way may be from before the
+    /// A lagging client learns of it from the log, which is read again: a page that was requested earlier may predate the
     /// loss. Only a cursor from before the first message learns nothing from a log that has begun anew.
     ///
     /// - Parameter hadMessages: something had come to the group.
@@ -251,7 +251,7 @@ struct ClientCursor: Equatable {
 
     /// The next entry of the page.
     ///
-    /// - Parameter isFollowedByUnreadable: then the next one is told of, one loss for a run of them.
+    /// - Parameter isFollowedByUnreadable: a run of unreadable entries is reported once, with its last one.
     mutating func take(_ entry: HistoryEntry, isFollowedByUnreadable: Bool = false, hasRoom: Bool) -> EntryStep {
         guard case .reading(var reached, let ticket) = state else { return .stop }
         guard hasRoom else {

@@ -24,7 +24,7 @@ protocol ClientDialect: AnyObject {
     /// The connection is over.
     func ended()
 
-    /// What the client is told; nil: the connection ends without a word.
+    /// The close frame for a reason; nil: the connection ends without one.
     static func words(for reason: CloseReason) -> CloseWords?
 }
 

@@ -1,6 +1,6 @@
 import Broker
 
-/// Why the gateway ends a client's connection. What the client is told is its dialect's: each has a table.
+/// Why the gateway ends a client's connection. Each dialect has a table that maps it to a close frame.
 enum CloseReason: Equatable {
     /// The gateway stops: the client is to come back, after so many milliseconds where its dialect can say so.
     case drain(milliseconds: Int)

@@ -16,28 +16,27 @@ struct FloatTests {
         #expect(text.first != "." && text.last != ".", "RFC 8259, section 6")
     }
 
-    @Test
-    func `A float 64 is the number that Python writes`() throws {
-        let rows = doubleTexts.split(separator: "\n").map { $0.split(separator: " ") }
-        #expect(rows.count > 600)
+    /// - Parameter rows: the float's bits in hex, and Python's text.
+    private func expectPythons<Bits: FixedWidthInteger>(
+        _ rows: String, count: Int, type: String, _: Bits.Type
+    ) throws {
+        let rows = rows.split(separator: "\n").map { $0.split(separator: " ") }
+        #expect(rows.count > count)
         for row in rows {
-            let bits = try #require(UInt64(row[0], radix: 16))
-            var message = hex("81 a1 76 cb")
-            message.writeInteger(bits)
+            var message = hex("81 a1 76 \(type)")
+            message.writeInteger(try #require(Bits(row[0], radix: 16)))
             expect(try text(message), isPythons: row[1])
         }
     }
 
     @Test
+    func `A float 64 is the number that Python writes`() throws {
+        try expectPythons(doubleTexts, count: 600, type: "cb", UInt64.self)
+    }
+
+    @Test
     func `A float 32 is widened, and is the number that Python writes`() throws {
-        let rows = singleTexts.split(separator: "\n").map { $0.split(separator: " ") }
-        #expect(rows.count > 50)
-        for row in rows {
-            let bits = try #require(UInt32(row[0], radix: 16))
-            var message = hex("81 a1 76 ca")
-            message.writeInteger(bits)
-            expect(try text(message), isPythons: row[1])
-        }
+        try expectPythons(singleTexts, count: 50, type: "ca", UInt32.self)
     }
 
     @Test
