@@ -5,7 +5,8 @@
 -- Send:  redis-cli -n 3 FCALL group_send 1 asgi:group:42isInsufficient '{"type":"receive","balance":3.5}'
 --
 -- function        KEYS                        ARGV                                              answer
--- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways}
+-- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n] [TYPES t]        {position, gateways[, told, skipped]}
+-- channel_send    PREFIX:channel:NAME         message [TYPES t]                                 1; CHANNELFULL when it has no room
 -- group_add       PREFIX:group:G ...          gateway group_expiry (channel user info)...       {position and terms, ..., members put back}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
 -- group_position  PREFIX:group:G              -                                                  position
@@ -14,17 +15,18 @@
 -- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
 -- gateway_sweep   -                           prefix limit                                      number swept, or {it, foreign key, ...}
 -- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end, or {it, foreign key, ...}
--- gateway_trial   -                           prefix database [PRESENCE] [WAIT]                 {right, ...}
--- relay_collect   inbox staging               limit                                             {moved, more, foreign key or '', {{id, message}, ...}}
+-- gateway_trial   -                           prefix database [PRESENCE] [WAIT] [LISTS]         {right, ...}
+-- gateway_collect inbox                       limit [push]                                      {message, ...}
+-- relay_collect   inbox staging               limit [push]                                      {moved, more, foreign key or '', {{id, message}, ...}}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
--- policy_set      -                           prefix rules [known]                              {version, changed}
+-- policy_set      -                           prefix rules [known] [layer]                      {version, changed}
 -- tocsin_version  -                           [COMPATIBLE]                                      VERSION, or {VERSION, COMPATIBLE_SINCE}
 --
 -- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
 -- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 7
+local VERSION = 8
 local COMPATIBLE_SINCE = 7          -- the oldest gateway, by the version of its own library, that can work with this one
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
@@ -32,8 +34,9 @@ local MAX_KEY = 200                 -- bytes of an idempotency key
 local MAX_LINEAGE = 16              -- histories remembered per group: each is a restart or a failover
 local DEFAULT_SIZE, DEFAULT_TTL = 100, 86400   -- history, where no policy matches
 local MAX_FOREIGN = 100             -- keys of another type under our names that are remembered
-local STAMP = '__tocsin__'
+local STAMP, ASGI_CHANNEL = '__tocsin__', '__asgi_channel__'
 local LIVE = ' live'                -- follows the position in a stamp: no log has the message
+local COPY = ' copy'                -- follows it in what is published for Django's pub/sub layer: gateways have the message
 
 -- Names -----------------------------------------------------------------------------------------------------------
 
@@ -118,20 +121,32 @@ local function place_of(key)
   if not prefix then return nil end
   if place_count >= MAX_PLACES then places, place_count = {}, 0 end
   place = { prefix = prefix, name = group, key = key, pos = own(prefix, 'pos:' .. group), log = own(prefix, 'log:' .. group),
-    roster = own(prefix, 'roster:' .. group), channel = prefix .. '__group__' .. group, policy = own(prefix, 'policy') }
+    roster = own(prefix, 'roster:' .. group), channel = prefix .. '__group__' .. group,
+    gateways = prefix .. '__gateways__' .. group, fleet = fleet_member(group), policy = own(prefix, 'policy') }
   places[key], place_count = place, place_count + 1
   return place
 end
 
-local parsed = {}                   -- prefix → the policies' text last parsed, its version and rules
+-- What Django's layer is configured with: the defaults of channels_redis, which the gateways' `redis:` may change.
+local function layer_terms(prefix, value)
+  local given = type(value) == 'table' and value or {}
+  local lists = given.layer == '2' or given.layer == nil and string.sub(prefix, -1) == ':'
+  return { lists = lists, serializer = given.serializer == 'json' and 'json' or 'msgpack',
+    random_prefix = lists and 0 or tonumber(given.random_prefix_length) or 12, capacity = tonumber(given.capacity) or 100,
+    expiry = tonumber(given.expiry) or 60, group_expiry = tonumber(given.group_expiry) or 86400,
+    encrypted = given.encrypted == true }
+end
 
--- The policies of a prefix: {version, rules, text}. Without any: version 0, no rules.
+local parsed = {}                   -- prefix → the policies' text last parsed, its version, rules and layer
+
+-- The policies of a prefix: {version, rules, layer, text}. Without any: version 0, no rules, the layer's defaults.
 local function policies(prefix, text)
   local cache = parsed[prefix]
   if not cache or cache.text ~= text then
     local ok, value = pcall(cjson.decode, text or '{}')
     if not ok or type(value) ~= 'table' then value = {} end
-    cache = { text = text, version = tonumber(value.version) or 0, rules = type(value.rules) == 'table' and value.rules or {} }
+    cache = { text = text, version = tonumber(value.version) or 0, rules = type(value.rules) == 'table' and value.rules or {},
+      layer = layer_terms(prefix, value.layer) }
     parsed[prefix] = cache
   end
   return cache
@@ -141,8 +156,9 @@ end
 local function policy(place)
   local text = redis.call('GET', place.policy)
   if place.text == nil or place.text ~= text then
-    place.text, place.size, place.ttl, place.join_leave = text, DEFAULT_SIZE, DEFAULT_TTL, false
-    for _, rule in ipairs(policies(place.prefix, text).rules) do
+    local all = policies(place.prefix, text)
+    place.text, place.size, place.ttl, place.join_leave, place.layer = text, DEFAULT_SIZE, DEFAULT_TTL, false, all.layer
+    for _, rule in ipairs(all.rules) do
       if glob(rule.match, place.name) then
         place.size, place.ttl = rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL
         place.join_leave = rule.join_leave == true
@@ -317,29 +333,33 @@ local function refuse(message)
   return nil
 end
 
+-- The header of something with n parts.
+local function pack_length(n, fixed, limit, wide, wider)
+  if n <= limit then return string.char(fixed + n) end
+  if n <= 0xffff then return struct.pack('>BI2', wide, n) end
+  return struct.pack('>BI4', wider, n)
+end
+
+-- The number of a msgpack map's entries, and the bytes after its header.
+local function map_parts(message)
+  local b = string.byte(message, 1)
+  if b == 0xde then return uint(message, 2, 2), string.sub(message, 4) end
+  if b == 0xdf then return uint(message, 2, 4), string.sub(message, 6) end
+  return b - 0x80, string.sub(message, 2)
+end
+
 -- The message with its stamp (the position, and whether it is live only) as the first entry of its map, spliced in as bytes:
 -- decoding and encoding again would change numbers, and cmsgpack cannot read msgpack's bin.
 local function stamp(message, text)
-  local b, n, body = string.byte(message, 1), nil, nil
-  if b >= 0x80 and b <= 0x8f then n, body = b - 0x80, string.sub(message, 2)
-  elseif b == 0xde then n, body = uint(message, 2, 2), string.sub(message, 4)
-  elseif b == 0xdf then n, body = uint(message, 2, 4), string.sub(message, 6)
-  else
+  if not is_map(string.byte(message, 1)) then
     local brace = string.find(message, '{', 1, true)
     local comma = string.find(message, '^[ \t\r\n]*}', brace + 1) and '' or ','
     return string.sub(message, 1, brace) .. '"' .. STAMP .. '":"' .. text .. '"' .. comma
       .. string.sub(message, brace + 1)
   end
-  n = n + 1
-  local header
-  if n <= 15 then header = string.char(0x80 + n)
-  elseif n <= 0xffff then header = string.char(0xde, bit.rshift(n, 8), bit.band(n, 255))
-  else
-    header = string.char(0xdf, bit.band(bit.rshift(n, 24), 255), bit.band(bit.rshift(n, 16), 255),
-      bit.band(bit.rshift(n, 8), 255), bit.band(n, 255))
-  end
+  local n, body = map_parts(message)
   local value = #text <= 31 and string.char(0xa0 + #text) or string.char(0xd9, #text)
-  return header .. string.char(0xa0 + #STAMP) .. STAMP .. value .. text .. body
+  return pack_length(n + 1, 0x80, 15, 0xde, 0xdf) .. string.char(0xa0 + #STAMP) .. STAMP .. value .. text .. body
 end
 
 -- Positions -------------------------------------------------------------------------------------------------------
@@ -450,9 +470,371 @@ local function trim_by_age(log, oldest_ms)
   if keep then redis.call('XTRIM', log, 'MINID', '=', string.format('%d-0', tonumber(string.match(keep, '^%d+')) + 1)) end
 end
 
--- Appends, counts and publishes one validated message. Returns the position and the number of subscribers.
-local function append(place, message, size, ttl, message_ttl)
-  local seconds, clock = now()
+-- Django's consumers ----------------------------------------------------------------------------------------------
+
+-- A consumer of Channels takes a map in its layer's serializer, with a `type` that names a method. Whatever else it is sent
+-- ends it, with the page's connection (code 1011). So a message that cannot be one is not sent to it, and is counted.
+
+local function pack_text(text)
+  local n = #text
+  if n > 31 and n <= 0xff then return string.char(0xd9, n) .. text end
+  return pack_length(n, 0xa0, 31, 0xda, 0xdb) .. text
+end
+
+-- A JSON number's text as msgpack: the shortest integer, or a float64; nil when 64 bits do not hold it.
+local function pack_number(text)
+  if find(text, '[%.eE]') then return '\203' .. struct.pack('>d', tonumber(text)) end
+  local digits = string.match(text, '%d+')
+  local negative = byte(text, 1) == 45
+  if #digits <= 15 then
+    local v = tonumber(digits)
+    if not negative or v == 0 then
+      if v <= 0x7f then return string.char(v) end
+      if v <= 0xff then return string.char(0xcc, v) end
+      if v <= 0xffff then return struct.pack('>BI2', 0xcd, v) end
+      if v <= 0xffffffff then return struct.pack('>BI4', 0xce, v) end
+    else
+      if v <= 0x20 then return string.char(0x100 - v) end
+      if v <= 0x80 then return string.char(0xd0, 0x100 - v) end
+      if v <= 0x8000 then return struct.pack('>BI2', 0xd1, 0x10000 - v) end
+      if v <= 0x80000000 then return struct.pack('>BI4', 0xd2, 0x100000000 - v) end
+    end
+  end
+  local high, low = 0, 0              -- of the 64 bits: a Lua number has 53
+  for digit in string.gmatch(digits, '%d') do
+    low = low * 10 + tonumber(digit)
+    high = high * 10 + math.floor(low / 0x100000000)
+    low = low % 0x100000000
+    if high >= 0x100000000 then return nil end
+  end
+  if not negative then return struct.pack('>BI4I4', 0xcf, high, low) end
+  if high > 0x80000000 or high == 0x80000000 and low > 0 then return nil end
+  if low == 0 then high = 0x100000000 - high else high, low = 0xffffffff - high, 0x100000000 - low end
+  return struct.pack('>BI4I4', 0xd3, high % 0x100000000, low)
+end
+
+local escaped = { b = '\b', f = '\f', n = '\n', r = '\r', t = '\t', ['"'] = '"', ['\\'] = '\\', ['/'] = '/' }
+
+local function utf8_of(code)
+  if code < 0x80 then return string.char(code) end
+  if code < 0x800 then return string.char(0xc0 + math.floor(code / 64), 0x80 + code % 64) end
+  local last = string.char(0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
+  if code < 0x10000 then return string.char(0xe0 + math.floor(code / 4096)) .. last end
+  return string.char(0xf0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64) .. last
+end
+
+-- The JSON string whose first character is at i, and the index after its quote; nil for half a surrogate pair, which is no
+-- UTF-8.
+local function json_text(s, i)
+  local parts = nil
+  while true do
+    local stop = find(s, '["\\]', i)
+    local plain = string.sub(s, i, stop - 1)
+    if byte(s, stop) == 34 then
+      if not parts then return plain, stop + 1 end
+      parts[#parts + 1] = plain
+      return table.concat(parts), stop + 1
+    end
+    parts = parts or {}
+    parts[#parts + 1] = plain
+    local escape = string.sub(s, stop + 1, stop + 1)
+    i = stop + 2
+    if escape == 'u' then
+      local code = tonumber(string.sub(s, i, i + 3), 16)
+      i = i + 4
+      if code >= 0xd800 and code <= 0xdfff then
+        local low = code <= 0xdbff and string.match(s, '^\\u([dD][c-fC-F]%x%x)', i)
+        if not low then return nil end
+        code, i = 0x10000 + (code - 0xd800) * 1024 + tonumber(low, 16) - 0xdc00, i + 6
+      end
+      parts[#parts + 1] = utf8_of(code)
+    else
+      parts[#parts + 1] = escaped[escape]
+    end
+  end
+end
+
+-- Appends the JSON value at i (which `refuse` has let pass) to `out`, as msgpack. The index after it; nil when msgpack has no
+-- such value.
+local function pack_json(s, i, out)
+  local c = byte(s, i)
+  if c == 34 then
+    local text, after = json_text(s, i + 1)
+    if not text then return nil end
+    out[#out + 1] = pack_text(text)
+    return after
+  end
+  if c == 116 then out[#out + 1] = '\195'; return i + 4 end
+  if c == 102 then out[#out + 1] = '\194'; return i + 5 end
+  if c == 110 then out[#out + 1] = '\192'; return i + 4 end
+  if c ~= 123 and c ~= 91 then
+    local text = string.match(s, '^[%d%.eE+-]+', i)
+    local packed = pack_number(text)
+    if not packed then return nil end
+    out[#out + 1] = packed
+    return i + #text
+  end
+  local head, n = #out + 1, 0
+  out[head] = ''
+  i = find(s, '[^ \t\r\n]', i + 1)
+  while byte(s, i) ~= c + 2 do        -- '}' and ']' are two after '{' and '['
+    if c == 123 then
+      local key, after = json_text(s, i + 1)
+      if not key then return nil end
+      out[#out + 1] = pack_text(key)
+      i = find(s, '[^ \t\r\n:]', after)
+    end
+    i = pack_json(s, i, out)
+    if not i then return nil end
+    n, i = n + 1, find(s, '[^ \t\r\n]', i)
+    if byte(s, i) == 44 then i = find(s, '[^ \t\r\n]', i + 1) end
+  end
+  out[head] = c == 123 and pack_length(n, 0x80, 15, 0xde, 0xdf) or pack_length(n, 0x90, 15, 0xdc, 0xdd)
+  return i + 1
+end
+
+-- Two 32-bit halves as decimal digits.
+local function decimal(high, low)
+  if high < 0x200000 then return string.format('%.0f', high * 0x100000000 + low) end
+  local text = ''
+  repeat
+    local rest = high % 10 * 0x100000000 + low
+    high, low = math.floor(high / 10), math.floor(rest / 10)
+    text = string.format('%d', rest - low * 10) .. text
+  until high == 0 and low == 0
+  return text
+end
+
+-- As Python prints it: the fewest digits that give the same number, and NaN and Infinity, which Python's json reads.
+local function float_text(v)
+  if v ~= v then return 'NaN' end
+  if v == math.huge then return 'Infinity' elseif v == -math.huge then return '-Infinity' end
+  local text
+  for digits = 15, 17 do
+    text = string.format('%.' .. digits .. 'g', v)
+    if tonumber(text) == v then break end
+  end
+  return find(text, '[%.e]') and text or text .. '.0'
+end
+
+local function quoted(text)
+  return '"' .. string.gsub(text, '[%z\1-\31"\\]', function(c) return string.format('\\u%04x', byte(c)) end) .. '"'
+end
+
+local integers = {                  -- msgpack type → bytes, and what is above the sign bit
+  [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xd0] = 1, [0xd1] = 2, [0xd2] = 4 }
+
+-- Appends the msgpack value at i (which `refuse` has let pass) to `out`, as JSON. The index after it; nil for bytes, which
+-- JSON does not have.
+local function json_of(s, i, out)
+  local b = byte(s, i)
+  local function put(text, after) out[#out + 1] = text; return after end
+  if b <= 0x7f then return put(tostring(b), i + 1) end
+  if b >= 0xe0 then return put(tostring(b - 0x100), i + 1) end
+  if b == 0xc0 then return put('null', i + 1) end
+  if b == 0xc2 or b == 0xc3 then return put(b == 0xc3 and 'true' or 'false', i + 1) end
+  local width = integers[b]
+  if width then
+    local v = uint(s, i + 1, width)
+    if b >= 0xd0 and v >= 256 ^ width / 2 then v = v - 256 ^ width end
+    return put(string.format('%.0f', v), i + 1 + width)
+  end
+  if b == 0xcf or b == 0xd3 then
+    local high, low = uint(s, i + 1, 4), uint(s, i + 5, 4)
+    if b == 0xcf or high < 0x80000000 then return put(decimal(high, low), i + 9) end
+    if low == 0 then high = 0x100000000 - high else high, low = 0xffffffff - high, 0x100000000 - low end
+    return put('-' .. decimal(high, low), i + 9)
+  end
+  if b == 0xca then return put(float_text((struct.unpack('>f', s, i + 1))), i + 5) end
+  if b == 0xcb then return put(float_text((struct.unpack('>d', s, i + 1))), i + 9) end
+  if bin_length[b] then return nil end
+  local bytes = str_length[b]
+  if bytes or b >= 0xa0 and b <= 0xbf then
+    local n = bytes and uint(s, i + 1, bytes) or b - 0xa0
+    local at = i + 1 + (bytes or 0)
+    return put(quoted(string.sub(s, at, at + n - 1)), at + n)
+  end
+  local is_object = is_map(b)
+  local n, at = nil, i + 1
+  if b <= 0x8f then n = b - 0x80
+  elseif b <= 0x9f then n = b - 0x90
+  elseif b == 0xdc or b == 0xde then n, at = uint(s, at, 2), i + 3
+  else n, at = uint(s, at, 4), i + 5 end
+  out[#out + 1] = is_object and '{' or '['
+  for item = 1, n do
+    if item > 1 then out[#out + 1] = ', ' end
+    if is_object then
+      at = json_of(s, at, out)
+      if not at then return nil end
+      out[#out + 1] = ': '
+    end
+    at = json_of(s, at, out)
+    if not at then return nil end
+  end
+  return put(is_object and '}' or ']', at)
+end
+
+-- The `type` of a msgpack map, or nil. The last of several counts, as in a dict.
+local function type_of_map(message)
+  local n, body, found = map_parts(message)
+  local at = #message - #body + 1
+  for _ = 1, n do
+    local key_end = skip(message, at, 1)
+    local value_end = skip(message, key_end, 1)
+    if string.sub(message, at, key_end - 1) == '\164type' then
+      local b = byte(message, key_end)
+      local is_text = b >= 0xa0 and b <= 0xbf or str_length[b]
+      found = is_text and string.sub(message, key_end + 1 + (str_length[b] or 0), value_end - 1) or nil
+    end
+    at = value_end
+  end
+  return found
+end
+
+-- The types that a sender may use, from 'a,b': nil allows all.
+local function allowed_types(text)
+  if not text then return nil end
+  local allowed = {}
+  for name in string.gmatch(text, '[^,]+') do allowed[name] = true end
+  return allowed
+end
+
+-- The message in the layer's serializer; nil when a consumer cannot be sent it. `types`: those that the sender may use.
+local function for_layer(message, layer, types)
+  local packed = is_map(byte(message, 1))
+  local type_name
+  if packed then type_name = type_of_map(message)
+  else
+    local value = decode_json(message)
+    type_name = value and value.type
+  end
+  -- Channels calls the method of this name, '.' read as '_'. A name with '_' in front is refused there.
+  if type(type_name) ~= 'string' or not find(type_name, '^[^_%.]') or types and not types[type_name] then return nil end
+  if packed == (layer.serializer == 'msgpack') then return message end
+  local out = {}
+  local done = packed and json_of(message, 1, out) or not packed and pack_json(message, find(message, '{', 1, true), out)
+  return done and table.concat(out) or nil
+end
+
+-- A message for consumers with the channels that it is for: the last entry, so that it counts, whatever the message has.
+local function addressed(message, channels)
+  local first = channels[1]
+  if not is_map(byte(message, 1)) then
+    local names = {}
+    for i, channel in ipairs(channels) do names[i] = '"' .. channel .. '"' end
+    local text = channels.is_one and '"' .. first .. '"' or '[' .. table.concat(names, ', ') .. ']'
+    local close = find(message, '}[ \t\r\n]*$')
+    local comma = find(message, '{[ \t\r\n]*}[ \t\r\n]*$') == find(message, '{', 1, true) and '' or ', '
+    return string.sub(message, 1, close - 1) .. comma .. '"' .. ASGI_CHANNEL .. '": ' .. text .. '}'
+  end
+  local n, body = map_parts(message)
+  local names = {}
+  for i, channel in ipairs(channels) do names[i] = pack_text(channel) end
+  local value = channels.is_one and pack_text(first)
+    or pack_length(#channels, 0x90, 15, 0xdc, 0xdd) .. table.concat(names)
+  return pack_length(n + 1, 0x80, 15, 0xde, 0xdf) .. body .. pack_text(ASGI_CHANNEL) .. value
+end
+
+-- Puts a message on a channel's key, the layer's way. Whether there was room. `mark`: makes members of a sorted set differ,
+-- and orders those of one time.
+local function put_on_channel(prefix, name, layer, message, mark, seconds)
+  local key = prefix .. name
+  if layer.lists then
+    if redis.call('LLEN', key) >= layer.capacity then return false end
+    if redis.call('GET', own(prefix, 'push')) == 'LPUSH' then redis.call('LPUSH', key, message)
+    else redis.call('RPUSH', key, message) end
+  else
+    redis.call('ZREMRANGEBYSCORE', key, 0, math.floor(seconds) - layer.expiry)
+    if redis.call('ZCARD', key) >= layer.capacity then return false end
+    local digits = string.rep('0', layer.random_prefix - #mark)
+    redis.call('ZADD', key, string.format('%.6f', seconds), string.sub(digits .. mark, 1, layer.random_prefix) .. message)
+  end
+  redis.call('EXPIRE', key, layer.expiry)
+  return true
+end
+
+-- Members of the group that are no member of the fleet, by the name whose key they share.
+local function consumers_of(place, members)
+  local names, of = {}, {}
+  for _, member in ipairs(members) do
+    local name = string.match(member, '^[^!]*!') or member
+    local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
+    -- A gateway's connection hears what is published.
+    if member ~= place.fleet and not (gateway and redis.call('EXISTS', own(place.prefix, 'gateway:' .. gateway)) == 1) then
+      if not of[name] then names[#names + 1], of[name] = name, {} end
+      table.insert(of[name], member)
+    end
+  end
+  return names, of
+end
+
+-- The consumers that a core layer has in the group, told as channels_redis' group_send tells them. How many were told, and
+-- how many skipped: the message is none for consumers, their key is full, or of another type.
+local function tell_consumers(place, message, position, seconds, types)
+  local first = redis.pcall('ZRANGE', place.key, 0, 1)
+  if first.err or not first[1] or first[1] == place.fleet and not first[2] then return 0, 0 end
+  local layer, told, skipped = place.layer, 0, 0
+  redis.call('ZREMRANGEBYSCORE', place.key, 0, math.floor(seconds) - layer.group_expiry)
+  local names, of = consumers_of(place, redis.call('ZRANGE', place.key, 0, -1))
+  if #names == 0 then return 0, 0 end
+  local copy = not layer.encrypted and for_layer(message, layer, types)
+  local mark = string.format('%08x', tonumber(string.match(position, '%d+$')) % 0x100000000)
+    .. string.sub(redis.sha1hex(place.key .. position), 1, 4)
+  for _, name in ipairs(names) do
+    local members = of[name]
+    if not copy then
+      skipped = skipped + #members
+    elseif layer.lists then
+      for _, member in ipairs(members) do
+        local ok, has_room = pcall(put_on_channel, place.prefix, name, layer,
+          addressed(copy, { member, is_one = true }), mark, seconds)
+        if ok and has_room then told = told + 1 else skipped = skipped + 1 end
+      end
+    else
+      local ok, has_room = pcall(put_on_channel, place.prefix, name, layer, addressed(copy, members), mark, seconds)
+      if ok and has_room then told = told + #members else skipped = skipped + #members end
+    end
+  end
+  return told, skipped
+end
+
+-- When a process of Django's pub/sub layer was last seen, by prefix: one subscribes to a channel of its own for each consumer.
+-- That there is one is believed for a minute; that there is none never.
+local pubsub_layers = {}
+
+local function has_pubsub_layer(prefix, seconds)
+  if (pubsub_layers[prefix] or 0) > seconds then return true end
+  local pattern = string.gsub(prefix, '[%*%?%[%]\\]', '\\%0') .. 'specific.*'
+  local channels = redis.pcall('PUBSUB', 'CHANNELS', pattern)
+  if channels.err or not channels[1] then return false end
+  pubsub_layers[prefix] = seconds + 60
+  return true
+end
+
+-- Publishes a message to the gateways that listen, and to whatever else does. How many do, and how many processes of Django's
+-- pub/sub layer were told and skipped.
+--
+-- A gateway subscribes to `channel` and to `gateways` in one command, so more subscribers of `channel` are not gateways. Consumers
+-- of Django among them can be sent nothing but what their layer reads: then the gateways are told on `gateways`, where nobody else
+-- listens, and the consumers' copy is marked, so that gateways leave it.
+local function publish(place, message, text, seconds, types)
+  local counts = redis.pcall('PUBSUB', 'NUMSUB', place.channel, place.gateways)
+  local others = counts.err and 0 or counts[2] - counts[4]
+  if others <= 0 or not has_pubsub_layer(place.prefix, seconds) then
+    return redis.call('PUBLISH', place.channel, stamp(message, text)), 0, 0
+  end
+  local gateways = redis.call('PUBLISH', place.gateways, stamp(message, text))
+  local copy = not place.layer.encrypted and for_layer(message, place.layer, types)
+  if not copy then return gateways, 0, others end
+  redis.call('PUBLISH', place.channel, stamp(copy, text .. COPY))
+  return gateways, others, 0
+end
+
+-- The log ---------------------------------------------------------------------------------------------------------
+
+-- Appends, counts and publishes one validated message. Returns the position, the number of gateways, and of the processes
+-- of Django's pub/sub layer that were told and skipped.
+local function append(place, message, size, ttl, message_ttl, types, seconds, clock)
   local key, log = place.pos, place.log
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   local refused = refuse_replica(clock)
@@ -489,7 +871,7 @@ local function append(place, message, size, ttl, message_ttl)
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  return position, redis.call('PUBLISH', place.channel, stamp(message, size > 0 and position or position .. LIVE))
+  return position, publish(place, message, size > 0 and position or position .. LIVE, seconds, types)
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------
@@ -505,7 +887,7 @@ local function group_send(keys, args)
   local place = place_of(keys[1])
   if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
-  local message_ttl, idempotency, size_option = nil, nil, nil
+  local message_ttl, idempotency, size_option, types = nil, nil, nil, nil
   for i = 2, #args, 2 do
     local option, value = string.upper(args[i]), args[i + 1]
     if option == 'TTL' then
@@ -519,8 +901,11 @@ local function group_send(keys, args)
     elseif option == 'SIZE' then
       size_option = whole_number(value, 0, 1000000)
       if not size_option then return redis.error_reply('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
+    elseif option == 'TYPES' then
+      if not value then return redis.error_reply('ERR tocsin: TYPES wants names with commas between them') end
+      types = allowed_types(value)
     else
-      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n')
+      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n, TYPES t,...')
     end
   end
   local refused = refuse(args[1])
@@ -533,10 +918,54 @@ local function group_send(keys, args)
     end
   end
   local size, ttl = policy(place)
-  local position, gateways = append(place, args[1], size_option or size, ttl, message_ttl)
+  local seconds, clock = now()
+  local position, gateways, told, skipped = append(
+    place, args[1], size_option or size, ttl, message_ttl, types, seconds, clock)
   if not position then return gateways end
+  local told_too, skipped_too = tell_consumers(place, args[1], position, seconds, types)
+  told, skipped = told + told_too, skipped + skipped_too
   if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
+  if told + skipped > 0 then return { position, gateways, told, skipped } end
   return { position, gateways }
+end
+
+-- Sends to one channel of a layer: a general one that a worker reads, one consumer, or one connection of a gateway.
+local BAD_CHANNEL = 'ERR tocsin: the key must be PREFIX:channel:NAME, NAME a channel of letters, digits, "-", "_", "." and '
+  .. 'at most one "!", shorter than 100 characters'
+
+local function channel_send(keys, args)
+  local prefix, channel = string.match(keys[1] or '', '^(.*):channel:([%w%-_%.]+!?[%w%-_%.]*)$')
+  if not prefix or #channel >= 100 or #keys ~= 1 then return redis.error_reply(BAD_CHANNEL) end
+  if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL channel_send 1 KEY MESSAGE') end
+  if args[2] and (string.upper(args[2]) ~= 'TYPES' or not args[3] or args[4]) then
+    return redis.error_reply('ERR tocsin: unknown option after the message; there is TYPES t,...')
+  end
+  local refused = refuse(args[1])
+  if refused then return redis.error_reply(refused) end
+  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local name = string.match(channel, '^[^!]*!') or channel
+  local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
+  local is_ours = gateway and redis.call('EXISTS', own(prefix, 'gateway:' .. gateway)) == 1
+  local message = args[1]
+  if not is_ours then
+    if layer.encrypted then return redis.error_reply('ERR tocsin: the layer is encrypted: send by the HTTP API or tocsin send') end
+    message = for_layer(args[1], layer, allowed_types(args[3]))
+    if not message then
+      return redis.error_reply('ERR tocsin: a consumer wants a message with a "type" that names a method, and nothing that '
+        .. layer.serializer .. ' cannot say')
+    end
+    -- The pub/sub layer's channels are Redis' own.
+    local counts = redis.pcall('PUBSUB', 'NUMSUB', channel)
+    if not counts.err and counts[2] > 0 then return redis.call('PUBLISH', channel, message) > 0 and 1 or 0 end
+  end
+  if string.find(channel, '!', 1, true) then message = addressed(message, { channel, is_one = true }) end
+  local seconds, clock = now()
+  local mark = string.sub(redis.sha1hex(clock[1] .. clock[2] .. channel), 1, 12)
+  if not put_on_channel(prefix, name, layer, message, mark, seconds) then
+    return redis.error_reply('CHANNELFULL tocsin: the channel holds as many messages as the layer\'s capacity; nobody reads it, or '
+      .. 'too slowly')
+  end
+  return 1
 end
 
 -- Membership ------------------------------------------------------------------------------------------------------
@@ -984,9 +1413,9 @@ end
 
 -- What a gateway's work calls, key by key. A prefix is put before what starts with ':' or 'specific', ours before the rest.
 local WORK = {
-  { ':group:trial', 'ZADD', 'ZREM', 'EXPIRE' }, { ':tocsin', 'GET', 'SET' },
-  { 'specific.tocsin-00!', 'EXISTS', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
-  { 'policy', 'GET', 'SET' }, { 'key:trial', 'GET', 'SET' }, { 'pos:trial', 'HMGET', 'HSET', 'EXPIRE', 'TYPE' },
+  { ':group:trial', 'ZADD', 'ZREM', 'ZRANGE', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { ':tocsin', 'GET', 'SET' },
+  { 'specific.tocsin-00!', 'EXISTS', 'TYPE', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
+  { 'specific.trial!', 'ZADD', 'ZCARD', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { 'policy', 'GET', 'SET' }, { 'key:trial', 'GET', 'SET' }, { 'pos:trial', 'HMGET', 'HSET', 'EXPIRE', 'TYPE' },
   { 'log:trial', 'XADD', 'XRANGE', 'XTRIM', 'EXISTS', 'TTL', 'EXPIRE', 'DEL', 'TYPE' },
   { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'EXISTS', 'TYPE' },
   { 'members:trial', 'SADD', 'SREM', 'SRANDMEMBER', 'SSCAN', 'TYPE' }, { 'unswept', 'SADD', 'SREM', 'SRANDMEMBER' },
@@ -994,15 +1423,17 @@ local WORK = {
   { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
   { 'retained', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'TYPE' },
   { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
-local CALLS = { 'group_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
-  'gateway_retain', 'relay_collect', 'relay_commit', 'policy_set' }
+-- What lists want besides, for the layer of channels_redis 2.x.
+local LIST_WORK = { 'specific.tocsin-00!', 'LLEN', 'LINDEX', 'LTRIM', 'LPUSH', 'RPUSH' }
+local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
+  'gateway_retain', 'gateway_collect', 'relay_collect', 'relay_commit', 'policy_set' }
 
 -- Which rights the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis has no such command. It writes
 -- nothing, and is registered as one that may: so Redis refuses it whenever it refuses writes.
 local function gateway_trial(_, args)
   local prefix, database = args[1], whole_number(args[2], 0, 1e6)
   if not prefix or not database then
-    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT')
+    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT, LISTS')
   end
   local used = {}
   for i = 3, #args do used[args[i]] = true end
@@ -1037,12 +1468,18 @@ local function gateway_trial(_, args)
     if not alone or is_reached then lack('+' .. string.lower(command)) end
     if alone or not is_reached then lack(pattern) end
   end
-  for _, work in ipairs(WORK) do
+  local all = {}
+  for i, work in ipairs(WORK) do all[i] = work end
+  if used.LISTS then all[#all + 1] = LIST_WORK end
+  for _, work in ipairs(all) do
     local name, pattern = work[1], nil
     if string.find(name, '^:') then name, pattern = prefix .. name, '~' .. prefix .. ':*'
     elseif string.find(name, '^specific') then name, pattern = prefix .. name, '~' .. prefix .. 'specific.*'
     else name, pattern = own(prefix, name), '~' .. own(prefix, '*') end
     for i = 2, #work do try(work[i], name, pattern, { 'GET', 'EXISTS', 'TTL', 'ZADD', 'HGET', work[i] }) end
+  end
+  for _, command in ipairs({ 'NUMSUB', 'CHANNELS' }) do
+    if not may('PUBSUB', command) then lack('+pubsub|' .. string.lower(command)) end
   end
   for _, command in ipairs({ 'INFO', 'TIME', 'UNSUBSCRIBE', used.WAIT and 'WAIT' or nil }) do
     if not may(command) then lack('+' .. string.lower(command)) end
@@ -1053,15 +1490,15 @@ local function gateway_trial(_, args)
   if not may('FCALL_RO', 'group_read') then lack('+fcall_ro') end
   local said = { 'PUBLISH', 'SUBSCRIBE' }
   local function hear(channel, pattern) try('SUBSCRIBE', channel, pattern, said) end
-  local families = { '__group__', '__probe__', used.PRESENCE and '__presence__' or nil }
+  local families = { '__group__', '__gateways__', '__probe__', used.PRESENCE and '__presence__' or nil }
   for _, family in ipairs(families) do
     local channel, pattern = prefix .. family .. 'trial', '&' .. prefix .. family .. '*'
     try('PUBLISH', channel, pattern, said)
     hear(channel, pattern)
   end
   hear(prefix .. '__control', '&' .. prefix .. '__control')
-  local bell = '__:' .. prefix .. 'specific.tocsin-'
-  hear('__keyspace@' .. database .. bell .. '00!', '&__keyspace@*' .. bell .. '*')
+  local bell = '__:' .. prefix .. 'specific.'
+  hear('__keyspace@' .. database .. bell .. 'tocsin-00!', '&__keyspace@*' .. bell .. '*')
   return missing
 end
 
@@ -1079,6 +1516,48 @@ end
 local RELAY_BYTES = 1048576         -- moved, and answered, in one call: Redis does nothing else meanwhile
 local RELAY_MOVES = 1000
 
+-- channels_redis 2.x has lists for inboxes. Up to 2.2 it pushes at the right and pops at the left, from 2.3 on the other way
+-- round, which only shows when something is pushed: a gateway hears it and says so here, and it is remembered.
+local function push_of(prefix, heard)
+  local key = own(prefix, 'push')
+  local known = redis.call('GET', key)
+  if heard and heard ~= known then
+    redis.call('SET', key, heard)
+    known = heard
+  end
+  return known or 'RPUSH'
+end
+
+-- What reads an inbox of messages, the oldest first: `at(i)` the i-th, nil after the last, and `drop(n)` takes n away.
+local function inbox_of(key, heard)
+  local prefix = string.match(key, '^(.*)specific%.') or ''
+  local is_list = redis.call('TYPE', key).ok == 'list'
+    and policies(prefix, redis.call('GET', own(prefix, 'policy'))).layer.lists
+  if not is_list then
+    return function(i) return redis.call('ZRANGE', key, i, i)[1] end,
+      function(n) redis.call('ZREMRANGEBYRANK', key, 0, n - 1) end
+  end
+  if push_of(prefix, heard) == 'LPUSH' then
+    return function(i) return redis.call('LINDEX', key, -1 - i) or nil end, function(n) redis.call('LTRIM', key, 0, -1 - n) end
+  end
+  return function(i) return redis.call('LINDEX', key, i) or nil end, function(n) redis.call('LTRIM', key, n, -1) end
+end
+
+-- Takes the oldest messages out of a gateway's own inbox, where channel_layer.send puts what is for one of its connections.
+local function gateway_collect(keys, args)
+  local limit = whole_number(args[1] or '', 1, 10000)
+  if #keys ~= 1 or not limit then return redis.error_reply('ERR tocsin: gateway_collect wants an inbox and a limit') end
+  local at, drop = inbox_of(keys[1], args[2])
+  local messages, left = {}, RELAY_BYTES
+  while #messages < limit and left > 0 do
+    local message = at(#messages)
+    if not message then break end
+    messages[#messages + 1], left = message, left - #message
+  end
+  if #messages > 0 then drop(#messages) end
+  return messages
+end
+
 -- Empties the fleet's inbox (channels_redis drops silently what comes on top of its capacity) into the staging stream,
 -- and answers the oldest of what is staged. A message leaves the inbox when it is in the stream, not before. One message at
 -- a time, so that no call copies more than it may; more: 1 when there is more.
@@ -1086,16 +1565,17 @@ local function relay_collect(keys, args)
   local limit = whole_number(args[1], 1, 10000)
   if #keys ~= 2 or not limit then return redis.error_reply('ERR tocsin: relay_collect wants inbox, staging and a limit') end
   local staging, foreign = staging_of(keys[2])
+  local at, drop = inbox_of(keys[1], args[2])
   local moved, more, left = 0, 0, RELAY_BYTES
   while moved < RELAY_MOVES do
-    local message = redis.call('ZRANGE', keys[1], moved, moved)[1]
+    local message = at(moved)
     if not message then break end
     if left <= 0 then more = 1; break end
     local added = redis.pcall('XADD', staging, '*', 'm', message)
     if type(added) == 'table' and added.err then break end
     moved, left = moved + 1, left - #message
   end
-  if moved > 0 then redis.call('ZREMRANGEBYRANK', keys[1], 0, moved - 1) end
+  if moved > 0 then drop(moved) end
   local staged, after = {}, '-'
   left = RELAY_BYTES
   while #staged < limit do
@@ -1127,9 +1607,10 @@ local function relay_commit(keys, args)
   if not head or head[1] ~= args[1] then
     return #redis.call('XRANGE', staging, args[1], args[1]) == 0 and -1 or -2
   end
+  local seconds, clock = now()
   for _, group in ipairs(groups) do
     local size, ttl = policy(group)
-    local position, failed = append(group, args[2], size, ttl, nil)
+    local position, failed = append(group, args[2], size, ttl, nil, nil, seconds, clock)
     if not position then return failed end
   end
   redis.call('XDEL', staging, args[1])
@@ -1145,6 +1626,19 @@ end
 -- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes. known: the version
 -- that the caller has seen last; a newer one is left as it is, so that a reconnect is no change of configuration.
 -- changed: 1 when this call wrote other rules than there were.
+local layer_keys = { layer = 'string', serializer = 'string', encrypted = 'boolean', random_prefix_length = 'number',
+  capacity = 'number', expiry = 'number', group_expiry = 'number' }
+
+-- The layer's settings as a JSON object; nil when it is none.
+local function decode_layer(text)
+  local value = decode_json(text)
+  if type(value) ~= 'table' or not string.find(text, '^%s*{') then return nil end
+  for key, v in pairs(value) do
+    if type(v) ~= layer_keys[key] or type(v) == 'number' and not whole_or_nil(v, 0, 315360000) then return nil end
+  end
+  return value
+end
+
 local function policy_set(_, args)
   local rules = args[2] and decode_json(args[2])
   if type(rules) ~= 'table' or not string.find(args[2], '^%s*%[') then return redis.error_reply('ERR tocsin: policy_set wants prefix and a JSON array') end
@@ -1156,12 +1650,17 @@ local function policy_set(_, args)
       return redis.error_reply('ERR tocsin: a rule is {"match":"glob","size":messages,"ttl":seconds}, in whole numbers')
     end
   end
+  if args[4] and not decode_layer(args[4]) then
+    return redis.error_reply('ERR tocsin: the layer is {"layer":"3","serializer":"msgpack","capacity":100,"expiry":60,'
+      .. '"group_expiry":86400,"random_prefix_length":12,"encrypted":false}, any of them')
+  end
   local key = own(args[1], 'policy')
   local before = redis.call('GET', key)
   local version = policies(args[1], before).version
-  local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. '}' end
+  local layer = args[4] and ',"layer":' .. args[4] or ''
+  local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. layer .. '}' end
   if before == text(version) then return { version, 0 } end
-  local known = whole_number(args[3], 0, 1e12)
+  local known = whole_number(args[3] or '', 0, 1e12)
   if before and known and version > known then return { version, 0 } end
   redis.call('SET', key, text(version + 1))
   return { version + 1, 1 }
@@ -1173,6 +1672,7 @@ local function tocsin_version(_, args)
 end
 
 redis.register_function('group_send', group_send)
+redis.register_function('channel_send', channel_send)
 redis.register_function('group_add', group_add)
 redis.register_function('group_position', group_position)
 redis.register_function{ function_name = 'group_discard', callback = group_discard, flags = { 'allow-oom' } }
@@ -1181,6 +1681,7 @@ redis.register_function{ function_name = 'gateway_release', callback = gateway_r
 redis.register_function{ function_name = 'gateway_sweep', callback = gateway_sweep, flags = { 'allow-oom' } }
 redis.register_function('gateway_retain', gateway_retain)
 redis.register_function('gateway_trial', gateway_trial)
+redis.register_function('gateway_collect', gateway_collect)
 redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)

@@ -78,14 +78,18 @@ public enum Delivery: Sendable {
     case lost(GroupName, Continuity, Position)
     /// Messages without positions may have been missed by the group's members.
     case mayHaveMissed(GroupName)
+    /// A message for one connection alone, if it is here: a JSON object that belongs to no group and no log; nil: it found no
+    /// room on its way.
+    case direct(ConnectionID, ByteBuffer?)
     /// Connections that an operator ends, if they are here.
     case end(ConnectionSelection)
 }
 
 /// Why the backplane did not do what was asked.
 public struct BackplaneError: Error, Sendable, CustomStringConvertible {
-    public enum Code: Sendable { case unavailable, refused }
-    /// `unavailable`: try again later. `refused`: the same again will be refused again.
+    public enum Code: Sendable { case unavailable, refused, full }
+    /// `unavailable`: try again later. `refused`: the same again will be refused again. `full`: a channel of the layer has no
+    /// room, because nobody reads it or too slowly.
     public let code: Code
     public let message: String
 

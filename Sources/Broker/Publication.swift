@@ -33,9 +33,30 @@ public struct Receipt: Sendable, Equatable {
     public let position: Position
     /// Subscribers that Redis told: gateways that serve the group.
     public let gateways: Int
+    /// Consumers of Django in the group, that Daphne holds; nil: there were none.
+    public let consumers: Consumers?
 
-    public init(position: Position, gateways: Int) {
+    public struct Consumers: Sendable, Equatable {
+        /// Consumers of the core layer, and processes of the pub/sub layer, that were sent the message.
+        public let told: Int
+        /// Those that were not: the message is none for consumers, or their channel was full.
+        public let skipped: Int
+
+        public init(told: Int, skipped: Int) {
+            self.told = told
+            self.skipped = skipped
+        }
+    }
+
+    /// `{"position":"…","gateways":2}`, and where consumers of Django are in the group `"consumers":{"told":1,"skipped":0}`.
+    public var json: String {
+        let consumers = consumers.map { #","consumers":{"told":\#($0.told),"skipped":\#($0.skipped)}"# } ?? ""
+        return #"{"position":"\#(position)","gateways":\#(gateways)\#(consumers)}"#
+    }
+
+    public init(position: Position, gateways: Int, consumers: Consumers? = nil) {
         self.position = position
         self.gateways = gateways
+        self.consumers = consumers
     }
 }

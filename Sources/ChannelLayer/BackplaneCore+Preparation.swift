@@ -45,6 +45,7 @@ extension BackplaneCore {
         membership.resume()
         if health.isLive { feed.doubtAll() }
         relay.resume()
+        connections.resume()
         doorbell.resume()
     }
 
@@ -70,7 +71,8 @@ extension BackplaneCore {
     // MARK: Policies
 
     var policiesCall: FunctionCall<PolicyAnswer> {
-        functions.policySet(configuration.policies, known: policyVersion)
+        functions.policySet(
+            configuration.policies, known: policyVersion, layer: configuration.layerTerms)
     }
 
     func policiesWritten(_ answer: PolicyAnswer) {

@@ -12,6 +12,8 @@ enum ChannelRoute: Equatable {
     case presence(GroupName)
     /// Redis rings for an inbox of the core layer.
     case inbox(Int)
+    /// Redis rings for the inbox of this gateway's connections.
+    case connections
     /// Nobody here has subscribed to it.
     case unknown
 }
@@ -26,7 +28,7 @@ struct ChannelRoutes {
     init(keys: LayerKeys, gatewayID: String, process: String) {
         var fixed = [
             keys.probeChannel(gatewayID, process: process): ChannelRoute.probe, keys.bellChannel(gatewayID): .bell,
-            keys.controlChannel: .control,
+            keys.controlChannel: .control, keys.inboxChannel(gatewayID): .connections,
         ]
         for inbox in 0..<LayerKeys.inboxCount { fixed[keys.doorbell(inbox)] = .inbox(inbox) }
         self.fixed = fixed

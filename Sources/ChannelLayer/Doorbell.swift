@@ -3,6 +3,12 @@ import Logging
 import NIOCore
 import RedisClient
 
+/// What the doorbell reports to its owner, on the backplane's loop.
+protocol DoorbellDelegate: AnyObject {
+    /// The inboxes have to be checked: no keyspace notification may have come for a message.
+    func doorbellChecksInboxes()
+}
+
 /// Learns that Django's core layer has written to an inbox: from Redis' keyspace notifications while they are heard, and
 /// by looking while they are not.
 ///
@@ -27,8 +33,7 @@ final class Doorbell {
     private var commandsAreUp = false
     private var isSubscribed = false
 
-    /// Look into the inboxes now.
-    var onLook: (() -> Void)?
+    weak var delegate: (any DoorbellDelegate)?
 
     init(
         keys: LayerKeys, gatewayID: String, client: RedisClient, metrics: LayerMetrics, logger: Logger
@@ -84,14 +89,14 @@ final class Doorbell {
     private func tick() {
         guard commandsAreUp else { return }
         // Without a subscription nothing can be heard; the messages wait all the same.
-        if isSubscribed { perform(watch.tick()) } else { onLook?() }
+        if isSubscribed { perform(watch.tick()) } else { delegate?.doorbellChecksInboxes() }
     }
 
     private func perform(_ actions: [DoorbellWatch.Action]) {
         for action in actions {
             switch action {
             case .ring: ring()
-            case .look: onLook?()
+            case .look: delegate?.doorbellChecksInboxes()
             case .set: set()
             case .sayDeaf: sayDeaf()
             case .sayHearing: logger.notice("Redis rings again when Django's core layer writes")
@@ -115,7 +120,7 @@ final class Doorbell {
         guard isOn else { return }
         let bound = NIOLoopBound(self, eventLoop: client.eventLoop)
         polls = client.eventLoop.scheduleRepeatedTask(initialDelay: Self.pollInterval, delay: Self.pollInterval) { _ in
-            bound.value.onLook?()
+            bound.value.delegate?.doorbellChecksInboxes()
         }
     }
 

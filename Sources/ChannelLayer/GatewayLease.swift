@@ -3,7 +3,29 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// Says that this gateway lives, learns who else does, and helps to clean up after who does not.
+/// What the lease reports to its owner, on the backplane's loop.
+protocol GatewayLeaseDelegate: AnyObject {
+    /// Redis renewed the lease.
+    ///
+    /// - Parameters:
+    ///   - living: the names of the gateways whose leases have not expired, this one included.
+    ///   - policies: the version of the policies in force.
+    func leaseRenewed(living: [String], policies: Int)
+    /// Redis lost this gateway's lease: a flush, a restart without persistence, or a process that slept past its lease.
+    func leaseForgotten()
+    /// The memberships are due to be written again.
+    func leaseRefreshIsDue()
+    /// Another process holds the lease of this gateway's name.
+    func leaseTaken(by other: NameHolder)
+    /// A sweep skipped these keys, which have another type than ours.
+    func leaseFoundForeign(_ keys: [String])
+    /// Redis answered a renewal, with an error or without.
+    func leaseAnswered(_ error: RedisError?)
+    /// The fields of `tocsin gateways` that change while the gateway runs.
+    var leaseFields: [(String, String)] { get }
+}
+
+/// Renews this gateway's lease, learns which gateways live, and sweeps what dead gateways left behind.
 ///
 /// Lives on the backplane's loop.
 final class GatewayLease {
@@ -25,22 +47,7 @@ final class GatewayLease {
     /// Which process and connection hold the lease.
     private(set) var holder: LeaseHolder
 
-    /// The living gateways, after each renewal.
-    var onLiving: (([String]) -> Void)?
-    /// The version of the policies in force, after each renewal.
-    var onPolicies: ((Int) -> Void)?
-    /// Redis has forgotten us: a flush, a restart without persistence, or a lease that ran out while we slept.
-    var onForgotten: (() -> Void)?
-    /// Time to write all memberships again.
-    var onRefresh: (() -> Void)?
-    /// Another process has this gateway's name.
-    var onNameTaken: ((NameHolder) -> Void)?
-    /// Keys of a wrong type were in the way of a sweep.
-    var onForeign: (([String]) -> Void)?
-    /// Redis has answered a renewal, with this error or without.
-    var onAnswer: ((RedisError?) -> Void)?
-    /// Shown by `tocsin gateways`.
-    var fields: () -> [(String, String)] = { [] }
+    weak var delegate: (any GatewayLeaseDelegate)?
 
     init(_ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient, logger: Logger) {
         self.configuration = configuration
@@ -59,7 +66,7 @@ final class GatewayLease {
         // Gateways started together must not refresh together.
         let refresh = configuration.refresh.nanoseconds
         every(.nanoseconds(refresh - Int64.random(in: 0...max(refresh / 10, 1)))) { lease in
-            lease.onRefresh?()
+            lease.delegate?.leaseRefreshIsDue()
             // One of the fleet is enough; when it dies, the next one does it at its next turn.
             if Rendezvous.rank(of: lease.configuration.gatewayID, for: "retained", among: lease.living) == 0 {
                 lease.retain(from: 0)
@@ -100,7 +107,7 @@ final class GatewayLease {
             case .success(let answer): self.renewed(answer)
             case .failure(let error):
                 self.failed("gateway_lease", error)
-                if error.code == .server, !FunctionLibrary.isMissing(error) { self.onAnswer?(error) }
+                if error.code == .server, !FunctionLibrary.isMissing(error) { self.delegate?.leaseAnswered(error) }
             }
         }
     }
@@ -111,18 +118,18 @@ final class GatewayLease {
             let wasForgotten = !self.canary.isEmpty && (canary != self.canary || !wasHeld)
             self.canary = canary
             self.living = living
-            onLiving?(living)
-            onPolicies?(policies)
-            if wasForgotten { onForgotten?() }
-            onAnswer?(nil)
-        case .taken(let other): onNameTaken?(other)
+            delegate?.leaseRenewed(living: living, policies: policies)
+            if wasForgotten { delegate?.leaseForgotten() }
+            delegate?.leaseAnswered(nil)
+        case .taken(let other): delegate?.leaseTaken(by: other)
         }
     }
 
     func leaseCall() -> FunctionCall<LeaseAnswer> {
         functions.gatewayLease(
             configuration.gatewayID, seconds: configuration.leaseSeconds, canary: canary,
-            fields: configuration.gatewayFields.map { ($0.key, $0.value) } + holder.fields + fields())
+            fields: configuration.gatewayFields.map { ($0.key, $0.value) } + holder.fields
+                + (delegate?.leaseFields ?? []))
     }
 
     /// Ends what dead gateways have left, and retentions that are over: once a second.
@@ -140,7 +147,7 @@ final class GatewayLease {
         }
     }
 
-    private func report(_ foreign: [String]) { if !foreign.isEmpty { onForeign?(foreign) } }
+    private func report(_ foreign: [String]) { if !foreign.isEmpty { delegate?.leaseFoundForeign(foreign) } }
 
     /// Refreshes the fleet's member in groups that only a retention keeps, page by page.
     private func retain(from start: Int) {

@@ -8,7 +8,8 @@ import RedisClient
 enum GatewayTrial {
     static func call(_ functions: LayerFunctions, _ configuration: LayerConfiguration) -> FunctionCall<[String]> {
         functions.gatewayTrial(
-            presence: configuration.policies.contains(where: \.joinLeave), replicas: configuration.waitReplicas > 0)
+            presence: configuration.policies.contains(where: \.joinLeave), replicas: configuration.waitReplicas > 0,
+            lists: configuration.version == .two)
     }
 
     /// What its answer says: nil when nothing is missing.

@@ -22,7 +22,8 @@ public final class GroupTail: RedisSubscriberDelegate {
         self.group = group
         self.encryption = encryption
         subscriber = RedisSubscriber(
-            configuration, permanent: [keys.liveChannel(group)], on: eventLoop, logger: logger)
+            configuration, permanent: [keys.liveChannel(group)], pairs: keys.channelPairs, on: eventLoop, logger: logger
+        )
         self.onMessage = onMessage
         self.onMalformed = onMalformed
         self.onLive = onLive
@@ -34,6 +35,7 @@ public final class GroupTail: RedisSubscriberDelegate {
         do {
             let message = try WireMessage.decode(encryption.opened(payload))
             let stamp = message.stamp.flatMap { Stamp($0) }
+            if let stamp, stamp.isCopy { return }
             onMessage(Publication(group: group, position: stamp?.position, json: message.json))
         } catch {
             onMalformed("\(error)")

@@ -1,5 +1,15 @@
 import NIOCore
 
+/// What the clock reports to its owner, on the backplane's loop.
+protocol LayerClockDelegate: AnyObject {
+    /// Called once a second.
+    ///
+    /// - Parameter seconds: seconds since the clock started.
+    func clockTicked(_ seconds: Int)
+    /// The process, or the machine, was frozen until now.
+    func clockWoke()
+}
+
 /// The channel layer's clock: a second for what is done now and then, and a look five times a second at whether the process
 /// was asleep.
 ///
@@ -15,17 +25,14 @@ final class LayerClock {
     /// When this process was last seen running.
     private var lastAwake = NIODeadline.now()
 
-    /// - Parameter seconds: counted from the start.
-    var onSecond: ((_ seconds: Int) -> Void)?
-    /// The process, or the machine, was frozen.
-    var onWake: (() -> Void)?
+    weak var delegate: (any LayerClockDelegate)?
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     func start() {
         every(.seconds(1)) { clock in
             clock.seconds += 1
-            clock.onSecond?(clock.seconds)
+            clock.delegate?.clockTicked(clock.seconds)
         }
         every(Self.look) { $0.checkAwake() }
     }
@@ -44,7 +51,7 @@ final class LayerClock {
     /// Also called before the first of what one read of the subscription brought is looked at, which may come before the timer.
     func checkAwake() {
         let now = NIODeadline.now()
-        if now - lastAwake > Self.doze { onWake?() }
+        if now - lastAwake > Self.doze { delegate?.clockWoke() }
         lastAwake = now
     }
 }

@@ -18,17 +18,6 @@ extension LayerInspector {
         return try await gateways().filter { $0.fields["policies"].map { $0 != digest } ?? false }.map(\.id)
     }
 
-    /// Messages of `channel_layer.send` for connections of living gateways.
-    public func directSends() async throws -> [(inbox: String, count: Int)] {
-        var waiting: [(inbox: String, count: Int)] = []
-        for gateway in try await gateways() {
-            let inbox = keys.gatewayInbox(gateway.id)
-            let count = try await client.send(RedisCommand("ZRANGE", inbox, "0", "999")).array?.count ?? 0
-            if count > 0 { waiting.append((inbox, count)) }
-        }
-        return waiting
-    }
-
     /// Groups with connections of living gateways, some of them, and those in which the layer would not find the fleet. With
     /// commands that a gateway's user may run.
     public func sampleFleetMembers(limit: Int) async throws -> (looked: Int, missing: [String]) {

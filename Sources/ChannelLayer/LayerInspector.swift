@@ -136,6 +136,20 @@ public struct LayerInspector: Sendable {
         }
     }
 
+    /// Sends to one channel of the layer, as `FCALL channel_send` does.
+    ///
+    /// - Returns: false when nobody was there: a consumer of the pub/sub layer that has just ended.
+    /// - Throws: `RedisError`; one whose text begins with `CHANNELFULL` when the channel has no room.
+    public func channelSend(_ message: ByteBuffer, to channel: ChannelName, logger: Logger) async throws -> Bool {
+        let call = functions.channelSend(message, to: channel)
+        do {
+            return try await client.call(call) > 0
+        } catch let error as RedisError where FunctionLibrary.isMissing(error) {
+            try await FunctionLibrary.ensureLoaded(functions, by: client, logger: logger)
+            return try await client.call(call) > 0
+        }
+    }
+
     /// Tells every gateway to end connections.
     ///
     /// - Returns: how many gateways heard it: those that are subscribed at this server of Redis.

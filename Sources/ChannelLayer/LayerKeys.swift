@@ -1,4 +1,5 @@
 public import Broker
+import RedisClient
 
 /// Every Redis key and channel that Swift names, in one place. The schema for people is redis/README.md.
 public struct LayerKeys: Sendable {
@@ -10,6 +11,7 @@ public struct LayerKeys: Sendable {
     // Names are made for every join and every leave: concatenation is the cheapest way.
     private let groupPrefix: String
     private let livePrefix: String
+    private let gatewaysPrefix: String
 
     /// The fleet's inboxes: 16, so that the layer's capacity of 100 a key is 16 times as much.
     public static let inboxCount = 16
@@ -20,6 +22,7 @@ public struct LayerKeys: Sendable {
         own = prefix == "asgi" ? "tocsin:" : "tocsin:\(prefix):"
         groupPrefix = prefix + ":group:"
         livePrefix = prefix + "__group__"
+        gatewaysPrefix = prefix + "__gateways__"
     }
 
     /// The zset of a group's channels, as channels_redis names it.
@@ -27,6 +30,16 @@ public struct LayerKeys: Sendable {
 
     /// The pub/sub channel of a group's live messages, as channels_redis' pub/sub layer names it.
     public func liveChannel(_ group: GroupName) -> String { livePrefix + group.text }
+
+    /// What gateways alone subscribe to, each with the group's live channel in one command: so `group_send` sees whether
+    /// Django's pub/sub layer listens too, and can publish what only gateways read.
+    func gatewaysChannel(_ group: GroupName) -> String { gatewaysPrefix + group.text }
+    var channelPairs: ChannelPairs { ChannelPairs(first: livePrefix, second: gatewaysPrefix) }
+
+    /// The live channel of the group that a gateways' channel is of; nil: it is none.
+    func liveChannel(ofGatewaysChannel channel: String) -> String? {
+        channel.hasPrefix(gatewaysPrefix) ? livePrefix + channel.dropFirst(gatewaysPrefix.count) : nil
+    }
 
     /// Who joins a group and leaves it.
     public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
@@ -67,11 +80,12 @@ public struct LayerKeys: Sendable {
     /// A channel of each family that a gateway subscribes to, with the ACL pattern that lets it.
     func channelFamilies(presence: Bool) -> [(channel: String, pattern: String)] {
         var families = [
-            ("\(prefix)__group__trial", "&\(prefix)__group__*"), ("\(prefix)__probe__trial", "&\(prefix)__probe__*"),
+            ("\(prefix)__group__trial", "&\(prefix)__group__*"),
+            ("\(gatewaysPrefix)trial", "&\(gatewaysPrefix)*"), ("\(prefix)__probe__trial", "&\(prefix)__probe__*"),
         ]
         if presence { families.append((presencePrefix + "trial", "&\(presencePrefix)*")) }
         families.append((controlChannel, "&\(controlChannel)"))
-        families.append((doorbell(0), "&__keyspace@*__:\(prefix)specific.tocsin-*"))
+        families.append((doorbell(0), "&__keyspace@*__:\(prefix)specific.*"))
         return families
     }
 
@@ -98,5 +112,7 @@ public struct LayerKeys: Sendable {
     /// What a gateway writes to find out whether Redis rings.
     func bell(_ gateway: String) -> String { "\(prefix)specific.tocsin-bell.\(gateway)!" }
     func bellChannel(_ gateway: String) -> String { keyspaceChannel(bell(gateway)) }
+    /// The same for a gateway's own inbox.
+    func inboxChannel(_ gateway: String) -> String { keyspaceChannel(gatewayInbox(gateway)) }
     func keyspaceChannel(_ key: String) -> String { "__keyspace@\(database)__:\(key)" }
 }

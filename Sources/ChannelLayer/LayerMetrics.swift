@@ -7,6 +7,7 @@ struct LayerMetrics: Sendable {
     let malformedLive: Counter
     let malformedLayer: Counter
     let relayed: Counter
+    let direct: Counter
     let sent: Counter
     let duplicates: Counter
     let gaps: Counter
@@ -27,6 +28,8 @@ struct LayerMetrics: Sendable {
         malformedLive = metrics.counter("tocsin_messages_malformed_total", #"entrance="publish""#, help: malformed)
         malformedLayer = metrics.counter("tocsin_messages_malformed_total", #"entrance="core_layer""#, help: malformed)
         relayed = metrics.counter("tocsin_relay_messages_total", help: "Core-layer messages that this gateway relayed.")
+        direct = metrics.counter(
+            "tocsin_direct_messages_total", help: "Messages for one connection that came to this gateway's inbox.")
         sent = metrics.counter(
             "tocsin_group_sends_total", help: "Messages that this gateway sent to groups for its clients.")
         duplicates = metrics.counter("tocsin_messages_duplicate_total", help: "Messages that pub/sub brought twice.")

@@ -3,6 +3,20 @@ import Logging
 import NIOCore
 import RedisClient
 
+/// What memberships report to their owner, on the backplane's loop.
+protocol MembershipDelegate: AnyObject {
+    /// Redis refused a membership because this gateway holds no lease: nobody can join until it is renewed.
+    func membershipLeaseIsMissing()
+    /// A routine refresh found that so many groups had lost the fleet's member.
+    func membershipsVanished(_ count: Int)
+    /// A connection joined the group.
+    ///
+    /// - Parameter position: the group's position at the moment of the join.
+    func membershipJoined(_ group: GroupName, at position: Position)
+    /// The group's last member on this gateway left.
+    func membershipLeft(_ group: GroupName)
+}
+
 /// group_add and group_discard: SUBSCRIBE confirmed, then the member in Redis, then the caller is told.
 ///
 /// Lives on the backplane's loop.
@@ -23,15 +37,8 @@ final class Membership {
     private var refreshIsRoutine = false
     /// This gateway as the functions take it, with the lease that it holds.
     var gateway: String
-    /// Redis says that this gateway holds no lease: it has to be renewed before anybody can join.
-    var onLeaseMissing: (() -> Void)?
-    /// So many groups had lost the fleet's member before a routine refresh.
-    var onVanished: ((Int) -> Void)?
+    weak var delegate: (any MembershipDelegate)?
     private var unavailable = BackplaneError(.unavailable, "Redis is not reachable")
-    /// A join is done: the group's position at that time.
-    var onJoined: ((GroupName, Position) -> Void)?
-    /// The last local member of the group has gone.
-    var onLeft: ((GroupName) -> Void)?
 
     init(
         _ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient,
@@ -78,7 +85,7 @@ final class Membership {
         case .last(let terms):
             subscriber.unsubscribe(channel)
             if terms.tellsPresence { subscriber.unsubscribe(keys.presenceChannel(group)) }
-            onLeft?(group)
+            delegate?.membershipLeft(group)
         case .others: break
         }
         queue.discard(Queue.Departure(group: group, connection: connection))
@@ -178,13 +185,13 @@ final class Membership {
         client.call(call) { result in
             if case .failure(let error) = result, RedisTrouble.isLeaseMissing(error), !isSecondTry {
                 // The process slept past its lease, and the next renewal may be seconds away.
-                self.onLeaseMissing?()
+                self.delegate?.membershipLeaseIsMissing()
                 return self.sendAdds(changes, isBatch: isBatch, isSecondTry: true)
             }
             if isBatch { self.queue.finished(.adds) }
             switch result {
             case .success(let answer):
-                if self.refreshIsRoutine, answer.restored > 0 { self.onVanished?(answer.restored) }
+                if self.refreshIsRoutine, answer.restored > 0 { self.delegate?.membershipsVanished(answer.restored) }
                 for (change, join) in zip(changes, answer.joins) { self.joined(change, join) }
             case .failure(let error) where changes.count > 1 && RedisTrouble.told(error).code == .refused:
                 // One group's key of a wrong type must not cost the others their joins.
@@ -204,7 +211,7 @@ final class Membership {
         func succeed() { change.waiter?.succeed(join.position) }
         // After a refresh, or when the connection has ended, nobody may be left in the group.
         guard let before = table.learn(join.terms, channel: keys.liveChannel(change.group)) else { return succeed() }
-        if change.waiter != nil { onJoined?(change.group, join.position) }
+        if change.waiter != nil { delegate?.membershipJoined(change.group, at: join.position) }
         guard join.terms.tellsPresence else {
             if before.tellsPresence { subscriber.unsubscribe(keys.presenceChannel(change.group)) }
             return succeed()
@@ -226,7 +233,7 @@ final class Membership {
             if case .failure(let error) = result {
                 self.failed("group_discard", error, departures.first?.group)
                 self.queue.owe(departures)
-                if RedisTrouble.isLeaseMissing(error) { self.onLeaseMissing?() }
+                if RedisTrouble.isLeaseMissing(error) { self.delegate?.membershipLeaseIsMissing() }
                 // What the server refuses (a demoted one, one without rights for us) it may refuse for long.
                 self.sendLater(in: error.code == .server ? .seconds(1) : .milliseconds(10))
             } else {

@@ -8,6 +8,7 @@ enum RedisTrouble {
         guard let error = error as? RedisError else {
             return error as? BackplaneError ?? BackplaneError(.unavailable, "\(error)")
         }
+        if error.kind == "CHANNELFULL" { return BackplaneError(.full, "\(error)") }
         let isRefusal = error.code == .unexpectedAnswer || error.code == .server && !isTransient(error)
         return BackplaneError(isRefusal ? .refused : .unavailable, "\(error)")
     }

@@ -3,6 +3,12 @@ import Logging
 import NIOCore
 import RedisClient
 
+/// What the relay reports to its owner, on the backplane's loop.
+protocol RelayDelegate: AnyObject {
+    /// A staging key has another type than ours; its messages are staged beside it.
+    func relayFoundForeign(_ key: String)
+}
+
 /// Carries what Django's core layer sent to the fleet's members over to the fleet: inbox → staging → log and pub/sub.
 ///
 /// The doorbell (a keyspace notification) rings at every gateway. The first in the rendezvous order for the inbox
@@ -26,6 +32,8 @@ final class Relay {
     private let functions: LayerFunctions
     private let gatewayID: String
     private let encryption: FernetKeys
+    /// Random bytes in front of each message.
+    private let prefixLength: Int
     private let client: RedisClient
     private let logger: Logger
     private let metrics: LayerMetrics
@@ -34,10 +42,11 @@ final class Relay {
     private var isActive = false
     /// The living gateways, as the last lease told.
     var living: [String] = []
+    /// At which end of a list the site pushes; nil: not heard yet.
+    var push: ListPush?
     /// A look at the inboxes is under way.
     private var isLooking = false
-    /// A staging key has a wrong type: what is staged goes beside it.
-    var onForeign: (([String]) -> Void)?
+    weak var delegate: (any RelayDelegate)?
 
     init(
         _ configuration: LayerConfiguration, functions: LayerFunctions, client: RedisClient, metrics: LayerMetrics,
@@ -46,6 +55,7 @@ final class Relay {
         self.functions = functions
         gatewayID = configuration.gatewayID
         encryption = configuration.encryption
+        prefixLength = configuration.inboxPrefixLength
         self.client = client
         self.metrics = metrics
         self.logger = logger
@@ -104,11 +114,11 @@ final class Relay {
         }
         inboxes[inbox].isCollecting = true
         inboxes[inbox].rangAgain = false
-        client.call(functions.relayCollect(inbox: inbox, limit: Self.batch)) { result in
+        client.call(functions.relayCollect(inbox: inbox, limit: Self.batch, push: push)) { result in
             switch result {
             case .success(let answer):
                 if answer.hasMore { self.inboxes[inbox].rangAgain = true }
-                if let foreign = answer.foreign { self.onForeign?([foreign]) }
+                if let foreign = answer.foreign { self.delegate?.relayFoundForeign(foreign) }
                 self.commit(answer.staged, inbox: inbox)
             case .failure(let error):
                 self.complain("the fleet's inbox \(self.keys.inbox(inbox)) cannot be read", error)
@@ -153,7 +163,7 @@ final class Relay {
         let id = staged.id
         let message: ByteBuffer, groups: [GroupName]
         do {
-            let body = try encryption.opened(LayerMessage.body(ofInboxMember: staged.bytes))
+            let body = try encryption.opened(LayerMessage.body(ofInboxMember: staged.bytes, prefixLength: prefixLength))
             let (bare, channels) = try LayerMessage.withoutChannels(body)
             message = bare
             groups = channels.compactMap { self.group(of: $0, inbox: inbox) }

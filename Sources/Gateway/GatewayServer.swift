@@ -23,8 +23,8 @@ public final class GatewayServer: Sendable {
         loops: [SocketLoop], metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
-            configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
-            logger: logger)
+            GatewaySettings(configuration, authenticators: authenticators), backplane: backplane,
+            metrics: GatewayMetrics(metrics), logger: logger)
         return try await start(state, loops) { shards in
             let intake = Intake(loops: loops, shards: shards, state: state)
             return try await loops[0].submit {
@@ -45,8 +45,8 @@ public final class GatewayServer: Sendable {
         metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
-            configuration, authenticators: authenticators, backplane: backplane, metrics: GatewayMetrics(metrics),
-            logger: logger)
+            GatewaySettings(configuration, authenticators: authenticators), backplane: backplane,
+            metrics: GatewayMetrics(metrics), logger: logger)
         let loops = Array(group.makeIterator())
         return try await start(state, loops) { shards in
             let intake = EncryptedIntake(group: group, shards: shards, state: state, credentials: credentials)
@@ -72,7 +72,7 @@ public final class GatewayServer: Sendable {
         do {
             return GatewayServer(state, shards: shards, loops: loops, clientPort: try await listen(shards))
         } catch {
-            let address = state.configuration.bind
+            let address = state.initial.configuration.bind
             throw GatewayError("cannot listen on \(address): \(error)")
         }
     }
@@ -94,7 +94,7 @@ public final class GatewayServer: Sendable {
     /// Returns when nobody is left, or when the time is over.
     public func drain() async {
         state.startDraining()
-        let total = Duration.seconds(state.configuration.drainSeconds)
+        let total = Duration.seconds(state.initial.configuration.drainSeconds)
         let end = ContinuousClock.now + total
         // Balancers look every second or two: they learn from /readyz that this gateway goes before its clients do.
         let grace = min(total / 5, .seconds(2))

@@ -14,10 +14,11 @@ struct Intake: Sendable {
     /// - Throws: `SocketError` when the address cannot be had.
     func listen() throws -> Listener {
         let watermark = PlainSocket.Watermark(
-            low: state.configuration.maximumPendingBytes / 4, high: state.configuration.maximumPendingBytes)
+            low: state.initial.configuration.maximumPendingBytes / 4,
+            high: state.initial.configuration.maximumPendingBytes)
         var next = 0
         let listener = try Listener(
-            host: state.configuration.bind.host, port: state.configuration.bind.port, loop: loops[0],
+            host: state.initial.configuration.bind.host, port: state.initial.configuration.bind.port, loop: loops[0],
             refusal: HTTPAnswer.outOfDescriptors
         ) { descriptor, peer in
             let (loop, shard) = (loops[next], shards[next])
@@ -25,7 +26,7 @@ struct Intake: Sendable {
             let begin = { @Sendable in
                 let socket = PlainSocket(descriptor: descriptor, peer: peer, loop: loop, watermark: watermark)
                 guard socket.start() else { return }
-                if state.expectsProxyHeader(from: peer) {
+                if state.initial.expectsProxyHeader(from: peer) {
                     _ = ProxyGreeting(socket, shard: shard.value)
                 } else {
                     _ = Handshake(socket, shard: shard.value)

@@ -9,9 +9,11 @@ final class Shard {
     let eventLoop: any EventLoop
     let index: Int
     let state: GatewayState
+    /// The settings in force on this loop.
+    private(set) var settings: GatewaySettings
     /// Made for the first client that compresses.
-    private(set) lazy var deflater = MessageDeflater(state.configuration.compression)
-    private(set) lazy var inflater = MessageInflater(maximumMessageBytes: state.configuration.maximumMessageBytes)
+    private(set) lazy var deflater = MessageDeflater(settings.configuration.compression)
+    private(set) lazy var inflater = MessageInflater(maximumMessageBytes: settings.configuration.maximumMessageBytes)
     private var groups: [GroupName: GroupMembers] = [:]
     private var revocations = Revocations()
     private var wheel = DeadlineWheel()
@@ -23,13 +25,14 @@ final class Shard {
     private var flushIsDue = false
     /// Sessions whose cursors have left a group during the walk over it, and why.
     private var left: [(session: Session, group: GroupName, why: Continuity)] = []
-    private var open: [ObjectIdentifier: any ConnectedClient] = [:]
+    private var open: [ConnectionID: any ConnectedClient] = [:]
     /// The most clients at once since memory was last given back.
     private var crowd = 0
     private static let crowdWorthTrimming = 2000
 
     init(_ state: GatewayState, eventLoop: any EventLoop, index: Int) {
         self.state = state
+        settings = state.initial
         self.eventLoop = eventLoop
         self.index = index
     }
@@ -42,6 +45,9 @@ final class Shard {
         }
     }
 
+    /// Goes by other settings from the next event on. Connections that are open keep the routes that they came by.
+    func adopt(_ settings: GatewaySettings) { self.settings = settings }
+
     func stop() {
         clock?.cancel()
         for client in open.values { client.cut() }
@@ -50,13 +56,13 @@ final class Shard {
     // MARK: Transports and groups
 
     func opened(_ transport: any ConnectedClient) {
-        open[ObjectIdentifier(transport)] = transport
+        open[transport.session.id] = transport
         state.metrics.connections.add(1)
         state.metrics.opened.add()
     }
 
     func closed(_ transport: any ConnectedClient) {
-        guard open.removeValue(forKey: ObjectIdentifier(transport)) != nil else { return }
+        guard open.removeValue(forKey: transport.session.id) != nil else { return }
         state.metrics.connections.add(-1)
         state.metrics.closed.add()
         state.admission.leave(transport.slot)
@@ -79,7 +85,7 @@ final class Shard {
         if case .user(let user) = selection {
             revocations.end(user, at: .now())
             // One of the loops is enough.
-            if index == 0 { state.forget(user) }
+            if index == 0 { settings.forget(user) }
         }
         for client in open.values where client.isOpen && client.slot.isAmong(selection) {
             state.metrics.revoked.add()
@@ -137,7 +143,7 @@ final class Shard {
         var run: PublicationRun?
         for delivery in deliveries {
             if case .publication(let publication) = delivery {
-                if run?.append(publication, limit: state.configuration.maximumPendingBytes) == true { continue }
+                if run?.append(publication, limit: settings.configuration.maximumPendingBytes) == true { continue }
                 if run != nil { count += fanOut(&run!, isLast: false) }
                 run = PublicationRun(publication)
                 continue
@@ -150,6 +156,7 @@ final class Shard {
                 guard let members = groups[group] else { continue }
                 let push = FrameWriter.text(CentrifugeReply.presence(group, .init(entry), joined: joined))
                 for member in members.live { member.session.tellPresence(push) }
+            case .direct(let connection, let json): count += direct(json, to: connection)
             case .end(let selection): end(selection)
             case .mayHaveMissed(let group):
                 guard let members = groups[group] else { continue }
@@ -167,6 +174,16 @@ final class Shard {
         state.metrics.delivered.add(count)
         walked()
         flush()
+    }
+
+    /// - Returns: how many were written to: one, or none.
+    private func direct(_ json: ByteBuffer?, to connection: ConnectionID) -> Int {
+        guard let client = open[connection], client.isOpen else { return 0 }
+        if let json, client.session.direct(json) { return 1 }
+        // It has no position, so a gap could not be told: the client learns of the loss by the end of its connection.
+        state.metrics.slow.add()
+        client.end(.slow)
+        return 0
     }
 
     /// The session is to be told, after the walk, that it has left the group.

@@ -41,6 +41,12 @@ struct Mailbox {
         // Only the call that makes the mailbox non-empty needs to wake the loop.
         let isFirst = deliveries.isEmpty && lost.isEmpty
         for delivery in more {
+            if case .direct(let connection, let json?) = delivery {
+                let isFull = byteCount + json.readableBytes > maximumBytes
+                if !isFull { byteCount += json.readableBytes }
+                deliveries.append(isFull ? .direct(connection, nil) : delivery)
+                continue
+            }
             guard case .publication(let publication) = delivery else {
                 deliveries.append(delivery)
                 continue

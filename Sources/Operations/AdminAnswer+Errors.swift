@@ -22,6 +22,10 @@ extension AdminAnswer {
             .error(
                 .serviceUnavailable, "unavailable", "Redis cannot be reached now: \(error.message)",
                 remedy: "try again; /readyz says when it is back", headers: [("Retry-After", "2")])
+        case .full:
+            .error(
+                .serviceUnavailable, "channel_full", error.message,
+                remedy: "start what reads the channel, or try again", headers: [("Retry-After", "1")])
         case .refused:
             .error(
                 .badRequest, "refused", error.message, remedy: "change the request: the same is refused again")

@@ -14,6 +14,7 @@ public final class AdminServer: Sendable {
     ) async throws -> AdminServer {
         var endpoints =
             standardEndpoints(readiness: readiness, metrics: metrics) + GroupEndpoints.all(administration)
+            + ChannelEndpoints.all(administration)
             + UserEndpoints.all(administration) + GatewayEndpoints.all(administration)
         endpoints.append(OpenAPI.endpoint(endpoints))
         let table = endpoints

@@ -19,6 +19,11 @@ public protocol Administration: Sendable {
         _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
     ) async throws(BackplaneError) -> Receipt
 
+    /// Sends a JSON object to one channel of the layer: a general one, a consumer's, or a connection's.
+    ///
+    /// - Throws: `BackplaneError`; `.full` when the channel has no room.
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) async throws(BackplaneError) -> Bool
+
     /// A page of a group's log: from its beginning, or what came after a position.
     ///
     /// - Throws: `BackplaneError`.

@@ -64,17 +64,7 @@ enum GroupEndpoints {
     private static func send(
         _ request: AdminRequest, to group: GroupName, _ administration: any Administration
     ) async throws -> AdminAnswer {
-        if let type = request.headers["content-type"].first,
-            type.prefix(while: { $0 != ";" }).lowercased() != "application/json"
-        {
-            throw Failure(
-                answer: .error(
-                    .unsupportedMediaType, "not_json", "the body is not application/json",
-                    remedy: "send Content-Type: application/json"))
-        }
-        guard (try? JSONFields(request.body)) != nil else {
-            throw bad("bad_message", "the body is not a JSON object", "send one, in UTF-8")
-        }
+        if let refusal = MessageBody.refusal(of: request) { throw Failure(answer: refusal) }
         var seconds: Int?
         if let text = request.query["ttl"] {
             guard let number = Int(text), ttl.contains(number) else {
@@ -87,7 +77,7 @@ enum GroupEndpoints {
             throw bad("bad_key", "the Idempotency-Key is invalid", "send one, of 1 to 200 bytes")
         }
         let receipt = try await administration.send(request.body, to: group, ttl: seconds, key: keys.first)
-        return .json(.created, #"{"position":"\#(receipt.position)","gateways":\#(receipt.gateways)}"#)
+        return .json(.created, receipt.json)
     }
 
     private static func history(

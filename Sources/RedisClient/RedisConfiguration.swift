@@ -3,7 +3,10 @@ public import NIOSSL
 
 /// How to reach one Redis and how patient to be with it.
 public struct RedisConfiguration: Sendable {
+    /// The configured address: how the Redis is called in messages, and the login and database of every dial.
     public var address: RedisAddress
+    /// Finds the server to dial. Default: `address`.
+    public var locator: any RedisLocator
     /// For `rediss://`: what a connection shows and believes. Asked for each connection, on its event loop, so that renewed
     /// files count from the next one on; what it throws fails that one. Default: the system's certificate authorities, full
     /// verification.
@@ -29,6 +32,7 @@ public struct RedisConfiguration: Sendable {
 
     public init(address: RedisAddress, clientName: String) {
         self.address = address
+        locator = FixedLocator(address: address)
         self.clientName = clientName
     }
 }

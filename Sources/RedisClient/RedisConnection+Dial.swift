@@ -10,27 +10,32 @@ extension RedisConnection {
     static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<
         NIOLoopBound<RedisConnection>
     > {
-        let address = configuration.address
+        configuration.locator.locate(on: eventLoop).flatMap { dial($0, configuration, on: eventLoop) }
+    }
+
+    private static func dial(
+        _ address: RedisAddress, _ configuration: RedisConfiguration, on eventLoop: any EventLoop
+    ) -> EventLoopFuture<NIOLoopBound<RedisConnection>> {
         let connection = NIOLoopBound(RedisConnection(configuration, eventLoop: eventLoop), eventLoop: eventLoop)
         let dialled =
             if let loop = eventLoop as? SocketLoop {
-                dialSocket(configuration, connection.value, on: loop)
+                dialSocket(address, configuration, connection.value, on: loop)
             } else {
-                dialChannel(configuration, connection, on: eventLoop)
+                dialChannel(address, configuration, connection, on: eventLoop)
             }
         return dialled.flatMapErrorThrowing { error in
             throw RedisError(.unavailable, "cannot connect to \(address): \(reason(error))")
         }.hop(to: eventLoop).flatMap { _ in
-            connection.value.greet(configuration)
+            connection.value.greet(configuration, at: address)
         }.map { connection }
     }
 
     /// Over a socket of the loop's own. TLS wants a loop of SwiftNIO's.
     private static func dialSocket(
-        _ configuration: RedisConfiguration, _ connection: RedisConnection, on loop: SocketLoop
+        _ address: RedisAddress, _ configuration: RedisConfiguration, _ connection: RedisConnection, on loop: SocketLoop
     ) -> EventLoopFuture<Void> {
         let destination: Dialler.Destination
-        switch configuration.address.transport {
+        switch address.transport {
         case .tcp(let host, let port): destination = .host(host, port: port)
         case .unix(let path): destination = .path(path)
         case .tls:
@@ -48,9 +53,9 @@ extension RedisConnection {
     }
 
     private static func dialChannel(
-        _ configuration: RedisConfiguration, _ connection: NIOLoopBound<RedisConnection>, on eventLoop: any EventLoop
+        _ address: RedisAddress, _ configuration: RedisConfiguration, _ connection: NIOLoopBound<RedisConnection>,
+        on eventLoop: any EventLoop
     ) -> EventLoopFuture<Void> {
-        let address = configuration.address
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(configuration.connectTimeout)
             .channelInitializer { channel in
@@ -93,15 +98,15 @@ extension RedisConnection {
         }
     }
 
-    private func greet(_ configuration: RedisConfiguration) -> EventLoopFuture<Void> {
+    private func greet(_ configuration: RedisConfiguration, at address: RedisAddress) -> EventLoopFuture<Void> {
         var commands: [RedisCommand] = []
-        if let password = configuration.address.password {
+        if let password = address.password {
             var auth = RedisCommand("AUTH")
-            if let user = configuration.address.user { auth.append(user) }
+            if let user = address.user { auth.append(user) }
             auth.append(password)
             commands.append(auth)
         }
-        commands.append(RedisCommand("SELECT", String(configuration.address.database)))
+        commands.append(RedisCommand("SELECT", String(address.database)))
         commands.append(RedisCommand("CLIENT", "SETNAME", configuration.clientName))
         let ready = eventLoop.makePromise(of: Void.self)
         for (index, command) in commands.enumerated() {
@@ -114,7 +119,7 @@ extension RedisConnection {
                     ready.succeed()  // A name is a courtesy: without the right to set it the connection still works.
                 case .failure(let error):
                     let refused = RedisError(
-                        error.code, "\(configuration.address) refused \(command): \(error.message)")
+                        error.code, "\(address) refused \(command): \(error.message)")
                     ready.fail(refused)
                     self.close(refused)
                 }

@@ -32,13 +32,18 @@ public final class RedisSubscriber {
     /// Requests that were sent before the PING that waits for its answer: an error belongs to the oldest of all.
     private var requestsBeforePing = 0
     private var isLive = false
+    private let pairs: ChannelPairs?
     public weak var delegate: (any RedisSubscriberDelegate)?
 
-    /// - Parameter permanent: channels that are subscribed on each connection before it counts as live.
+    /// - Parameters:
+    ///   - permanent: channels that are subscribed on each connection before it counts as live.
+    ///   - pairs: channels that bring a second one with them.
     public init(
-        _ configuration: RedisConfiguration, permanent: [String] = [], on eventLoop: any EventLoop, logger: Logger
+        _ configuration: RedisConfiguration, permanent: [String] = [], pairs: ChannelPairs? = nil,
+        on eventLoop: any EventLoop, logger: Logger
     ) {
         eventLoop.preconditionInEventLoop()
+        self.pairs = pairs
         self.eventLoop = eventLoop
         subscriptions = SubscriptionSet(permanent: permanent)
         link = RedisLink(configuration, eventLoop: eventLoop, logger: logger)
@@ -120,7 +125,10 @@ public final class RedisSubscriber {
             guard let connection = link.connection, subscriptions.underWay == 0 else { return }
             for request in subscriptions.takeRequests() {
                 var command = RedisCommand(request.subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE")
-                for channel in request.channels { command.append(channel) }
+                for channel in request.channels {
+                    command.append(channel)
+                    if let second = pairs?.second(of: channel) { command.append(second) }
+                }
                 connection.write(command)
             }
         }
@@ -148,7 +156,9 @@ public final class RedisSubscriber {
             return true
         case (UInt8(ascii: "s"), 4), (UInt8(ascii: "u"), 4):
             let before = subscriptions.underWay
-            for waiter in subscriptions.confirmed(view.text(view[2])) { waiter.succeed() }
+            let channel = view.text(view[2])
+            if pairs?.isSecond(channel) == true { return true }
+            for waiter in subscriptions.confirmed(channel) { waiter.succeed() }
             requestsBeforePing = max(0, requestsBeforePing - (before - subscriptions.underWay))
             checkLive()
             if subscriptions.underWay == 0 { requestsChanged() }

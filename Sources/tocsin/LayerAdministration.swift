@@ -33,6 +33,10 @@ final class LayerAdministration: Administration {
         }
     }
 
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) async throws(BackplaneError) -> Bool {
+        try await ask { try await $0.channelSend(message, to: channel, logger: logger) }
+    }
+
     func history(of group: GroupName, since: Position?) async throws(BackplaneError) -> HistoryPage {
         try await ask { try await $0.historyPage(of: group, since: since) }
     }

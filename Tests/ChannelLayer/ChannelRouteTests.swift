@@ -9,6 +9,7 @@ struct ChannelRouteTests {
     @Test func `Each channel of a gateway is told apart by its name`() throws {
         #expect(routes["shop__probe__gw-1.00ff"] == .probe)
         #expect(routes["__keyspace@5__:shopspecific.tocsin-bell.gw-1!"] == .bell)
+        #expect(routes["__keyspace@5__:shopspecific.gw-1!"] == .connections)
         #expect(routes["shop__control"] == .control)
         #expect(routes["shop__presence__news"] == .presence(try GroupName("news")))
         #expect(routes["__keyspace@5__:shopspecific.tocsin-00!"] == .inbox(0))
@@ -25,7 +26,7 @@ struct ChannelRouteTests {
     }
 
     @Test func `A gateway subscribes to all of them but presence, which comes with a group`() {
-        #expect(routes.permanent.count == 19)
+        #expect(routes.permanent.count == 20)
         #expect(routes.permanent.allSatisfy { routes[$0] != .unknown })
     }
 }

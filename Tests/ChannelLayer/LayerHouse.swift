@@ -73,7 +73,8 @@ final class LayerHouse: Sendable {
         redis.backoff = Backoff(base: .milliseconds(5), ceiling: .milliseconds(50))
         redis.commandTimeout = .seconds(20)
         redis.probeInterval = .hours(1)
-        var configuration = LayerConfiguration(redis: redis, prefix: "asgi", gatewayID: id, policies: policies)
+        var configuration = LayerConfiguration(LayerSettings(), redis: redis, gatewayID: id)
+        configuration.policies = policies
         configuration.leaseSeconds = 1
         configuration.refreshInterval = .hours(1)
         change(&configuration)

@@ -54,8 +54,8 @@ struct LayerTextTests {
 
     @Test func `Memberships are refreshed at a third of their expiry, at most every ten minutes`() throws {
         var configuration = LayerConfiguration(
-            redis: RedisConfiguration(address: try RedisAddress("redis://host"), clientName: "t"), prefix: "asgi",
-            gatewayID: "gw", policies: [])
+            LayerSettings(), redis: RedisConfiguration(address: try RedisAddress("redis://host"), clientName: "t"),
+            gatewayID: "gw")
         #expect(configuration.refresh == .seconds(600))
         configuration.groupExpiry = 90
         #expect(configuration.refresh == .seconds(30))

@@ -14,7 +14,7 @@ struct MembershipTests {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let redis = RedisConfiguration(address: try RedisAddress("redis://127.0.0.1:1/3"), clientName: "gw-a")
-        let configuration = LayerConfiguration(redis: redis, prefix: "asgi", gatewayID: "gw-a", policies: [])
+        let configuration = LayerConfiguration(LayerSettings(), redis: redis, gatewayID: "gw-a")
         let client = try await RedisClient.start(redis, on: loop, logger: quiet)
         let turns = loop.submit {
             let membership = Membership(

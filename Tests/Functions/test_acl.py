@@ -69,8 +69,8 @@ MAY = {
         "end connections", "hear what is to end",
         "read the configuration", "ask for the time", "wait for replicas"},
     "publisher": {
-        "send", "publish", "read the position", "read the policy", "delete a log", "forge an entry", "ask for the time",
-        "wait for replicas"},
+        "send", "publish", "read the position", "read the policy", "read who is a member", "delete a log", "forge an entry",
+        "ask for the time", "wait for replicas"},
     "django": {"publish", "read an inbox", "empty an inbox", "read who is a member", "change who is a member", "run a script",
                "hear live messages"},
     "operator": {

@@ -55,8 +55,8 @@ def test_without_the_right_to_publish_it_is_named_once(trial):
 
 def test_a_user_without_channels_is_told_of_every_family(trial):
     assert trial("~*", "+@all") == [
-        "&asgi__group__*", "&asgi__probe__*", "&asgi__presence__*", "&asgi__control",
-        "&__keyspace@*__:asgispecific.tocsin-*"]
+        "&asgi__group__*", "&asgi__gateways__*", "&asgi__probe__*", "&asgi__presence__*", "&asgi__control",
+        "&__keyspace@*__:asgispecific.*"]
 
 
 def test_a_user_without_writes_is_told_of_the_writing_commands_only(trial):
@@ -94,7 +94,7 @@ def test_every_command_that_a_function_calls_is_tried():
     code = LIBRARY.read_text()
     called = set(re.findall(r"redis\.p?call\('(\w+)'", code)) | {"HSET", "SSCAN"}  # and what a gateway calls itself
     table = code[code.index("local WORK"): code.index("local function gateway_trial")]
-    tried = set(re.findall(r"'([A-Z]+)'", table)) | {"INFO", "TIME", "PUBLISH"}
+    tried = set(re.findall(r"'([A-Z]+)'", table)) | {"INFO", "TIME", "PUBLISH", "PUBSUB"}
     assert called == tried
     functions = set(re.findall(r"register_function(?:\(|\{ function_name = )'(\w+)'", code))
     assert functions - set(re.findall(r"'(\w+_\w+)'", table)) == {"gateway_trial", "group_read", "tocsin_version"}

@@ -20,6 +20,7 @@ struct MailboxTests {
             case .presence(let group, _, _): "presence:\(group)"
             case .lost(let group, let continuity, let position): "lost:\(group)\(position.offset):\(continuity)"
             case .mayHaveMissed(let group): "missed:\(group)"
+            case .direct(let connection, _): "direct:\(connection)"
             case .end: "end"
             }
         }.joined(separator: " ")

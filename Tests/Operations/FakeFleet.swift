@@ -46,6 +46,12 @@ final class FakeFleet: Administration {
         return Receipt(position: Self.position(UInt64(count)), gateways: 2)
     }
 
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) async throws(BackplaneError) -> Bool {
+        try check()
+        state.withLock { $0.sent.append(Sent(group: channel.text, json: String(buffer: message), ttl: nil, key: nil)) }
+        return true
+    }
+
     func history(of group: GroupName, since: Position?) async throws(BackplaneError) -> HistoryPage {
         try check()
         let first = since?.offset ?? 0

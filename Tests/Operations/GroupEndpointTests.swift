@@ -102,7 +102,7 @@ struct GroupEndpointTests {
             let paths = try #require(parsed?["paths"] as? [String: [String: Any]])
             #expect(paths["/v1/groups/{group}/messages"]?.keys.sorted() == ["get", "post"])
             #expect(paths["/v1/users/{user}/connections"]?.keys.sorted() == ["delete"])
-            #expect(paths.count == 7)
+            #expect(paths.count == 8)
         }
     }
 

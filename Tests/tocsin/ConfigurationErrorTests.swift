@@ -1,3 +1,4 @@
+import ChannelLayer
 import Testing
 
 @testable import tocsin

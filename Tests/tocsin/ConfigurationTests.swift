@@ -1,4 +1,5 @@
 import Broker
+import ChannelLayer
 import Gateway
 import Logging
 import NIOCore
@@ -21,7 +22,7 @@ struct ConfigurationTests {
         #expect(configuration.redis.hosts == ["redis://127.0.0.1:6379/3"])
         #expect(configuration.redis.prefix == "asgi")
         #expect(configuration.redis.groupExpiry == 86_400)
-        #expect(configuration.redis.refreshSeconds == nil)
+        #expect(configuration.redis.refreshInterval == nil)
         #expect(configuration.redis.commandTimeout == .seconds(2))
         #expect(configuration.redis.caFile == nil)
         #expect(configuration.gateway.bind == HostAndPort(host: "0.0.0.0", port: 8080))
@@ -63,7 +64,7 @@ struct ConfigurationTests {
         #expect(redis.hosts == ["rediss://u:p@redis.example.com:6390/5"])
         #expect(redis.prefix == "site2")
         #expect(redis.groupExpiry == 3600)
-        #expect(redis.refreshSeconds == 30)
+        #expect(redis.refreshInterval == .seconds(30))
         #expect(redis.waitReplicas == 2)
         #expect(redis.commandTimeout == .milliseconds(750))
         #expect(redis.caFile == "/etc/redis-ca.pem")

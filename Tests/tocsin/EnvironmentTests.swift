@@ -1,4 +1,5 @@
 import Broker
+import ChannelLayer
 import Gateway
 import Logging
 import NIOCore

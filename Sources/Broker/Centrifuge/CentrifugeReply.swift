@@ -31,6 +31,16 @@ public enum CentrifugeReply {
         }
     }
 
+    // MARK: Pushes
+
+    /// A message for the client alone, in no channel: an SDK's `message` event.
+    public static func message(_ json: ByteBuffer) -> ByteBuffer {
+        var text = ByteBuffer(string: #"{"push":{"message":{"data":"#)
+        text.writeImmutableBuffer(json)
+        text.writeString("}}}")
+        return text
+    }
+
     // MARK: Replies
 
     public static func error(_ id: UInt32, _ error: CentrifugeError) -> ByteBuffer {

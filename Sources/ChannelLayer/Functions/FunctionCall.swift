@@ -4,6 +4,7 @@ import RedisClient
 /// The functions of `redis/tocsin.lua`, by their names in Redis.
 enum LayerFunction: String, CaseIterable, Sendable {
     case groupSend = "group_send"
+    case channelSend = "channel_send"
     case groupAdd = "group_add"
     case groupDiscard = "group_discard"
     case groupPosition = "group_position"
@@ -13,6 +14,7 @@ enum LayerFunction: String, CaseIterable, Sendable {
     case gatewaySweep = "gateway_sweep"
     case gatewayRetain = "gateway_retain"
     case gatewayTrial = "gateway_trial"
+    case gatewayCollect = "gateway_collect"
     case relayCollect = "relay_collect"
     case relayCommit = "relay_commit"
     case policySet = "policy_set"
@@ -26,7 +28,8 @@ enum LayerFunction: String, CaseIterable, Sendable {
         case .groupRead: "pages"
         case .gatewayTrial: "rights"
         case .gatewayLease: "a lease"
-        case .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .relayCommit: "a number"
+        case .channelSend, .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .relayCommit: "a number"
+        case .gatewayCollect: "messages"
         case .relayCollect: "staged messages"
         case .policySet, .tocsinVersion: "a version"
         }

@@ -1,3 +1,4 @@
+import NIOCore
 import RedisClient
 
 /// A count, and the keys of a wrong type that were in the way.
@@ -57,13 +58,27 @@ extension LayerFunctions {
         return call
     }
 
+    /// Takes the oldest messages out of the gateway's own inbox.
+    func gatewayCollect(_ gateway: String, limit: Int, push: ListPush? = nil) -> FunctionCall<[ByteBuffer]> {
+        var call = FunctionCall(.gatewayCollect, keys: [keys.gatewayInbox(gateway)]) { reply in
+            reply.array.flatMap { messages in
+                let bytes = messages.compactMap(\.bytes)
+                return bytes.count == messages.count ? bytes : nil
+            }
+        }
+        call.append(limit)
+        if let push { call.append(push.rawValue) }
+        return call
+    }
+
     /// Which rights the caller lacks for a gateway's work, as ACL rules; `no:COMMAND` for what this Redis does not have.
-    func gatewayTrial(presence: Bool, replicas: Bool) -> FunctionCall<[String]> {
+    func gatewayTrial(presence: Bool, replicas: Bool, lists: Bool = false) -> FunctionCall<[String]> {
         var call = FunctionCall(.gatewayTrial) { $0.array?.compactMap(\.text) }
         call.append(keys.prefix)
         call.append(keys.database)
         if presence { call.append("PRESENCE") }
         if replicas { call.append("WAIT") }
+        if lists { call.append("LISTS") }
         return call
     }
 }

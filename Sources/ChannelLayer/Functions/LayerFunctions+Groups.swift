@@ -8,6 +8,8 @@ struct SendOptions: Sendable {
     var ttl: Int?
     /// Idempotency key, 1 to 200 bytes: the same key again is answered with the first position and sends nothing.
     var key: String?
+    /// The message is sent to Django's consumers only if its `type` is one of these; nil: whatever it is.
+    var consumerTypes: [String]?
 }
 
 /// What Redis' policy says of a group, as `group_add` answers it.
@@ -74,14 +76,38 @@ extension LayerFunctions {
             call.append("KEY")
             call.append(key)
         }
+        if let types = options.consumerTypes {
+            call.append("TYPES")
+            call.append(types.joined(separator: ","))
+        }
+        return call
+    }
+
+    /// Sends a message to one channel of the layer: a general one, one consumer, or one connection of a gateway. The answer
+    /// is 0 when nobody was there.
+    ///
+    /// - Parameters:
+    ///   - message: a JSON object or a msgpack map, at most 1 MiB.
+    func channelSend(
+        _ message: ByteBuffer, to channel: ChannelName, consumerTypes: [String]? = nil
+    ) -> FunctionCall<Int> {
+        var call = FunctionCall(.channelSend, keys: ["\(keys.prefix):channel:\(channel.text)"], read: \.int)
+        call.append(message)
+        if let consumerTypes {
+            call.append("TYPES")
+            call.append(consumerTypes.joined(separator: ","))
+        }
         return call
     }
 
     @Sendable private static func receipt(_ reply: RedisValue) -> Receipt? {
-        guard let answer = reply.array, answer.count == 2, let gateways = answer[1].int,
+        guard let answer = reply.array, answer.count == 2 || answer.count == 4, let gateways = answer[1].int,
             let position = answer[0].text.flatMap({ Position($0) })
         else { return nil }
-        return Receipt(position: position, gateways: gateways)
+        guard answer.count == 4 else { return Receipt(position: position, gateways: gateways) }
+        guard let told = answer[2].int, let skipped = answer[3].int else { return nil }
+        return Receipt(
+            position: position, gateways: gateways, consumers: .init(told: told, skipped: skipped))
     }
 
     /// Writes connections into their groups.

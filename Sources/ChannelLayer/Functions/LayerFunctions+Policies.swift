@@ -22,12 +22,17 @@ struct PolicyAnswer: Equatable, Sendable {
 extension LayerFunctions {
     /// Writes the policies of groups, which Redis alone goes by.
     ///
-    /// - Parameter known: the version that the caller has seen last: a newer one is left as it is.
-    func policySet(_ policies: [GroupPolicy], known: Int?) -> FunctionCall<PolicyAnswer> {
+    /// - Parameters:
+    ///   - known: the version that the caller has seen last: a newer one is left as it is.
+    ///   - layer: the settings of Django's layer; nil: the defaults.
+    func policySet(
+        _ policies: [GroupPolicy], known: Int?, layer: ByteBuffer? = nil
+    ) -> FunctionCall<PolicyAnswer> {
         var call = FunctionCall(.policySet, read: PolicyAnswer.init)
         call.append(keys.prefix)
         call.append(GroupPolicy.rules(policies))
-        if let known { call.append(known) }
+        if let known { call.append(known) } else if layer != nil { call.append("") }
+        if let layer { call.append(layer) }
         return call
     }
 

@@ -53,10 +53,11 @@ enum CommitAnswer: Equatable, Sendable {
 
 extension LayerFunctions {
     /// Moves what is in the fleet's inbox to staging, and answers the oldest staged messages.
-    func relayCollect(inbox: Int, limit: Int) -> FunctionCall<CollectAnswer> {
+    func relayCollect(inbox: Int, limit: Int, push: ListPush? = nil) -> FunctionCall<CollectAnswer> {
         var call = FunctionCall(
             .relayCollect, keys: [keys.inbox(inbox), keys.staging(inbox)], read: CollectAnswer.init)
         call.append(limit)
+        if let push { call.append(push.rawValue) }
         return call
     }
 

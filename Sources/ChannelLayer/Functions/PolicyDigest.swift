@@ -3,19 +3,24 @@ import Crypto
 import Foundation
 import NIOCore
 
-/// A short name of a list of policies: gateways that are configured alike have the same one.
+/// A short name of the policies and of the layer's settings: gateways that are configured alike have the same one.
 enum PolicyDigest {
     /// 8 hex digits.
-    static func of(_ policies: [GroupPolicy]) -> String {
-        of(rules: GroupPolicy.rules(policies).readableBytesView)
+    static func of(_ policies: [GroupPolicy], layer: ByteBuffer? = nil) -> String {
+        var rules = GroupPolicy.rules(policies)
+        if var layer {
+            rules.writeString(#","layer":"#)
+            rules.writeBuffer(&layer)
+        }
+        return of(rules: rules.readableBytesView)
     }
 
-    /// - Parameter rules: the JSON array that `policy_set` was given.
+    /// - Parameter rules: the JSON array that `policy_set` was given, and what it stores after it.
     static func of(rules: some Collection<UInt8>) -> String {
         SHA256.hash(data: Array(rules)).prefix(4).map { $0.hex(count: 2) }.joined()
     }
 
-    /// The digest of what is in force: `{"version":n,"rules":RULES}`, as `policy_set` stores it. nil: something else.
+    /// The digest of what is in force: `{"version":n,"rules":RULES}` or `{"version":n,"rules":RULES,"layer":LAYER}`, as `policy_set` stores it. nil: something else.
     static func of(stored text: String) -> String? {
         guard let rules = text.range(of: #","rules":"#), text.hasSuffix("}") else { return nil }
         return of(rules: text[rules.upperBound...].utf8.dropLast())

@@ -25,6 +25,9 @@ public struct FernetKeys: Sendable {
 
     private let keys: [Key]
 
+    /// Whether messages are not encrypted.
+    var isEmpty: Bool { keys.isEmpty }
+
     /// - Parameter texts: as written in Django's settings.
     public init(_ texts: [String] = []) { keys = texts.map(Key.init) }
 

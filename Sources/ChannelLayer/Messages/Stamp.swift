@@ -1,12 +1,16 @@
 import Broker
 import NIOCore
 
-/// What the broker writes in front of a message: its position, and ` live` after it when no log has the message.
+/// What the broker writes in front of a message: its position, ` live` after it when no log has the message, and ` copy` last
+/// in what is published for Django's pub/sub layer.
 struct Stamp: Equatable {
     let position: Position
     let isLogged: Bool
+    /// Gateways have the message already.
+    let isCopy: Bool
 
     private static let live: StaticString = " live"
+    private static let copy: StaticString = " copy"
 
     /// nil: somebody else's entry under the broker's name.
     init?(_ text: ByteBuffer) {
@@ -16,13 +20,19 @@ struct Stamp: Equatable {
     }
 
     private init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
-        let suffix = UnsafeBufferPointer(start: Self.live.utf8Start, count: Self.live.utf8CodeUnitCount)
-        // A position ends with a digit, so one byte tells them apart.
-        isLogged = bytes.last != suffix.last
-        let end = isLogged ? bytes.count : bytes.count - suffix.count
-        guard end > 0, isLogged || bytes[end...].elementsEqual(suffix),
-            let position = Position(utf8: UnsafeBufferPointer(rebasing: bytes[..<end]))
-        else { return nil }
+        var rest = bytes
+        isCopy = Self.take(Self.copy, from: &rest)
+        isLogged = !Self.take(Self.live, from: &rest)
+        guard let position = Position(utf8: rest) else { return nil }
         self.position = position
+    }
+
+    /// Takes the word off the end. A position ends with a digit, so that one byte nearly always decides.
+    private static func take(_ word: StaticString, from bytes: inout UnsafeBufferPointer<UInt8>) -> Bool {
+        let suffix = UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
+        guard bytes.last == suffix.last, bytes.count > suffix.count, bytes.suffix(suffix.count).elementsEqual(suffix)
+        else { return false }
+        bytes = UnsafeBufferPointer(rebasing: bytes.dropLast(suffix.count))
+        return true
     }
 }

@@ -247,11 +247,11 @@ final class CentrifugeDialect: ClientDialect {
         _ command: UInt32, _ group: GroupName, _ recovery: CentrifugeCommand.Recovery?
     ) throws(CentrifugeError) {
         guard !session.groups.contains(group) else { throw .alreadySubscribed }
-        guard session.groups.count + pending.count < shard.state.configuration.maximumGroups else {
+        guard session.groups.count + pending.count < shard.settings.configuration.maximumGroups else {
             shard.state.metrics.joinsTooMany.add()
             throw .limitExceeded
         }
-        guard joins.take(of: shard.state.joinRate, at: .now()) else {
+        guard joins.take(of: shard.settings.joinRate, at: .now()) else {
             shard.state.metrics.joinsTooFast.add()
             throw .tooManyRequests
         }

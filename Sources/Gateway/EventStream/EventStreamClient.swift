@@ -11,7 +11,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
     private let shard: Shard
     private let socket: any StreamSocket
-    private var session: Session!
+    private(set) var session: Session!
     private let starts: [Session.Start]
     /// Until the session is open.
     private var joining: Joining?
@@ -100,7 +100,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     func cut() { socket.close() }
 
     func drain() {
-        write(EventWriter.retry(milliseconds: DrainDelay.random(shard.state)))
+        write(EventWriter.retry(milliseconds: DrainDelay.random(shard.settings.configuration)))
         end()
     }
 
@@ -134,21 +134,21 @@ extension EventStreamClient: Ticking {
             socket.close()
             return nil
         }
-        if let since = session.slowSince, .now() >= since + .seconds(Int64(shard.state.configuration.slowSeconds)) {
+        if let since = session.slowSince, .now() >= since + .seconds(Int64(shard.settings.configuration.slowSeconds)) {
             shard.state.metrics.slow.add()
             socket.close()
             return nil
         }
         if isWritable { send(EventWriter.comment) }
         isProbing = true
-        return shard.state.configuration.pongSeconds
+        return shard.settings.configuration.pongSeconds
     }
 
     /// A stream hears nothing from its client but TCP's acknowledgements: one that gives none is dead.
     private func probed() -> Int? {
         isProbing = false
-        guard socket.unansweredSeconds >= shard.state.configuration.pongSeconds else {
-            return max(Self.commentSeconds - shard.state.configuration.pongSeconds, 1)
+        guard socket.unansweredSeconds >= shard.settings.configuration.pongSeconds else {
+            return max(Self.commentSeconds - shard.settings.configuration.pongSeconds, 1)
         }
         shard.state.metrics.dead.add()
         socket.close()

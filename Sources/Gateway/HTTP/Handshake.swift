@@ -43,6 +43,8 @@ final class Handshake: StreamSocketOwner {
     var wheelPlace: WheelPlace?
 
     private var state: GatewayState { shard.state }
+    /// Those of the handshake's beginning: a plan refers to their routes.
+    private let settings: GatewaySettings
 
     /// For the logins, however many there are, and the joins.
     private static let loginSeconds = 10
@@ -56,10 +58,11 @@ final class Handshake: StreamSocketOwner {
     ///   - seconds: what is left of `handshakeSeconds`.
     init(_ socket: any StreamSocket, shard: Shard, source: PeerAddress? = nil, seconds: Int? = nil) {
         self.shard = shard
+        settings = shard.settings
         self.socket = socket
         peer = source ?? socket.peer
         socket.owner = self
-        shard.schedule(self, in: seconds ?? state.configuration.handshakeSeconds)
+        shard.schedule(self, in: seconds ?? settings.configuration.handshakeSeconds)
     }
 
     // MARK: StreamSocketOwner
@@ -88,12 +91,12 @@ final class Handshake: StreamSocketOwner {
 
     /// Frames that come before the answer wait in memory: one message's worth of them.
     private func checkEarly(_ entrant: Entrant) {
-        guard entrant.early.readableBytes > state.configuration.maximumMessageBytes else { return }
+        guard entrant.early.readableBytes > settings.configuration.maximumMessageBytes else { return }
         refuse(.bad("wait for the answer before you send"))
     }
 
     private func read(_ outcome: RequestHeadParser.Outcome, _ count: Int) {
-        let limit = state.configuration.maximumHeaderBytes
+        let limit = settings.configuration.maximumHeaderBytes
         guard count <= limit else {
             let message = "the request's head has more than \(limit) bytes"
             return refuse(Refusal(status: .requestHeaderFieldsTooLarge, message: message, reason: .headers))
@@ -128,12 +131,12 @@ final class Handshake: StreamSocketOwner {
     // MARK: The request
 
     private func begin(_ head: RequestHead, _ rest: ByteBuffer) {
-        let origin = RequestOrigin(head, state.configuration.allowedHosts)
+        let origin = RequestOrigin(head, settings.configuration.allowedHosts)
         page = origin.page
         do throws(Refusal) {
             let decision = try HandshakePlan.decide(
-                head, origin, from: peer, state.configuration, state.router, isDraining: state.isDraining,
-                pageHeaders: state.pageHeaders)
+                head, origin, from: peer, settings.configuration, settings.router, isDraining: state.isDraining,
+                pageHeaders: settings.pageHeaders)
             switch decision {
             case .answer(let answer): respond(answer)
             case .endOfStream(let answer):
@@ -151,15 +154,15 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    private func route(of plan: HandshakePlan) -> Route { state.configuration.routes[plan.route] }
+    private func route(of plan: HandshakePlan) -> Route { settings.configuration.routes[plan.route] }
 
     // MARK: The login
 
     private func logIn(_ head: RequestHead, _ plan: HandshakePlan) {
         let request = LoginRequest(
             uri: head.target, headers: head.headers, peer: socket.peer.socketAddress,
-            client: state.configuration.trustedProxies.isEmpty ? nil : plan.client.socketAddress)
-        let chain = LoginChain(logins: route(of: plan).authentication.compactMap { state.authenticators[$0] })
+            client: settings.configuration.trustedProxies.isEmpty ? nil : plan.client.socketAddress)
+        let chain = LoginChain(logins: route(of: plan).authentication.compactMap { settings.authenticators[$0] })
         let bound = NIOLoopBound(self, eventLoop: shard.eventLoop)
         let eventLoop = shard.eventLoop
         Task { [chain, request, bound, eventLoop] in
@@ -197,7 +200,7 @@ final class Handshake: StreamSocketOwner {
     private func connectLogin(_ plan: HandshakePlan) -> CentrifugeLogin? {
         let route = route(of: plan)
         guard route.clientProtocol == .centrifuge, case .webSocket = plan.transport else { return nil }
-        return CentrifugeLogin(route.authentication.compactMap { state.authenticators[$0] })
+        return CentrifugeLogin(route.authentication.compactMap { settings.authenticators[$0] })
     }
 
     // MARK: The joins
@@ -210,7 +213,7 @@ final class Handshake: StreamSocketOwner {
         } catch {
             throw Refusal(status: .badRequest, message: "\(error)", reason: .groupName)
         }
-        guard resolved.groups.count <= state.configuration.maximumGroups else {
+        guard resolved.groups.count <= settings.configuration.maximumGroups else {
             state.logger.warning(
                 "a login names more groups than gateway.max_groups", metadata: ["path": "\(route.path.text)"])
             throw Refusal(
@@ -283,7 +286,7 @@ final class Handshake: StreamSocketOwner {
     /// A centrifuge client that nobody knows yet: its first command has its token.
     private func becomeUnidentified(_ entrant: Entrant, _ login: CentrifugeLogin) {
         let (route, values) = (route(of: entrant.plan), entrant.plan.values)
-        let most = state.configuration.maximumGroups
+        let most = settings.configuration.maximumGroups
         let entry = CentrifugeEntry(access: nil, login: login) { identity in
             guard let (values, groups) = try? route.groups(values, identity), groups.count <= most else { return nil }
             return route.access(values, groups, identity)

@@ -31,10 +31,10 @@ final class PlainDialect: ClientDialect {
 
     /// The interval ± 10 %, by the connection's number, which is random.
     var keepAlive: KeepAlive {
-        let interval = shard.state.configuration.pingSeconds, spread = interval / 10
+        let interval = shard.settings.configuration.pingSeconds, spread = interval / 10
         let own = interval - spread + Int(session.id.value % UInt64(2 * spread + 1))
         return KeepAlive(
-            ping: FrameWriter.ping(), interval: max(own, 1), wait: shard.state.configuration.pongSeconds)
+            ping: FrameWriter.ping(), interval: max(own, 1), wait: shard.settings.configuration.pongSeconds)
     }
 
     var openingSeconds: Int? { nil }

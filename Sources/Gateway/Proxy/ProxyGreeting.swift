@@ -20,7 +20,7 @@ final class ProxyGreeting: StreamSocketOwner {
     init(_ socket: any StreamSocket, shard: Shard) {
         self.shard = shard
         self.socket = socket
-        let seconds = shard.state.configuration.handshakeSeconds
+        let seconds = shard.settings.configuration.handshakeSeconds
         deadline = .now() + .seconds(Int64(seconds))
         socket.owner = self
         shard.schedule(self, in: seconds)

@@ -125,7 +125,7 @@ final class Session {
 
     private var room: Room {
         if transport.hasRoom { return .free }
-        return transport.pendingBytes < shard.state.configuration.maximumUnloggedBytes ? .unloggedOnly : .none
+        return transport.pendingBytes < shard.settings.configuration.maximumUnloggedBytes ? .unloggedOnly : .none
     }
 
     private func write(_ encodings: inout Encodings) {
@@ -137,6 +137,19 @@ final class Session {
                 transport.deflateWindow.map { encodings.bytes(for: form, window: $0, by: shard.deflater) }
                     ?? encodings.bytes(for: form))
         }
+    }
+
+    /// A message for this connection alone: no group has it, and no log.
+    ///
+    /// - Returns: whether there was room for it.
+    func direct(_ json: ByteBuffer) -> Bool {
+        guard room != .none else { return false }
+        switch form {
+        case .plain: transport.write(FrameWriter.text(json))
+        case .centrifuge: transport.write(FrameWriter.text(CentrifugeReply.message(json)))
+        case .eventStream: transport.write(EventWriter.message(json, id: nil))
+        }
+        return true
     }
 
     /// The socket was full when a publication came: from the one before on, the log has to serve.
@@ -227,7 +240,7 @@ final class Session {
     /// As much as the socket has room for: the rest of a longer page would be read again.
     private func read(_ members: GroupMembers, since cursor: Position, _ ticket: ReadTicket) {
         let last = members.last
-        let room = shard.state.configuration.maximumPendingBytes - transport.pendingBytes
+        let room = shard.settings.configuration.maximumPendingBytes - transport.pendingBytes
         let bound = NIOLoopBound((self, members), eventLoop: shard.eventLoop)
         let page = shard.state.backplane.read(members.group, since: cursor, bytes: max(room, 1), ticket)
         page.hop(to: shard.eventLoop).whenComplete { result in

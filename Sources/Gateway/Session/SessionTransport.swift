@@ -38,6 +38,8 @@ extension SessionTransport {
 protocol ConnectedClient: StreamSocketOwner, Ticking {
     /// What it was let in with.
     var slot: ConnectionSlot { get }
+    /// Made with the transport: never nil once it has begun.
+    var session: Session! { get }
     /// Its socket is its own.
     func begin()
     /// Whether it has not been told to go yet.

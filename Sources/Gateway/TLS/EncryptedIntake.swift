@@ -17,7 +17,7 @@ struct EncryptedIntake: Sendable {
     func listen(on loops: [any EventLoop]) async throws -> any Channel {
         let byLoop = Dictionary(
             uniqueKeysWithValues: zip(loops, shards).map { (ObjectIdentifier($0.0), $0.1) })
-        let high = state.configuration.maximumPendingBytes
+        let high = state.initial.configuration.maximumPendingBytes
         return try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -30,7 +30,7 @@ struct EncryptedIntake: Sendable {
                     try begin(channel, byLoop[ObjectIdentifier(channel.eventLoop)]!.value)
                 }
             }
-            .bind(host: state.configuration.bind.host, port: state.configuration.bind.port).get()
+            .bind(host: state.initial.configuration.bind.host, port: state.initial.configuration.bind.port).get()
     }
 
     /// TLS speaks first; where a proxy is expected, what it has to say goes before that.
@@ -38,7 +38,7 @@ struct EncryptedIntake: Sendable {
         let peer = channel.remoteAddress.flatMap { PeerAddress($0) } ?? .none
         let greeting = TLSGreeting(channel, peer: peer, shard: shard)
         try channel.pipeline.syncOperations.addHandler(greeting)
-        if state.expectsProxyHeader(from: peer) {
+        if state.initial.expectsProxyHeader(from: peer) {
             let header = ProxyHeaderHandler(greeting, credentials)
             try channel.pipeline.syncOperations.addHandler(header, position: .first)
         } else {

@@ -22,7 +22,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
         self.channel = channel
         self.peer = peer
         self.shard = shard
-        let seconds = shard.state.configuration.handshakeSeconds
+        let seconds = shard.settings.configuration.handshakeSeconds
         deadline = .now() + .seconds(Int64(seconds))
         shard.schedule(self, in: seconds)
     }
@@ -47,7 +47,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
         shard.unschedule(self)
         channel = nil
         let socket = ChannelSocket(
-            peer: peer, high: shard.state.configuration.maximumPendingBytes, eventLoop: shard.eventLoop)
+            peer: peer, high: shard.settings.configuration.maximumPendingBytes, eventLoop: shard.eventLoop)
         let pipeline = context.pipeline.syncOperations
         do {
             try pipeline.addHandler(socket, position: .last)

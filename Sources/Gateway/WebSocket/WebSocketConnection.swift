@@ -13,7 +13,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
     private var isReading = false
     private var isEnded = false
     private let shard: Shard
-    private var session: Session!
+    private(set) var session: Session!
     private var dialect: (any ClientDialect)!
     let deflateWindow: DeflateWindow?
     private var parser: FrameParser
@@ -34,7 +34,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
         deflateWindow = window
         self.shard = shard
         self.socket = socket
-        parser = FrameParser(shard.state.configuration, allowsCompression: window != nil)
+        parser = FrameParser(shard.settings.configuration, allowsCompression: window != nil)
         let session = Session(id: id, form: form, groups: groups, shard: shard, transport: self)
         self.session = session
         self.dialect = dialect(session, self)
@@ -42,7 +42,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
 
     var isOpen: Bool { machine.isOpen }
 
-    private var configuration: GatewayConfiguration { shard.state.configuration }
+    private var configuration: GatewayConfiguration { shard.settings.configuration }
 
     // MARK: StreamSocketOwner
 
@@ -187,7 +187,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
 
     func end(_ reason: CloseReason) { close(reason) }
 
-    func drain() { close(.drain(milliseconds: DrainDelay.random(shard.state))) }
+    func drain() { close(.drain(milliseconds: DrainDelay.random(shard.settings.configuration))) }
 }
 
 extension WebSocketConnection: DialectConnection {
@@ -203,7 +203,7 @@ extension WebSocketConnection: DialectConnection {
     func close(_ words: CloseWords) { perform(machine.close(), code: words.code, reason: words.reason) }
 
     func charge(_ count: Int) -> Bool {
-        let rate = shard.state.messageRate
+        let rate = shard.settings.messageRate
         guard rate.isLimited, machine.isOpen, !messages.take(count, of: rate, at: .now()) else { return true }
         shard.state.metrics.tooFast.add()
         end(with: .rateLimited)

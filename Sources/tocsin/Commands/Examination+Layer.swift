@@ -9,7 +9,6 @@ extension Examination {
         [
             await look("policies") { try await policies() },
             await look("key types") { try await foreignKeys() },
-            await look("direct sends") { try await directSends() },
             await look("fleet's members") { try await fleetMembers() },
         ]
     }
@@ -45,17 +44,6 @@ extension Examination {
                 check: "key types", verdict: .wrong,
                 detail: "\(foreign.prefix(5).joined(separator: ", "))\(foreign.count > 5 ? ", …" : ""): somebody "
                     + "else's keys under our names, in the way in the last hour. Delete or rename them")
-    }
-
-    /// `channel_layer.send` to one connection's channel name goes into its gateway's inbox.
-    private func directSends() async throws -> Finding {
-        let waiting = try await inspector.directSends()
-        return waiting.isEmpty
-            ? Finding(check: "direct sends", verdict: .fine, detail: "no message waits for a single connection")
-            : Finding(
-                check: "direct sends", verdict: .warning,
-                detail: waiting.map { "\($0.count) in \($0.inbox)" }.joined(separator: ", ")
-                    + ": channel_layer.send() to a connection's channel is not delivered; send to a group of it")
     }
 
     /// The layer's `group_send` takes members out that are older than its own `group_expiry`.

@@ -170,12 +170,8 @@ extension Configuration {
 
     func layer(gatewayID: String) throws -> LayerConfiguration {
         var layer = LayerConfiguration(
-            redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), prefix: redis.prefix,
-            gatewayID: gatewayID, policies: groups)
-        layer.waitReplicas = redis.waitReplicas
-        layer.groupExpiry = redis.groupExpiry
+            redis.layer, redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), gatewayID: gatewayID)
         layer.encryption = FernetKeys(try redis.encryption.keys())
-        layer.refreshInterval = redis.refreshSeconds.map { .seconds(Int64($0)) }
         layer.gatewayFields = [
             "version": Tocsin.version, "host": ProcessInfo.processInfo.hostName, "bind": "\(gateway.bind)",
             "pid": "\(ProcessInfo.processInfo.processIdentifier)",

@@ -7,14 +7,22 @@ import NIOCore
 struct SendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send",
-        abstract: "Send a JSON object to a group.",
+        abstract: "Send a JSON object to a group, or to one channel.",
         discussion: """
-            Prints the message's position and the number of gateways that were listening. The same without tocsin:
+            Prints the message's position, the number of gateways that were listening, and how many consumers that Daphne
+            holds were told. The same without tocsin:
               redis-cli -n 3 FCALL group_send 1 asgi:group:GROUP JSON [TTL s] [KEY k]
+
+            A name with "!", as tocsin who shows them, is one connection's or one consumer's; with --channel it is a worker's
+            channel (manage.py runworker NAME):
+              redis-cli -n 3 FCALL channel_send 1 asgi:channel:NAME JSON
             """)
 
-    @Argument(help: "The group: ASCII letters, digits, \"-\", \"_\", \".\"; fewer than 100.")
+    @Argument(help: "The group: ASCII letters, digits, \"-\", \"_\", \".\"; fewer than 100. With \"!\": a channel.")
     var group: String
+
+    @Flag(name: .long, help: "GROUP is the name of a channel of the layer.")
+    var channel = false
 
     @Argument(help: ArgumentHelp("A JSON object. Django consumers want a \"type\" in it.", valueName: "json"))
     var message: String
@@ -31,6 +39,7 @@ struct SendCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        if channel || group.contains("!") { return try await sendToChannel() }
         let name = try groupName(group)
         if let ttl, ttl < 1 { throw CommandFailure("--ttl wants 1 second or more") }
         let receipt = try await CommandSession.run(options) { session in
@@ -40,9 +49,25 @@ struct SendCommand: AsyncParsableCommand {
                     waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
         }
         if output.json {
-            return print(#"{"position":"\#(receipt.position)","gateways":\#(receipt.gateways)}"#)
+            return print(receipt.json)
         }
-        print("\(receipt.position)  \(receipt.gateways) gateway\(receipt.gateways == 1 ? "" : "s")")
+        var line = "\(receipt.position)  \(receipt.gateways) gateway\(receipt.gateways == 1 ? "" : "s")"
+        if let consumers = receipt.consumers {
+            line += "  \(consumers.told) of \(consumers.told + consumers.skipped) Django consumers"
+        }
+        print(line)
+    }
+
+    private func sendToChannel() async throws {
+        let name: ChannelName
+        do { name = try ChannelName(group) } catch { throw CommandFailure("\"\(group)\": \(error)") }
+        guard ttl == nil, key == nil else { throw CommandFailure("--ttl and --key are for groups") }
+        let isThere = try await CommandSession.run(options) { session in
+            try await LayerInspector(client: session.client, keys: session.configuration.keys)
+                .channelSend(ByteBuffer(string: message), to: name, logger: Logger(label: "tocsin"))
+        }
+        if output.json { return print(#"{"channel":"\#(name)","sent":\#(isThere)}"#) }
+        print(isThere ? "sent to \(name)" : "nobody reads \(name) any more")
     }
 }
 

@@ -1,4 +1,5 @@
 import Broker
+import ChannelLayer
 import Gateway
 import NIOCore
 import RedisClient
@@ -43,9 +44,9 @@ extension Configuration {
             }
             redis.prefix = prefix
         }
+        try layer(reader, &redis)
         redis.encryption = try LayerEncryption(reader)
-        if let expiry = try reader.integer("group_expiry", 1...315_360_000) { redis.groupExpiry = expiry }
-        redis.refreshSeconds = try reader.integer("refresh_seconds", 1...86_400)
+        redis.refreshInterval = try reader.integer("refresh_seconds", 1...86_400).map { .seconds(Int64($0)) }
         if let replicas = try reader.integer("wait_replicas", 0...16) { redis.waitReplicas = replicas }
         if let timeout = try reader.duration("command_timeout") {
             guard timeout > 0 else { throw reader.bad("command_timeout", "must be greater than zero") }
@@ -58,6 +59,27 @@ extension Configuration {
         }
         try reader.finish()
         return redis
+    }
+
+    /// What Django's `CHANNEL_LAYERS` says.
+    private static func layer(_ reader: ConfigurationReader, _ redis: inout Redis) throws(ConfigurationError) {
+        if let text = try reader.text("layer") {
+            guard let version = LayerSettings.Version(rawValue: text) else {
+                throw reader.bad("layer", "must be \"3\" (channels_redis 3 and 4) or \"2\", not \"\(text)\"")
+            }
+            redis.version = version
+            if version == .two, try reader.text("prefix") == nil { redis.prefix = "asgi:" }
+        }
+        if let text = try reader.text("serializer") {
+            guard let serializer = LayerSettings.Serializer(rawValue: text) else {
+                throw reader.bad("serializer", "must be msgpack or json, not \"\(text)\"")
+            }
+            redis.serializer = serializer
+        }
+        if let capacity = try reader.integer("capacity", 1...1_000_000) { redis.capacity = capacity }
+        if let expiry = try reader.integer("expiry", 1...315_360_000) { redis.expiry = expiry }
+        if let length = try reader.integer("random_prefix_length", 0...64) { redis.randomPrefixLength = length }
+        if let expiry = try reader.integer("group_expiry", 1...315_360_000) { redis.groupExpiry = expiry }
     }
 
     private static func gateway(_ reader: ConfigurationReader) throws(ConfigurationError) -> GatewayPart {

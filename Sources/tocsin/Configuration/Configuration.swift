@@ -1,17 +1,17 @@
 import Broker
+import ChannelLayer
 import Gateway
 import NIOCore
 import RedisClient
 
 /// Everything that can be configured, after flags, environment, file and defaults: docs/configuration.md.
 struct Configuration {
+    /// The keys under `redis:`. The settings of the ChannelLayer module are read into its own struct, in place.
+    @dynamicMemberLookup
     struct Redis {
         var hosts = ["redis://127.0.0.1:6379/3"]
-        var prefix = "asgi"
+        var layer = LayerSettings()
         var encryption = LayerEncryption()
-        var groupExpiry = 86_400
-        var refreshSeconds: Int?
-        var waitReplicas = 0
         var commandTimeout = TimeAmount.seconds(2)
         /// PEM file of the authorities that may sign the server's certificate (`rediss://`): short for `tls.ca_file`.
         var caFile: String?
@@ -20,6 +20,11 @@ struct Configuration {
         /// The broker's Redis: the one place where it is chosen from `hosts`, which name one in this version.
         var address: RedisAddress {
             get throws(RedisError) { try RedisAddress(hosts[0]) }
+        }
+
+        subscript<Value>(dynamicMember key: WritableKeyPath<LayerSettings, Value>) -> Value {
+            get { layer[keyPath: key] }
+            set { layer[keyPath: key] = newValue }
         }
     }
 
@@ -59,6 +64,10 @@ struct Configuration {
         get { gateway.routes }
         set { gateway.routes = newValue }
     }
-    var groups: [GroupPolicy] = []
+    /// The keys under `groups:`.
+    var groups: [GroupPolicy] {
+        get { redis.policies }
+        set { redis.policies = newValue }
+    }
     var log = LogSettings()
 }

@@ -68,6 +68,12 @@ struct LibraryContractTests {
         func add<A>(_ call: FunctionCall<A>) { calls.append((call.function, words(call.command))) }
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group))
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group, SendOptions(ttl: 5, key: "k")))
+        add(
+            functions.groupSend(
+                ByteBuffer(string: "{}"), to: group, SendOptions(ttl: 5, key: "k", consumerTypes: ["a", "b"])))
+        let channel = try! ChannelName("tasks")
+        add(functions.channelSend(ByteBuffer(string: "{}"), to: channel))
+        add(functions.channelSend(ByteBuffer(string: "{}"), to: channel, consumerTypes: []))
         add(functions.groupAdd([(group, member)], gateway: "gw", lease: "gw@a:1", expiry: 60))
         add(functions.groupAdd([(group, member), (other, nobody)], gateway: "gw", lease: "gw@a:1", expiry: 60))
         add(functions.groupDiscard([(group, member.connection)], gateway: "gw", lease: "gw"))
@@ -84,11 +90,16 @@ struct LibraryContractTests {
         add(functions.gatewayRetain(expiry: 60, from: 0, limit: 10))
         add(functions.gatewayTrial(presence: false, replicas: false))
         add(functions.gatewayTrial(presence: true, replicas: true))
+        add(functions.gatewayTrial(presence: true, replicas: true, lists: true))
+        add(functions.gatewayCollect("gw", limit: 10))
+        add(functions.gatewayCollect("gw", limit: 10, push: .left))
         add(functions.relayCollect(inbox: 14, limit: 10))
+        add(functions.relayCollect(inbox: 14, limit: 10, push: .right))
         add(functions.relayCommit("1-0", ByteBuffer(string: "{}"), to: [group, other], inbox: 14))
         add(functions.relayDrop("1-0", inbox: 14))
         add(functions.policySet([], known: nil))
         add(functions.policySet([GroupPolicy(match: "*")], known: 3))
+        add(functions.policySet([], known: nil, layer: ByteBuffer(string: "{}")))
         add(functions.tocsinVersion)
         return calls
     }()
@@ -120,7 +131,8 @@ struct LibraryContractTests {
             for (key, name) in zip(keys, names + keys.map { _ in "PREFIX:group:G" }) {
                 switch name {
                 case "PREFIX:group:G": #expect(key == "asgi:group:g" || key == "asgi:group:h")
-                case "inbox": #expect(key == "asgispecific.tocsin-0e!")
+                case "PREFIX:channel:NAME": #expect(key == "asgi:channel:tasks")
+                case "inbox": #expect(key == "asgispecific.tocsin-0e!" || key == "asgispecific.gw!")
                 case "staging": #expect(key == "tocsin:staging:0e")
                 default: #expect(Bool(false), "an unknown key: \(name)")
                 }

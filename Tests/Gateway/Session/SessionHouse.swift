@@ -20,7 +20,7 @@ final class SessionHouse {
             host: "127.0.0.1", port: 0, allowedHosts: AllowedHosts([]), routes: [])
         change(&configuration)
         let state = GatewayState(
-            configuration, authenticators: [:], backplane: backplane, metrics: GatewayMetrics(metrics),
+            GatewaySettings(configuration, authenticators: [:]), backplane: backplane, metrics: GatewayMetrics(metrics),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         shard = Shard(state, eventLoop: loop, index: 0)
     }

@@ -1,0 +1,59 @@
+public import Broker
+public import NIOCore
+
+/// The channel layer's settings, as a site configures them: the keys of `redis:` and `groups:` that say how groups are kept.
+public struct LayerSettings: Sendable {
+    /// What channels_redis the site has.
+    public enum Version: String, Sendable, CaseIterable {
+        /// 2.x: inboxes are lists.
+        case two = "2"
+        /// 3.x and 4.x: inboxes are sorted sets.
+        case three = "3"
+    }
+
+    /// How the site's layer writes messages, and wants to read them.
+    public enum Serializer: String, Sendable, CaseIterable {
+        case messagePack = "msgpack"
+        case json
+    }
+
+    /// Default `.three`.
+    public var version = Version.three
+    /// channels_redis' `prefix`. Default `asgi`.
+    public var prefix = "asgi"
+    /// channels_redis' `serializer_format` (4.2.1 and later). Default msgpack.
+    public var serializer = Serializer.messagePack
+    /// channels_redis' `random_prefix_length` (4.2.1 and later): random bytes in front of a message in a sorted set. Default 12.
+    public var randomPrefixLength = 12
+    /// channels_redis' `capacity`: messages that a channel holds. Default 100.
+    public var capacity = 100
+    /// channels_redis' `expiry`: seconds after which a message that nobody has read is gone. Default 60.
+    public var expiry = 60
+    public var policies: [GroupPolicy] = []
+    /// channels_redis' `group_expiry`: seconds after which a group that nobody refreshes is gone. Default one day.
+    public var groupExpiry = 86_400
+    /// How often memberships are written again. Default: a third of `groupExpiry`, at most 10 minutes.
+    public var refreshInterval: TimeAmount?
+    /// Replicas that must have a message before its sender is told that it is accepted. Default 0: none.
+    public var waitReplicas = 0
+
+    public init() {}
+
+    var refresh: TimeAmount { refreshInterval ?? .seconds(Int64(min(max(groupExpiry / 3, 1), 600))) }
+
+    /// Random bytes in front of a message of an inbox.
+    var inboxPrefixLength: Int { version == .two ? 0 : randomPrefixLength }
+
+    /// The layer's settings as `policy_set` takes them, a JSON object; nil: all are defaults.
+    func layerTerms(isEncrypted: Bool) -> ByteBuffer? {
+        var terms: [String] = []
+        if version != .three { terms.append(#""layer":"\#(version.rawValue)""#) }
+        if serializer != .messagePack { terms.append(#""serializer":"\#(serializer.rawValue)""#) }
+        if randomPrefixLength != 12 { terms.append(#""random_prefix_length":\#(randomPrefixLength)"#) }
+        if capacity != 100 { terms.append(#""capacity":\#(capacity)"#) }
+        if expiry != 60 { terms.append(#""expiry":\#(expiry)"#) }
+        if groupExpiry != 86_400 { terms.append(#""group_expiry":\#(groupExpiry)"#) }
+        if isEncrypted { terms.append(#""encrypted":true"#) }
+        return terms.isEmpty ? nil : ByteBuffer(string: "{\(terms.joined(separator: ","))}")
+    }
+}
