@@ -2,7 +2,7 @@
 import Foundation
 import PackageDescription
 
-// Why each dependency is in the tree: docs/decisions.md, "Dependencies".
+// Reasons for the dependencies: docs/decisions.md, "Dependencies".
 let package = Package(
     name: "tocsin",
     products: [
@@ -42,7 +42,7 @@ let package = Package(
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            // A link to redis/tocsin.lua: the program carries the library that it loads.
+            // A link to redis/tocsin.lua: the program embeds the library that it loads.
             resources: [.embedInCode("tocsin.lua")]
         ),
         .target(
@@ -84,7 +84,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        // What the tests of several modules share: a real redis-server, a bare TCP client, a seeded generator.
+        // Shared by the tests of several modules: a real redis-server, a plain TCP client, a seeded generator.
         .target(
             name: "TestSupport",
             dependencies: [
@@ -165,7 +165,7 @@ let package = Package(
     ]
 )
 
-// The image is built from Sources alone.
+// The image is built without Tests.
 if !FileManager.default.fileExists(atPath: Context.packageDirectory + "/Tests") {
     package.targets.removeAll { $0.path?.hasPrefix("Tests/") == true }
 }

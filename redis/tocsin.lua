@@ -1,7 +1,7 @@
 #!lua name=tocsin
--- Tocsin's verbs, inside Redis, so that every Redis client in every language is a publisher.
+-- Tocsin's functions inside Redis, which make every Redis client in every language a publisher.
 --
--- Load:  cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE      (a gateway does it by itself)
+-- Load:  cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE      (gateways do it by themselves)
 -- Send:  redis-cli -n 3 FCALL group_send 1 asgi:group:42isInsufficient '{"type":"receive","balance":3.5}'
 --
 -- function        KEYS                        ARGV                                              answer
@@ -23,7 +23,7 @@
 -- tocsin_version  -                           [COMPATIBLE]                                      VERSION, or {VERSION, COMPATIBLE_SINCE}
 --
 -- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
--- run this (it has no database 3 either). Functions are not rolled back when they fail (redis.io, "Redis functions"):
+-- run this (nor does it have a database 3). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
 local VERSION = 8
@@ -40,13 +40,13 @@ local COPY = ' copy'                -- follows it in what is published for Djang
 
 -- Names -----------------------------------------------------------------------------------------------------------
 
--- Our own keys do not start with the layer's prefix: channels_redis' flush() deletes every key that does.
+-- Our own keys do not start with the layer's prefix, because channels_redis' flush() deletes every key that does.
 local function own(prefix, name)
   if prefix == 'asgi' then return 'tocsin:' .. name end
   return 'tocsin:' .. prefix .. ':' .. name
 end
 
--- 'PREFIX:group:G' → prefix, group; or nil. A group name has no colon, so the last ':group:' divides.
+-- 'PREFIX:group:G' → prefix, group; or nil. A group name has no colon, so the last ':group:' is the separator.
 local function parse_group_key(key)
   if type(key) ~= 'string' then return nil end
   local prefix, group = string.match(key, '^(.*):group:([%w%-_%.]+)$')
@@ -70,7 +70,7 @@ local function make_crc_table()
   end
 end
 
--- The fleet's one member of a group: its inbox is one of 16, by the low 4 bits of the name's CRC-32.
+-- The fleet's single member of a group: its inbox is one of 16, by the low 4 bits of the CRC-32 of the group's name.
 local function fleet_member(group)
   if not crc_table then make_crc_table() end
   local c = bit.bnot(0)
@@ -80,7 +80,7 @@ local function fleet_member(group)
   return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
 end
 
--- Keys of another type under our names. A loop over many keys goes on after such a one, and says which it was.
+-- Keys of another type under our names. A loop over many keys skips such a key, and reports it.
 local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
 
 local function is_foreign(key, family)
@@ -88,7 +88,7 @@ local function is_foreign(key, family)
   return type ~= types[family] and type ~= 'none'
 end
 
--- Seconds, and what makes new epochs differ.
+-- Redis' time in seconds, and as returned by TIME, which makes new epochs differ.
 local function now()
   local t = redis.call('TIME')
   return t[1] + t[2] / 1000000, t
@@ -96,7 +96,7 @@ end
 
 -- Policies --------------------------------------------------------------------------------------------------------
 
--- '*' any run of characters, '?' one. The pattern is never made a Lua pattern.
+-- '*' matches any run of characters, '?' a single one. The pattern is never turned into a Lua pattern.
 local function glob(pattern, text)
   local p, t, star, mark = 1, 1, nil, nil
   while t <= #text do
@@ -110,10 +110,10 @@ local function glob(pattern, text)
   return p > #pattern
 end
 
--- What a group's key says, kept: the names that a send needs, and the policy while its text is the same.
+-- A cache of parsed group keys: the names that a send needs, and the policy for as long as its text is unchanged.
 local places, place_count, MAX_PLACES = {}, 0, 4096
 
--- nil when the key is no group's.
+-- nil when the key is not a group's.
 local function place_of(key)
   local place = key and places[key]
   if place then return place end
@@ -152,7 +152,7 @@ local function policies(prefix, text)
   return cache
 end
 
--- History size (messages), ttl (seconds) and whether who comes and goes is told: by the first rule that matches the group.
+-- History size (messages), ttl (seconds) and whether joins and leaves are published: by the first rule that matches.
 local function policy(place)
   local text = redis.call('GET', place.policy)
   if place.text == nil or place.text ~= text then
@@ -171,20 +171,20 @@ end
 
 -- Messages --------------------------------------------------------------------------------------------------------
 
--- What gateways cannot show is refused here, and nothing else (Tests/Messages/corpus.txt holds both to it). A message that
--- was given a position and reaches nobody would be lost although its sender was told that it is not.
+-- Exactly those messages are refused that gateways cannot show (both are tested with Tests/Messages/corpus.txt). A message
+-- that got a position but reaches nobody would be lost although its sender was told otherwise.
 local NOT_WHOLE = 'ERR tocsin: the message is not one whole msgpack map; a length in it is wrong, or something follows'
 local BAD_KEY = 'ERR tocsin: the message has a map key that is no string; make every msgpack key a str'
 local BAD_TYPE = 'ERR tocsin: the message has an extension type or a timestamp; send a number or a str in its place'
 local BAD_TEXT = 'ERR tocsin: the message has a str that is not UTF-8; send UTF-8, or bytes as a bin'
 local TOO_DEEP = 'ERR tocsin: the message is nested more than 1000 deep; send it flatter'
 
-local byte, find = nil, nil         -- known at the first call: a library may not use 'string' while it loads
+local byte, find = nil, nil         -- set at the first call: a library may not use 'string' while it loads
 
-local fixed_length = {              -- msgpack types of one length: bytes after the type byte
+local fixed_length = {              -- msgpack types of fixed length: bytes after the type byte
   [0xc0] = 0, [0xc2] = 0, [0xc3] = 0, [0xca] = 4, [0xcb] = 8, [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xcf] = 8,
   [0xd0] = 1, [0xd1] = 2, [0xd2] = 4, [0xd3] = 8 }
-local str_length = { [0xd9] = 1, [0xda] = 2, [0xdb] = 4 }   -- bytes of the length before it
+local str_length = { [0xd9] = 1, [0xda] = 2, [0xdb] = 4 }   -- size of the length field
 local bin_length = { [0xc4] = 1, [0xc5] = 2, [0xc6] = 4 }
 local ext = { [0xc7] = true, [0xc8] = true, [0xc9] = true,
   [0xd4] = true, [0xd5] = true, [0xd6] = true, [0xd7] = true, [0xd8] = true }
@@ -199,14 +199,14 @@ local function uint(s, i, n)
   return v
 end
 
-local utf8_sequences = {            -- of more than one byte: RFC 3629, section 4
+local utf8_sequences = {            -- multi-byte sequences: RFC 3629, section 4
   '[\194-\223][\128-\191]', '[\225-\236\238\239][\128-\191][\128-\191]', '\224[\160-\191][\128-\191]',
   '\237[\128-\159][\128-\191]', '\240[\144-\191][\128-\191][\128-\191]',
   '[\241-\243][\128-\191][\128-\191][\128-\191]', '\244[\128-\143][\128-\191][\128-\191]' }
 
-local known, known_count, MAX_KNOWN = {}, 0, 4096   -- characters that were found to be UTF-8: a space for each
+local known, known_count, MAX_KNOWN = {}, 0, 4096   -- characters known to be valid UTF-8 → a space
 
--- A language has few characters, and a text is checked three times as fast when they are looked up.
+-- Texts use few different characters, and validation is three times as fast when they are looked up.
 local function is_utf8(text)
   local rest = string.gsub(text, '[\194-\244][\128-\191]+', known)
   if string.find(rest, '^[^\128-\255]*$') then return true end
@@ -220,8 +220,8 @@ local function is_utf8(text)
   return true
 end
 
--- The index after the text from i to last; nil and why. Most text is ASCII, and one find says so: it stops at the next
--- byte of 0x80 or more, at the latest at the type byte of the next text, so that no byte is looked at twice.
+-- The index after the text from i to last; or nil and why. Most text is ASCII, which a single find shows: it stops at the
+-- next byte of 0x80 or above, at the latest at the type byte of the next text, so no byte is scanned twice.
 local function after_text(s, i, last)
   if last > #s then return nil, NOT_WHOLE end
   local _, ascii = find(s, '^[^\128-\255]*', i)
@@ -229,7 +229,7 @@ local function after_text(s, i, last)
   return last + 1
 end
 
--- The index after the msgpack value at i, which may be behind the end; nil and why when it cannot be shown.
+-- The index after the msgpack value at i, which may be beyond the end; or nil and why when it cannot be shown.
 local function skip(s, i, depth)
   local b = byte(s, i)
   if not b then return nil, NOT_WHOLE end
@@ -256,7 +256,7 @@ local function skip(s, i, depth)
   elseif b == 0xdd then n, at = uint(s, i + 1, 4), i + 5
   elseif b == 0xde then n, at, keyed = uint(s, i + 1, 2), i + 3, true
   elseif b == 0xdf then n, at, keyed = uint(s, i + 1, 4), i + 5, true end
-  if not n or n > #s then return nil, NOT_WHOLE end   -- a claim that the bytes cannot keep, or 0xc1, which is no type
+  if not n or n > #s then return nil, NOT_WHOLE end   -- a claimed length beyond the end, or 0xc1, which is not a type
   if depth > MAX_NESTING then return nil, TOO_DEEP end
   local why
   for _ = 1, n do
@@ -275,11 +275,11 @@ end
 
 local function is_map(b) return b ~= nil and ((b >= 0x80 and b <= 0x8f) or b == 0xde or b == 0xdf) end
 
-local strict = nil                  -- a cjson of our own, made at the first call
+local strict = nil                  -- our own cjson instance, made at the first call
 
--- The JSON text's value, or nil. cjson takes what no browser does: NaN, 0x10, 01, "1.", "-.5", control characters in
--- strings, bytes that are not UTF-8, and anything after a NUL byte. What it takes too much is looked for in the text;
--- anchored patterns, because they cost a tenth of the others.
+-- The value of the JSON text, or nil. cjson accepts what no browser does: NaN, 0x10, 01, "1.", "-.5", control characters
+-- in strings, bytes that are not UTF-8, and anything after a NUL byte. The excess is searched for in the text, with
+-- anchored patterns, because they cost a tenth of others.
 local function decode_json(text)
   if not strict then
     strict = cjson.new()
@@ -288,7 +288,7 @@ local function decode_json(text)
   local ok, value = pcall(strict.decode, text)
   if not ok then return nil end
   local plain = string.find(text, '^[ -~]*$')
-  -- Nothing that a bad number needs is anywhere, not even in a string. A plain find costs nearly nothing.
+  -- If no character of a bad number occurs anywhere, not even in a string, the text is fine. A plain find is nearly free.
   if plain and (not string.find(text, '.', 1, true)
     or not string.find(text, '%D%.') and not string.find(text, '%.%D')) then return value end
   local bare = string.find(text, '\\', 1, true) and string.gsub(text, '\\.', '') or text
@@ -302,8 +302,8 @@ local function decode_json(text)
   return value
 end
 
--- Half a surrogate pair (`"\ud83d"`, what JavaScript writes for an emoji that was cut) is JSON to a browser and none to
--- cjson: the text with other characters in its place. Escaped backslashes go first, as what follows one is no escape.
+-- Half a surrogate pair (`"\ud83d"`, which JavaScript writes for an emoji that was cut) is valid JSON for browsers but not
+-- for cjson: replaces it by other characters. Escaped backslashes go first, because what follows one is not an escape.
 local function without_lone_surrogates(text)
   local rest = string.gsub(text, '\\\\', '__')
   rest = string.gsub(rest, '\\u[dD][89abAB]%x%x\\u[dD][c-fC-F]%x%x', '____________')
@@ -315,7 +315,7 @@ local function is_json(text)
   return find(text, '\\u[dD]') ~= nil and decode_json(without_lone_surrogates(text)) ~= nil
 end
 
--- nil when the message can be sent, otherwise the error's text. User text never goes into an error.
+-- nil when the message can be sent, otherwise the error's text. Errors never contain user text.
 local function refuse(message)
   byte, find = string.byte, string.find
   if #message > MAX_MESSAGE then return 'ERR tocsin: the message is longer than 1048576 bytes' end
@@ -365,17 +365,17 @@ end
 -- Positions -------------------------------------------------------------------------------------------------------
 
 -- History: the server's replication id. A primary makes its own: a new one at every promotion and every restart. A replica
--- has its primary's. So messages are sent under an id that is this process' own, and two servers can never give the same
--- (history, offset) to different messages, which an epoch alone cannot promise after a failover.
+-- has its primary's. So messages are sent under an id that belongs to this process, and two servers can never give the same
+-- (history, offset) to different messages, which an epoch alone cannot guarantee after a failover.
 --
--- INFO is dear. What it said of a primary is kept, and believed of a group whose key has that history: nobody else ever
--- wrote under it. The process may have been a replica since. Then either another server wrote to the group, and the key
--- says so; or nothing of this process' was lost meanwhile: a replica that has to give up what it wrote loads all data
--- anew, and the functions with it, which forgets this. What INFO says of a replica is the primary's, who may be lost with
--- messages under it that never came here: it tells a reader where the replica stands, and is kept by nobody.
+-- INFO is expensive. What it returned on a primary is remembered, and trusted for groups whose key has that history: no
+-- other process has ever written under it. The process may have been a replica since. Then either another server wrote to
+-- the group, which its key shows; or nothing from this process was lost meanwhile: a replica that must discard its own
+-- writes reloads all data together with the functions, which resets this. What INFO returns on a replica is the primary's
+-- id, under which the primary may lose messages that never arrived here: it is used for a reader's answer, and not kept.
 local history_known = nil
 
--- Asked once a call, whose `clock` remembers the answer.
+-- Asked once per call; `clock` remembers the answer.
 local function history_id(clock)
   if not clock.history then
     local info = redis.call('INFO', 'replication')
@@ -385,7 +385,7 @@ local function history_id(clock)
   return clock.history
 end
 
--- The error of a send or a join at a replica that takes writes: it would give its primary's offsets to other messages.
+-- The error for a send or a join on a writable replica: it would give its primary's offsets to other messages.
 local function refuse_replica(clock)
   if not history_known then history_id(clock) end
   return clock.follows and redis.error_reply('READONLY tocsin: this server is a replica, though one that takes writes '
@@ -396,8 +396,8 @@ local function new_epoch(key, clock, history)
   return string.sub(redis.sha1hex(key .. clock[1] .. clock[2] .. history), 1, 8)
 end
 
--- The group's position as it stands: epoch, history, offset, and, when the key held another, the lineage and what is new.
--- The lineage is 'history:offset inherited,…', oldest first: how far each history's offsets can be trusted.
+-- The group's position: epoch, history, offset; and, if the key has a different one, the new lineage and what has changed.
+-- The lineage is 'history:offset inherited,…', oldest first: how far each history's offsets are valid.
 local function read_position(key, clock)
   local m = redis.call('HMGET', key, 'epoch', 'history', 'offset')
   local offset = tonumber(m[3])
@@ -418,29 +418,29 @@ local function text_position(epoch, history, offset)
   return epoch .. '.' .. history .. ':' .. string.format('%d', offset)
 end
 
--- The position's key must outlive the log by far: its loss is a new epoch. One under which nothing was sent is kept for as
--- long as somebody is there, who refreshes it.
+-- The position's key must outlive the log by far, because its loss means a new epoch. A position without messages is kept
+-- as long as clients refresh it.
 local EMPTY_SECONDS = 3600
 
 local function keep_position(key, ttl, offset)
   redis.call('EXPIRE', key, offset == 0 and EMPTY_SECONDS or math.max(ttl * 10, 864000))
 end
 
--- Where a reader stands before anything was ever sent, and one that was told that the group's key is gone: all that comes
--- is new to it.
+-- The position of a reader before the first message, or after it was told that the group's key is gone: everything that
+-- follows is new to it.
 local BEGINNING = '0.0:0'
 
 local function write_position(key, epoch, history, offset, lineage)
   redis.call('HSET', key, 'epoch', epoch, 'history', history, 'offset', string.format('%d', offset), 'lineage', lineage)
 end
 
--- A log without a position is of an epoch that is over. Somebody's key under its name is left for XADD to refuse.
+-- A log without a position belongs to an old epoch. A foreign key under its name is left for XADD to refuse.
 local function drop_log(log)
   if not is_foreign(log, 'log') then redis.call('DEL', log) end
 end
 
--- The position for somebody who joins. A group that nothing was sent to has none, and a join makes none, unless it must:
--- whoever may choose names could fill Redis.
+-- The position for a join. A group to which nothing was sent has none, and a join creates none unless it must: otherwise
+-- anybody who may choose names could fill Redis.
 local function present_position(place, ttl, clock, makes)
   local key = place.pos
   local epoch, history, offset, lineage, changed = read_position(key, clock)
@@ -453,9 +453,9 @@ local function present_position(place, ttl, clock, makes)
   return text_position(epoch, history, offset)
 end
 
--- Drops what is older than ttl from the head of the log: ids are offsets, so age is in the entry. One entry at a time:
--- nearly always the first is young enough, and an entry may be 1 MiB. A publisher whose ACL does not let it read logs
--- leaves the age to those who may.
+-- Drops entries older than ttl from the head of the log; ids are offsets, so the age is in the entry. One entry at a time:
+-- the first is nearly always young enough, and an entry may be 1 MiB. A publisher whose ACL does not let it read logs
+-- leaves this to others.
 local function trim_by_age(log, oldest_ms)
   if not redis.acl_check_cmd('XRANGE', log, '-', '+') then return end
   local keep = nil
@@ -841,8 +841,8 @@ local function append(place, message, size, ttl, message_ttl, types, seconds, cl
   if refused then return nil, refused end
   if changed == 'new' then drop_log(log) end
   offset = offset + 1
-  -- EXPIRE is dear: it is called when what is left is not what it should be, twice a second at most.
-  local keep = changed or offset == 1   -- what waited for its first message was not to be kept for long
+  -- EXPIRE is expensive: called only when the remaining time is wrong, at most twice a second.
+  local keep = changed or offset == 1   -- a position without messages has a short expiry
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
   if size > 0 then
     local written = string.format('%d', math.floor(seconds * 1000))
@@ -853,7 +853,7 @@ local function append(place, message, size, ttl, message_ttl, types, seconds, cl
     local added = add(string.format('%d-0', offset))
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return nil, added end
-      -- The log is ahead of its counter: somebody restored or changed one of them. Neither can be trusted.
+      -- The log is ahead of its counter: one of them was restored or changed. Neither can be trusted.
       redis.call('DEL', log)
       epoch, offset, lineage, changed = new_epoch(key, clock, history), 1, history .. ':0', 'new'
       add('1-0')
@@ -970,7 +970,7 @@ end
 
 -- Membership ------------------------------------------------------------------------------------------------------
 
--- Everything is checked before the first write. Returns the parsed keys, or nil.
+-- Validates everything before the first write. Returns the parsed keys, or nil.
 local function parse_group_keys(keys, first)
   local groups = {}
   for i = first, #keys do
@@ -981,13 +981,13 @@ local function parse_group_keys(keys, first)
   return groups
 end
 
--- Who comes and goes, for groups whose policy says join_leave. Channel names have no character that JSON escapes.
+-- Join and leave events, for groups whose policy has join_leave. Channel names contain nothing that JSON must escape.
 local function tell_presence(group, event, channel, line)
   redis.call('PUBLISH', group.prefix .. '__presence__' .. group.name,
     '{"event":"' .. event .. '","channel":"' .. channel .. '","roster":' .. line .. '}')
 end
 
--- The group's position, made where there is none: for a client that has to know the epoch before the first message comes.
+-- The group's position, created if there is none: for a client that must know the epoch before the first message.
 local function group_position(keys)
   local groups = parse_group_keys(keys, 1)
   if not groups or #groups ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
@@ -998,7 +998,7 @@ local function group_position(keys)
   return present_position(group, ttl, clock, true)
 end
 
--- What a caller that holds a lease writes behind the gateway's name: 'GW@PROCESS:LINK'. A name alone is not checked.
+-- A caller that holds a lease identifies itself as 'GW@PROCESS:LINK'. For a name alone the lease is not checked.
 local function parse_gateway(text)
   if type(text) ~= 'string' then return nil end
   local gateway, process, link = string.match(text, '^([%w%-_%.]+)@(%x+):(%d+)$')
@@ -1008,15 +1008,15 @@ end
 
 local NO_LEASE = 'ERR tocsin: the gateway does not hold its lease: renew it with gateway_lease first'
 
--- A command that was given up may still be on its way: it comes with the link of then, and is refused, or its members
--- would stay for as long as the gateway lives.
+-- A command that was given up may still arrive: it has an earlier link and is refused; otherwise its members would stay
+-- for as long as the gateway lives.
 local function holds_lease(prefix, gateway, process, link)
   if not process then return true end
   local lease = redis.call('HMGET', own(prefix, 'gateway:' .. gateway), 'process', 'link')
   return lease[1] == process and tonumber(lease[2]) == link
 end
 
--- The first of a group's keys that is not ours; the group's own key when all look right.
+-- The first of a group's keys with a wrong type; the group's own key if none of the others has.
 local function foreign_key_of(group)
   for _, family in ipairs({ 'roster', 'pos', 'log' }) do
     local key = own(group.prefix, family .. ':' .. group.name)
@@ -1025,7 +1025,7 @@ local function foreign_key_of(group)
   return group.key
 end
 
--- Remembers the key for `tocsin doctor`, the newest MAX_FOREIGN of them, and returns it.
+-- Records the key for `tocsin doctor`, the newest MAX_FOREIGN of them, and returns it.
 local function note_foreign(prefix, key, seconds)
   local noted = own(prefix, 'foreign')
   redis.pcall('ZADD', noted, string.format('%.0f', seconds), key)
@@ -1033,7 +1033,7 @@ local function note_foreign(prefix, key, seconds)
   return key
 end
 
--- A roster's line: {"user":…,"info":…,"gateway":…,"since":…}. An empty user is nobody, an empty info is none.
+-- A roster entry: {"user":…,"info":…,"gateway":…,"since":…}. An empty user or info is left out.
 local function roster_line(user, info, gateway, seconds)
   local entries = {}
   if user ~= '' then entries[1] = '"user":' .. string.gsub(cjson.encode(user), '\\/', '/') end
@@ -1042,7 +1042,7 @@ local function roster_line(user, info, gateway, seconds)
   return '{' .. table.concat(entries, ',')
 end
 
--- What is wrong with a connection, or nil.
+-- What is invalid about a connection, or nil.
 local function refuse_member(channel, user, info)
   find = string.find
   if not find(channel, '^[%w%-_%.!]+$') then return 'ERR tocsin: a channel has letters, digits, "-", "_", "." and "!" only' end
@@ -1051,12 +1051,12 @@ local function refuse_member(channel, user, info)
   return nil
 end
 
--- What the policy says of the group goes behind its position, for the gateway to act on.
+-- The group's policy follows its position, for the gateway to act on.
 local function with_terms(position, size, join_leave)
   return position .. (size == 0 and LIVE or '') .. (join_leave and ' presence' or '')
 end
 
--- First what the sweep needs to find the rest: functions are not rolled back when a key of the wrong type stops them.
+-- Writes first what a sweep needs to find the rest: functions are not rolled back when a key of a wrong type stops them.
 local function group_add(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
@@ -1090,9 +1090,9 @@ local function group_add(keys, args)
   return answers
 end
 
--- A connection of the group has gone. The fleet's member stays while somebody may come back for something: the group has
--- a log, or a login vouched for the connection (Django reaches its user's group while the user is away). Without history
--- it goes with the last connection, and so do groups that a stranger made up and nothing was ever sent to.
+-- A connection has left the group. The fleet's member stays if somebody may return for something: the group has a log, or
+-- the connection was logged in (Django reaches its user's group while the user is away). Without history it goes with the
+-- last connection, as do groups that an anonymous client made up and to which nothing was ever sent.
 local function let_go(group, line, size, ttl, seconds)
   local retained = own(group.prefix, 'retained')
   local is_last = redis.call('EXISTS', group.roster) == 0
@@ -1114,8 +1114,8 @@ local function discard(group, gateway, channel, seconds)
   redis.call('SREM', own(group.prefix, 'members:' .. gateway), group.name .. ' ' .. channel)
 end
 
--- The same, whatever the keys are: what cannot be done now is left to the sweep under its own name, and is tried again.
--- Returns the key that was in the way.
+-- The same, whatever the keys' types: what cannot be done now is left to the sweep, which retries it.
+-- Returns the key of a wrong type, if any.
 local function discard_or_defer(group, gateway, channel, seconds)
   if pcall(discard, group, gateway, channel, seconds) then return nil end
   local entry = group.name .. ' ' .. channel
@@ -1141,9 +1141,9 @@ end
 
 -- Reading ---------------------------------------------------------------------------------------------------------
 
--- What a reader who has seen everything up to `since` can be told, and up to which offset what it has seen still stands.
--- resumed: nothing is missing. history_changed: nothing that it has seen was lost, but another server, or a restarted
--- one, goes on. rolled_back: it has seen messages that this Redis no longer knows. reset: the group's key is new.
+-- The verdict for a reader that has seen everything up to `since`, and the offset up to which what it has seen is valid.
+-- resumed: nothing is missing. history_changed: nothing that it has seen was lost, but another or restarted server
+-- continues. rolled_back: it has seen messages that this Redis no longer has. reset: the group's key is new.
 local function continuity(since, epoch, history, offset, lineage)
   if since.epoch ~= epoch then return 'reset', 0 end
   if since.history == history then
@@ -1160,12 +1160,12 @@ local function continuity(since, epoch, history, offset, lineage)
   return 'history_changed', since.offset
 end
 
--- What an entry costs beside its bytes, in bytes: a MiB takes Redis a millisecond or so, an entry three microseconds.
+-- An entry's overhead, in bytes: a MiB takes Redis about a millisecond, an entry three microseconds.
 local ENTRY_COST = 1024
 
--- An entry's message, and how long it is in the log. Of an expired one the text is empty: no message is empty.
+-- An entry's message, and its size in the log. The text of an expired one is empty; no message is empty.
 local function message_of(entry, seconds)
-  local message, expires, fields = '?', nil, entry[2]   -- without 'm' it is somebody's, and no message
+  local message, expires, fields = '?', nil, entry[2]   -- without 'm' it was not written by this library, and is not a message
   for f = 1, #fields, 2 do
     if fields[f] == 'm' then message = fields[f + 1] elseif fields[f] == 'x' then expires = tonumber(fields[f + 1]) end
   end
@@ -1173,17 +1173,17 @@ local function message_of(entry, seconds)
   return message, #message
 end
 
--- {offset, message, …} of what came after `since`, up to `offset`, and the first offset in it: nil when nothing is left.
+-- {offset, message, …} of the entries after `since`, up to `offset`, and the first offset among them: nil if there is none.
 --
--- One entry at a time, since nothing tells how long one is before it is here: what is asked for together and finds no
--- room has been copied for nothing, and may be a hundred messages of a MiB. `most` bounds the group, `budget` the call;
--- the last message may go over.
+-- One entry at a time, because an entry's length is not known before it is read: entries that are requested together but
+-- do not fit have been copied for nothing, and may be a hundred messages of a MiB. `most` limits the group, `budget` the
+-- call; the last message may exceed them.
 local function read_entries(log, since, offset, limit, most, budget, seconds)
   local entry = redis.call('XRANGE', log, string.format('%d-0', since + 1), '+', 'COUNT', 1)[1]
   if not entry then return {}, nil end
   local first = tonumber(string.match(entry[1], '^%d+'))
   local entries, count, at = {}, 0, first
-  while entry do                    -- a hole (somebody sent with SIZE 0) ends it: the next page starts with a gap
+  while entry do                    -- a hole (a send with SIZE 0) ends it: the next page starts with a gap
     local message, length = message_of(entry, seconds)
     entries[2 * count + 1], entries[2 * count + 2] = at, message
     count, most, budget.left = count + 1, most - length, budget.left - length - ENTRY_COST
@@ -1195,9 +1195,9 @@ local function read_entries(log, since, offset, limit, most, budget, seconds)
   return entries, first
 end
 
--- {verdict, position, proven offset, {offset, message, …}} of one group. Further verdicts: position: only that was asked
--- for. gap: the log no longer has what came next; its oldest follow. live: the group keeps no log. later: the answer is
--- full already, ask again.
+-- {verdict, position, proven offset, {offset, message, …}} of one group. Further verdicts: position: only that was
+-- requested. gap: the next message is no longer in the log; its oldest follow. live: the group keeps no log. later: the
+-- answer is full already, ask again.
 local function read_group(group, text, limit, most, budget, seconds, clock)
   local key, log = group.pos, group.log
   local epoch, history, offset, lineage, changed = read_position(key, clock)
@@ -1227,7 +1227,7 @@ local function group_read(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
   local limit, bytes = whole_number(args[1], 1, 10000), whole_number(args[2], 1, 1e9)
-  local most = {}                   -- of each group's own; without them the call's
+  local most = {}                   -- per group; if not given, the call's
   local good = limit and bytes and (#args == 2 + #groups or #args == 2 + 2 * #groups)
   for i = 1, #args - 2 - #groups do
     most[i] = whole_number(args[2 + #groups + i], 1, 1e9)
@@ -1246,18 +1246,18 @@ end
 
 -- Gateways --------------------------------------------------------------------------------------------------------
 
--- Whether the process that holds a lease is still there: it listens to its probe channel, and Redis knows at once when a
--- killed process' connections have ended.
+-- Whether the process that holds a lease still exists: it listens to its probe channel, and Redis notices immediately
+-- when a killed process' connections have ended.
 local function is_listening(prefix, gateway, process)
   local channel = prefix .. '__probe__' .. gateway .. (process and '.' .. process or '')
   return redis.call('PUBLISH', channel, '?') > 0
 end
 
--- The canary lies under the layer's prefix, so what deletes the layer's keys (flush(), FLUSHDB) deletes it too; a
--- gateway that is answered another canary than it knew adds all its groups again.
+-- The canary is under the layer's prefix, so whatever deletes the layer's keys (flush(), FLUSHDB) deletes it too; a
+-- gateway that gets a different canary than it knew adds all its groups again.
 --
--- Fields `process` and `link` say who holds the lease: a name belongs to one process at a time. renewed: 1, or 0 when the
--- lease had ended or another process had it that is gone, or -1: another process has the name, and its fields follow.
+-- Fields `process` and `link` identify the holder: a name belongs to one process at a time. renewed: 1; 0 when the lease
+-- had ended or was held by a process that no longer exists; -1: another process has the name, and its fields follow.
 local function gateway_lease(_, args)
   local prefix, gateway, lease = args[1], args[2], whole_number(args[3], 1, 3600)
   if not gateway or not lease or #args < 4 then
@@ -1288,7 +1288,7 @@ local function gateway_lease(_, args)
     canary = string.sub(redis.sha1hex(canary_key .. clock[1] .. clock[2] .. gateway), 1, 16)
     redis.call('SET', canary_key, canary)
   end
-  -- The index first: who is in it with a time to come is not swept, whatever lies under the other key.
+  -- The index first: a gateway with a future time in it is not swept, whatever the type of the other key.
   redis.call('ZADD', index, string.format('%.3f', seconds + lease), gateway)
   local fields = { 'HSET', key, 'gateway', gateway, 'seen', string.format('%.3f', seconds) }
   for i = 5, #args - 1, 2 do fields[#fields + 1] = args[i]; fields[#fields + 1] = args[i + 1] end
@@ -1301,7 +1301,7 @@ local function gateway_lease(_, args)
   return answer
 end
 
--- A gateway that leaves on purpose: what it did not discard itself is swept at once. With a process: only that one's.
+-- A gateway that leaves on purpose: whatever it did not discard itself is swept immediately. process: only if it is the holder.
 local function gateway_release(_, args)
   if #args ~= 2 and #args ~= 3 then
     return redis.error_reply('ERR tocsin: gateway_release wants prefix, gateway and, to be safe, process')
@@ -1316,7 +1316,7 @@ local function gateway_release(_, args)
   return 1
 end
 
--- One connection of a dead gateway: 'GROUP CHANNEL'. Returns the key that was in the way.
+-- Discards one connection of a dead gateway: 'GROUP CHANNEL'. Returns the key of a wrong type, if any.
 local function sweep_entry(prefix, gateway, entry, seconds)
   local name, channel = string.match(entry, '^(%S+) (.+)$')
   local group = name and place_of(prefix .. ':group:' .. name)
@@ -1324,12 +1324,12 @@ local function sweep_entry(prefix, gateway, entry, seconds)
   redis.call('SREM', own(prefix, 'members:' .. gateway), entry)
 end
 
--- A number, and the keys that were in the way, if any: without them a number alone, as version 5 of the gateways knows it.
+-- A number, followed by skipped keys of a wrong type; without any, just the number, as gateways of version 5 expect.
 local function with_foreign(number, foreign)
   return #foreign == 0 and number or { number, unpack(foreign, 1, 100) }
 end
 
--- What could not be swept, a few each time: its keys may have been mended.
+-- Retries what could not be swept, a few at a time: the keys may have been repaired.
 local function sweep_deferred(prefix, seconds, foreign)
   local deferred = own(prefix, 'unswept')
   local entries = redis.pcall('SRANDMEMBER', deferred, 10)
@@ -1344,7 +1344,7 @@ local function sweep_deferred(prefix, seconds, foreign)
   end
 end
 
--- The number swept, and keys that were in the way.
+-- The number swept, and keys of a wrong type that were skipped.
 local function gateway_sweep(_, args)
   local prefix, limit = args[1], whole_number(args[2], 1, 10000)
   if not limit then return redis.error_reply('ERR tocsin: gateway_sweep wants prefix and a limit') end
@@ -1356,7 +1356,7 @@ local function gateway_sweep(_, args)
     if is_foreign(members, 'members') then
       foreign[1] = note_foreign(prefix, members, seconds)
     else
-      -- Not SPOP: an entry stays until its connection is out of the roster, or deferred.
+      -- Not SPOP: an entry stays until its connection has been removed from the roster, or deferred.
       entries = redis.call('SRANDMEMBER', members, limit)
     end
     for _, entry in ipairs(entries) do foreign[#foreign + 1] = sweep_entry(prefix, dead, entry, seconds) end
@@ -1385,8 +1385,8 @@ local function gateway_sweep(_, args)
   return with_foreign(#ended, foreign)
 end
 
--- Members that only a retention needs are nobody's connections: they are refreshed from the list itself.
--- The next start, and keys that were in the way.
+-- Members that only a retention keeps belong to no connection: they are refreshed from the list itself.
+-- Returns the next start, and keys of a wrong type that were skipped.
 local function gateway_retain(_, args)
   local prefix, expiry = args[1], whole_number(args[2], 1, 315360000)
   local start, limit = whole_number(args[3], 0, 1e9), whole_number(args[4], 1, 10000)
@@ -1411,7 +1411,7 @@ local function gateway_retain(_, args)
   return with_foreign(#groups == limit and start + limit or 0, foreign)
 end
 
--- What a gateway's work calls, key by key. A prefix is put before what starts with ':' or 'specific', ours before the rest.
+-- The commands of a gateway's work, by key. ':' and 'specific' are prefixed with the layer's prefix, the rest with ours.
 local WORK = {
   { ':group:trial', 'ZADD', 'ZREM', 'ZRANGE', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { ':tocsin', 'GET', 'SET' },
   { 'specific.tocsin-00!', 'EXISTS', 'TYPE', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
@@ -1428,8 +1428,8 @@ local LIST_WORK = { 'specific.tocsin-00!', 'LLEN', 'LINDEX', 'LTRIM', 'LPUSH', '
 local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
   'gateway_retain', 'gateway_collect', 'relay_collect', 'relay_commit', 'policy_set' }
 
--- Which rights the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis has no such command. It writes
--- nothing, and is registered as one that may: so Redis refuses it whenever it refuses writes.
+-- The rights that the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis lacks the command. It writes
+-- nothing, but is registered as a function that may, so Redis refuses it whenever it refuses writes.
 local function gateway_trial(_, args)
   local prefix, database = args[1], whole_number(args[2], 0, 1e6)
   if not prefix or not database then
@@ -1449,7 +1449,7 @@ local function gateway_trial(_, args)
     if not there then lack('no:' .. command) end
     return not there or allowed
   end
-  -- SET is judged with a key and a value only, as its options say what it does with the key.
+  -- SET is checked with a key and a value only, because its options determine how it accesses the key.
   local function may_at_all(command)
     if command ~= 'SET' then return may(command) end
     return may(command, prefix .. ':tocsin') or may(command, own(prefix, 'policy'))
@@ -1460,7 +1460,7 @@ local function gateway_trial(_, args)
     end
     return false
   end
-  -- The command by itself, and with what it is about, which `pattern` would grant; `by`: what else may be done with that.
+  -- Checks the command by itself, and with its key or channel, which `pattern` would grant; `by`: other commands that may reach it.
   local function try(command, about, pattern, by)
     local alone = may_at_all(command)
     if alone and may(command, about) then return end
@@ -1504,8 +1504,8 @@ end
 
 -- The relay -------------------------------------------------------------------------------------------------------
 
--- Where an inbox is staged: the key itself, or beside it while somebody's key of another type lies there, and until what
--- was staged beside is gone. Returns also the key that is in the way.
+-- Where an inbox is staged: the key itself; or a second key, while a foreign key has the name of the first, and until
+-- everything staged there is gone. Also returns the foreign key.
 local function staging_of(key)
   local beside = key .. ':beside'
   if is_foreign(key, 'staging') then return beside, key end
@@ -1513,7 +1513,7 @@ local function staging_of(key)
   return key
 end
 
-local RELAY_BYTES = 1048576         -- moved, and answered, in one call: Redis does nothing else meanwhile
+local RELAY_BYTES = 1048576         -- moved, and returned, in one call, during which Redis does nothing else
 local RELAY_MOVES = 1000
 
 -- channels_redis 2.x has lists for inboxes. Up to 2.2 it pushes at the right and pops at the left, from 2.3 on the other way
@@ -1579,19 +1579,19 @@ local function relay_collect(keys, args)
   local staged, after = {}, '-'
   left = RELAY_BYTES
   while #staged < limit do
-    -- An error after the greatest id that there is: nothing follows it.
+    -- An error after the greatest possible id: nothing can follow it.
     local entry = redis.pcall('XRANGE', staging, after, '+', 'COUNT', 1)[1]
     if not entry then break end
     if left <= 0 then more = 1; break end
     staged[#staged + 1] = { entry[1], entry[2][2] }
     after, left = '(' .. entry[1], left - #entry[2][2]
   end
-  -- Last, where version 5 of the gateways looks for it.
+  -- Last, because gateways of version 5 expect it there.
   return { moved, more, foreign or '', staged }
 end
 
--- One staged message: only if it is the oldest still there, told to its groups, then removed. -1: it is gone, somebody
--- else did it. -2: an older one must go first. Without groups it is only removed: so ends what nobody can read.
+-- Commits one staged message, if it is the oldest: sends it to its groups, then removes it. -1: another gateway has done
+-- it. -2: an older one must go first. Without groups it is only removed, which is for unreadable messages.
 local function relay_commit(keys, args)
   local groups = parse_group_keys(keys, 2)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end

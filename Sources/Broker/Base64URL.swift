@@ -1,9 +1,9 @@
 /// Base64 with the URL alphabet and without padding (RFC 4648 section 5; RFC 7515 section 2).
 public enum Base64URL {
-    /// Only the one text that an encoder writes is read: no padding, no white space, no bits after the last byte. So a
-    /// signed text cannot be changed without breaking its signature.
+    /// Accepts only canonical encodings: no padding, no white space, no bits after the last byte. A signed text therefore has
+    /// a single spelling, and any change breaks its signature.
     ///
-    /// Inlinable: called byte by byte through a collection's witnesses it would cost ten times as much.
+    /// Inlinable: without specialization the collection's byte-by-byte access would cost ten times as much.
     @inlinable
     public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }

@@ -1,5 +1,5 @@
-/// A WebSocket closing code: RFC 6455 section 7.4's where they fit; 4400–4499 "do not come back as you are",
-/// 4500–4999 "come back later". The table for people is docs/protocol.md; a test compares the two.
+/// A WebSocket close code: from RFC 6455 section 7.4 where one fits; 4400–4499 "do not reconnect unchanged", 4500–4999
+/// "reconnect later". Documented in docs/protocol.md; a test compares the two.
 public struct CloseCode: RawRepresentable, Hashable, Sendable, CaseIterable {
     public let rawValue: UInt16
     public init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -24,7 +24,7 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable, CaseIterable {
         .serviceRestart, .tryAgainLater, .loginEnded, .rateLimited, .slow, .resync,
     ]
 
-    /// Whether a peer may send this code in a close frame (RFC 6455 section 7.4.1 and 7.4.2, IANA's registry).
+    /// Whether a peer may send this code in a close frame (RFC 6455 sections 7.4.1 and 7.4.2, IANA's registry).
     public static func mayBeReceived(_ code: UInt16) -> Bool {
         switch code {
         case 1000...1003, 1007...1014, 3000...4999: true

@@ -1,6 +1,6 @@
-/// Which connections an operator means to end, on whatever gateway they are.
+/// The connections that an operator wants to end, on any gateway.
 public enum ConnectionSelection: Sendable, Hashable {
-    /// All of a logged-in user.
+    /// All connections of a logged-in user.
     case user(String)
     case connection(ConnectionID)
 }

@@ -1,15 +1,15 @@
-/// How a position goes on from the last one that a reader has seen: the one comparison by which gateways and clients tell
-/// what is new, what is missing and what they have had.
+/// How a position relates to the last one that a reader has seen. Gateways and clients use this one comparison to tell new,
+/// missing and already seen messages apart.
 public enum Continuation: Equatable, Sendable {
-    /// This one, or a later one, has been seen.
+    /// This position, or a later one, has been seen already.
     case seen
-    /// The very next one: nothing lies between.
+    /// The position directly after it.
     case next
-    /// So many lie between.
+    /// A later position; this many messages lie between.
     case jump(UInt64)
-    /// The reader has seen nothing of the group; so many came before.
+    /// The reader has seen nothing of the group; this many messages came before.
     case begins(UInt64)
-    /// Of another epoch or history: what lies between cannot be counted.
+    /// A position of another epoch or history: the messages between cannot be counted.
     case elsewhere
 }
 
@@ -23,7 +23,7 @@ extension Position {
         return last == .beginning && offset > 0 ? .begins(offset - 1) : .elsewhere
     }
 
-    /// Whether this is the very next position: nothing lies between, whatever came before.
+    /// Whether this position comes directly after `last`, or is the first of all.
     public func follows(_ last: Position) -> Bool {
         let continuation = continuation(of: last)
         return continuation == .next || continuation == .begins(0)

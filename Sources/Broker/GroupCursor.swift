@@ -1,7 +1,7 @@
-/// How far a group's messages have been delivered here, and what to do when one comes that does not follow.
+/// How far a group's messages have been delivered on this gateway, and what to do with one that is out of sequence.
 ///
-/// A value without I/O. Pub/sub loses messages when a connection is cut, and says nothing; but offsets have no holes, so
-/// what does not follow shows it. Then the log is read from the cursor, and live messages wait until it has caught up.
+/// A value without I/O. Pub/sub silently loses messages when a connection is cut, but since offsets have no holes, the next
+/// message reveals the loss. Then the log is read from the cursor, and live messages wait until it has caught up.
 ///
 /// ```
 ///   unknown ──first position──▶ at(position) ──offset + 1──▶ at(next)
@@ -10,26 +10,26 @@
 ///                               filling(position, held) ──pages: deliver, or lost + deliver──▶ at(end)
 /// ```
 ///
-/// Anybody can publish anything under any position. A message that came before the log was read to its end, and is not in
-/// it, is a stranger's: it is dropped, or the log would be read for ever. Of two messages under one position the log knows
-/// which is the group's: it may be the second. A message that this gateway cannot read is judged by the log alone, for the same
-/// reason.
+/// Anybody can publish anything under any position. A message that arrived before the log was read to its end, but is not in
+/// the log, is foreign and is dropped; otherwise the log would be read forever. Of two messages with one position only the log
+/// tells which is the group's; it may be the second. For the same reason a message that this gateway cannot read is judged by
+/// the log alone.
 public struct GroupCursor: Sendable {
     enum State: Sendable {
         case unknown
         case at(Position)
-        /// covered: so many of the held ones came before the log was asked, so that it has them if it ever will.
+        /// covered: how many held messages arrived before the log was requested. The log has those, if it ever will.
         case filling(Position, held: [Arrival], covered: Int)
     }
 
-    /// What has come live. Without a publication: something that cannot be read.
+    /// A live message that is held. Without a publication: one that cannot be read.
     struct Arrival: Sendable {
         var position: Position
         var publication: Publication?
     }
 
-    /// Live messages kept while the log is read. More are not needed: the log has them too. A group without a log loses
-    /// what comes above, which is counted.
+    /// Live messages held while the log is read. More are not needed, because the log has them too. A group without a log
+    /// loses those beyond the limit; they are counted.
     public static let maximumHeld = 1000
 
     private(set) var state = State.unknown
@@ -37,7 +37,7 @@ public struct GroupCursor: Sendable {
 
     public init() {}
 
-    /// The position up to which messages have been delivered.
+    /// Messages have been delivered up to this position.
     public var position: Position? {
         switch state {
         case .unknown: nil
@@ -49,17 +49,17 @@ public struct GroupCursor: Sendable {
 
     public enum Action: Sendable {
         case deliver
-        /// It was delivered before.
+        /// The message was delivered before.
         case drop
-        /// Read the log from the position.
+        /// Read the log from this position.
         case fill(Position)
-        /// It waits for the log that is being read.
+        /// The message waits until the log has been read.
         case hold
-        /// Another message was delivered under its position: ask the log which of the two is the group's.
+        /// Another message was delivered under this position: ask the log which of the two is the group's.
         case dispute
     }
 
-    /// A live message with a position.
+    /// Call for a live message with a position.
     public mutating func received(_ publication: Publication, at position: Position) -> Action {
         switch state {
         case .unknown:
@@ -83,10 +83,10 @@ public struct GroupCursor: Sendable {
         }
     }
 
-    /// A live message with a position that nobody here can read. Returns where to read from, if that is to be done now.
+    /// Call for a live message that cannot be read. Returns where to read the log from, if it must be read now.
     public mutating func unreadable(at position: Position) -> Position? {
         switch state {
-        case .unknown: return nil  // before the first join was answered: what follows shows it
+        case .unknown: return nil  // the first join is not answered yet: a later message will show it
         case .at(let last):
             if position.continuation(of: last) == .seen { return nil }
             state = .filling(last, held: [Arrival(position: position)], covered: 1)
@@ -104,12 +104,12 @@ public struct GroupCursor: Sendable {
         state = .filling(last, held: held, covered: covered)
     }
 
-    /// Somebody has joined, and this is the group's position: messages up to it are older than the join.
+    /// Call when a member has joined at this position: messages up to it are older than the join.
     public mutating func joined(at position: Position) {
         if case .unknown = state { state = .at(position) }
     }
 
-    /// Something may have been missed: Redis was lost, or nothing has come for a while. Returns where to read from.
+    /// Messages may have been missed: Redis was lost, or nothing has arrived for a while. Returns where to read from.
     public mutating func doubt() -> Position? {
         guard case .at(let last) = state else { return nil }
         state = .filling(last, held: [], covered: 0)
@@ -118,29 +118,29 @@ public struct GroupCursor: Sendable {
 
     public struct Filled: Sendable {
         public enum Step: Sendable {
-            /// Messages before the next step are gone. A member that has been told resumes from the position.
+            /// Messages before the next step are gone. Members that have been told continue from the position.
             case lost(Continuity, Position)
             case deliver(Publication)
         }
 
-        /// Deliveries and losses, in order, for every member.
+        /// Deliveries and losses for every member, in order.
         public var steps: [Step] = []
-        /// There is more to read from here.
+        /// More must be read from here.
         public var readOn: Position?
-        /// Messages of a group without a log that nobody can get any more.
+        /// Number of messages that are lost for good, in a group without a log.
         public var missed: UInt64 = 0
-        /// Messages under positions that the group's log does not have.
+        /// Number of messages whose positions are not in the group's log.
         public var strangers = 0
-        /// Messages whose position another message was delivered under.
+        /// Messages whose position was already used by another delivered message.
         public var disputed: [Publication] = []
     }
 
-    /// A page of the log has come.
+    /// Call when a page of the log has arrived.
     public mutating func filled(with page: HistoryPage) -> Filled {
         var result = Filled()
         guard case .filling(let last, let held, let covered) = state else { return result }
         guard let now = page.position else {
-            // The group's key is gone and nobody has sent since.
+            // The group's key is gone, and nothing has been sent since.
             if last != .beginning { result.steps.append(.lost(.reset, .beginning)) }
             return settle(.beginning, held, covered, &result)
         }
@@ -157,7 +157,7 @@ public struct GroupCursor: Sendable {
             if let publication = entry.publication {
                 result.steps.append(.deliver(publication))
             } else if entry.isUnreadable {
-                // One loss for a run of unreadable messages.
+                // Report a run of unreadable messages as one loss.
                 if case .lost(.gap, _)? = result.steps.last { result.steps.removeLast() }
                 let hole = Position(epoch: now.epoch, history: now.history, offset: entry.offset)
                 result.steps.append(.lost(.gap, hole))
@@ -172,8 +172,8 @@ public struct GroupCursor: Sendable {
         return settle(end, held, covered, &result)
     }
 
-    /// The log has been read to its end, and held messages that follow it are delivered. A nil end means that the group has no
-    /// log: a held message that cannot be read is then counted as missed.
+    /// Ends a read: delivers held messages that follow the end of the log. A nil end means that the group has no log: a held
+    /// message that cannot be read is then counted as missed.
     private mutating func settle(
         _ end: Position?, _ held: [Arrival], _ covered: Int, _ result: inout Filled, atLeast now: Position? = nil
     ) -> Filled {

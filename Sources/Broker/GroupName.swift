@@ -1,13 +1,13 @@
-/// A group's name, by channels_redis' rule: ASCII letters, digits, `-`, `_` and `.`, at least one, fewer than 100.
+/// A group's name, with the rules of channels_redis: 1 to 99 of ASCII letters, digits, `-`, `_` and `.`.
 ///
-/// Source: channels 4.3, `BaseChannelLayer.valid_group_name`. Python's `\d` also takes digits of other scripts; those
+/// Source: channels 4.3, `BaseChannelLayer.valid_group_name`. Python's `\d` also accepts digits of other scripts; such
 /// names are refused here.
 public struct GroupName: Hashable, Sendable, CustomStringConvertible {
     public let text: String
 
     public static let maximumLength = 99
 
-    /// - Throws: `NameError`, whose words do not repeat the name.
+    /// - Throws: `NameError`, whose text does not repeat the name.
     public init(_ text: String) throws(NameError) {
         let bytes = text.utf8
         guard !bytes.isEmpty else { throw NameError(reason: "is empty") }
@@ -32,7 +32,7 @@ public struct GroupName: Hashable, Sendable, CustomStringConvertible {
     public var description: String { text }
 }
 
-/// Why a name is none.
+/// Why a group name is invalid.
 public struct NameError: Error, Equatable, Sendable, CustomStringConvertible {
     public let reason: String
     public var description: String { "the group name \(reason)" }

@@ -1,4 +1,4 @@
-/// A glob over group names: `*` any run of characters, `?` one.
+/// A glob for group names: `*` matches any run of characters, `?` a single one.
 public struct GroupPattern: Sendable, Equatable {
     private let pattern: [UInt8]
 

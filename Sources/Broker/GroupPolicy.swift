@@ -1,13 +1,13 @@
-/// What the `groups:` of the configuration says of groups whose name matches: how much history they keep.
+/// The settings that `groups:` in the configuration gives to groups whose name matches: history and presence.
 public struct GroupPolicy: Sendable, Equatable {
-    /// A glob: `*` any run of characters, `?` one. The first policy that matches counts.
+    /// A glob: `*` matches any run of characters, `?` a single one. The first policy that matches is used.
     public var match: String
-    /// Messages kept. 0: live only. Default 100.
+    /// Number of messages kept. 0: live only. Default 100.
     public var historySize: Int
-    /// Seconds kept. Default one day.
+    /// Seconds that messages are kept. Default one day.
     public var historyTTL: Int
 
-    /// Whether clients of the centrifuge protocol are told who joins and leaves. Default: no.
+    /// Whether centrifuge clients get join and leave events. Default: no.
     public var joinLeave = false
 
     public static let defaultSize = 100

@@ -1,11 +1,11 @@
-/// One to sixteen hex digits as they were written, in the size of a number: compared and copied without counting references,
-/// which is most of what a position costs on its way to a thousand clients.
+/// One to sixteen hex digits, stored in a number together with their count. Comparing and copying them needs no reference
+/// counting, which would be most of a position's cost on its way to a thousand clients.
 public struct HexDigits: Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
     private let value: UInt64
-    /// Leading zeros are digits, too.
+    /// Includes leading zeros.
     private let count: UInt8
 
-    /// nil when there are none, too many, or something else than `0`–`9` and `a`–`f`.
+    /// nil when empty, too long, or not only `0`–`9` and `a`–`f`.
     public init?(utf8 digits: some Collection<UInt8>) {
         guard (1...16).contains(digits.count) else { return nil }
         var value: UInt64 = 0
@@ -22,14 +22,14 @@ public struct HexDigits: Hashable, Sendable, CustomStringConvertible, Expressibl
 
     public init?(_ text: some StringProtocol) { self.init(utf8: text.utf8) }
 
-    /// For digits in the source; anything else traps.
+    /// For literals in source code; traps on anything invalid.
     public init(stringLiteral text: String) { self.init(text)! }
 
     public var description: String { value.hex(count: Int(count)) }
 }
 
 extension FixedWidthInteger {
-    /// Its last digits in hex, with zeros before them where it has fewer.
+    /// The number's last `count` hex digits, with leading zeros.
     public func hex(count: Int) -> String {
         String(unsafeUninitializedCapacity: count) { text in
             var rest = self

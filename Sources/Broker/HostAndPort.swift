@@ -1,5 +1,5 @@
-/// `HOST:PORT`, `[::1]:8080`: where something listens, read and printed the one way. Two colons in a row are IPv6's, so an
-/// address of it goes into brackets before a port can follow.
+/// `HOST:PORT` or `[::1]:8080`: parses and prints listening addresses. IPv6 addresses contain colons themselves, so they
+/// need brackets before a port.
 public struct HostAndPort: Equatable, Sendable, CustomStringConvertible {
     public var host: String
     public var port: Int

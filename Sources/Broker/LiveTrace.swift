@@ -1,11 +1,11 @@
 import NIOCore
 
-/// The newest messages of a group that were delivered as they came, not from the log.
+/// Remembers a group's newest messages that were delivered live rather than from the log.
 ///
-/// Pub/sub brings each message once. A second one under the same position is the first again, or one of the two is a
-/// stranger's: anybody who may publish to the group's channel can write any position into a message. A value without I/O.
+/// Pub/sub delivers each message once. A second one with the same position is either a duplicate, or one of the two is
+/// foreign: anybody who may publish to the group's channel can write any position. A value without I/O.
 struct LiveTrace: Sendable {
-    /// More than a burst that arrives in the wrong order; older ones are not told apart any more.
+    /// Larger than a burst that arrives out of order; older messages can no longer be told apart.
     static let capacity = 8
 
     private struct Entry: Sendable {
@@ -26,7 +26,7 @@ struct LiveTrace: Sendable {
         }
     }
 
-    /// Whether another message was delivered under this position before.
+    /// Whether a different message was delivered under this position before.
     func disputes(_ publication: Publication, at position: Position) -> Bool {
         guard let entry = entries.first(where: { $0.position == position }) else { return false }
         return entry.fingerprint != Self.fingerprint(publication)

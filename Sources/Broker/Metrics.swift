@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A count that only grows. Adding is one relaxed atomic operation; on the path of messages add once per batch.
+/// A monotonic counter. Adding is one relaxed atomic operation; on the message path, add once per batch.
 public final class Counter: Sendable {
     private let count = Atomic<Int>(0)
     init() {}
@@ -8,7 +8,7 @@ public final class Counter: Sendable {
     public var value: Int { count.load(ordering: .relaxed) }
 }
 
-/// A number that goes up and down.
+/// A value that goes up and down.
 public final class Gauge: Sendable {
     private let number = Atomic<Int>(0)
     init() {}
@@ -17,9 +17,9 @@ public final class Gauge: Sendable {
     public var value: Int { number.load(ordering: .relaxed) }
 }
 
-/// The process' metrics by name, and their text for Prometheus.
+/// The process' metrics by name, with their Prometheus text.
 ///
-/// Metrics are made once, at the start; labels are fixed words of the code, so that nobody outside can make series.
+/// Metrics are created once, at startup. Labels are constants of the code, so that nobody outside can create series.
 public final class Metrics: Sendable {
     private enum Value: Sendable {
         case counter(Counter), gauge(Gauge)
@@ -35,7 +35,7 @@ public final class Metrics: Sendable {
 
     public init() {}
 
-    /// - Parameter labels: as in Prometheus' text, without braces: `reason="origin"`.
+    /// - Parameter labels: as in Prometheus' text format, without braces: `reason="origin"`.
     public func counter(_ name: String, _ labels: String = "", help: String) -> Counter {
         let counter = Counter()
         add(Series(name: name, labels: labels, help: help, value: .counter(counter)))
@@ -48,7 +48,7 @@ public final class Metrics: Sendable {
         return gauge
     }
 
-    /// A gauge that is read when somebody asks.
+    /// A gauge whose value is read on each scrape.
     public func gauge(_ name: String, _ labels: String = "", help: String, read: @escaping @Sendable () -> Int) {
         add(Series(name: name, labels: labels, help: help, value: .read(read)))
     }

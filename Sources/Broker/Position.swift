@@ -1,8 +1,8 @@
-/// A message's place in its group: `EPOCH.HISTORY:OFFSET`, opaque to users.
+/// A message's position in its group: `EPOCH.HISTORY:OFFSET`, opaque to users.
 ///
-/// - epoch: random; new when the group's key in Redis is new.
-/// - history: of the server's replication; new after each restart and promotion, so that two servers cannot give one
-///   position to two messages.
+/// - epoch: random; new whenever the group's key in Redis is new.
+/// - history: the server's replication history; new after each restart and promotion, so that two servers cannot give the
+///   same position to two messages.
 /// - offset: 1, 2, 3, … without holes. 0: before the first message.
 public struct Position: Hashable, Sendable, CustomStringConvertible {
     public var epoch: HexDigits
@@ -15,14 +15,14 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
         self.offset = offset
     }
 
-    /// nil when the text is not a position. Bounded: an epoch and a history have at most 16 hex digits each.
+    /// nil when the text is not a position. Epoch and history are limited to 16 hex digits each.
     public init?(_ text: some StringProtocol) {
         var text = String(text)
         guard let position = text.withUTF8({ Position(utf8: $0) }) else { return nil }
         self = position
     }
 
-    /// The same from bytes.
+    /// Parses a position from bytes.
     public init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.count <= 54, let dot = Self.index(of: UInt8(ascii: "."), in: bytes, from: 0),
             let colon = Self.index(of: UInt8(ascii: ":"), in: bytes, from: dot + 1),
@@ -45,11 +45,11 @@ public struct Position: Hashable, Sendable, CustomStringConvertible {
         return nil
     }
 
-    /// Before anything was ever sent, whatever epoch will be the first: what a reader has who was told that the group's key
-    /// is gone. `group_read` answers with everything that has come since.
+    /// The position before the first message, in whatever epoch comes first: that of a reader who was told that the group's
+    /// key is gone. `group_read` answers it with everything sent since.
     public static let beginning = Position(epoch: "0", history: "0", offset: 0)
 
-    /// Whether the two count in the same sequence, so that their offsets can be compared.
+    /// Whether both positions belong to the same epoch and history, so that their offsets can be compared.
     public func isComparable(to other: Position) -> Bool { epoch == other.epoch && history == other.history }
 
     public var description: String { "\(epoch).\(history):\(offset)" }

@@ -1,13 +1,13 @@
 public import NIOCore
 
-/// A message on its way to the connections of a group: decoded once, the same bytes for all.
+/// A message on its way to the connections of a group: decoded once, with the same bytes for all of them.
 public struct Publication: Sendable {
     public let group: GroupName
-    /// nil for a bare `PUBLISH`: live only, no position.
+    /// nil for a plain `PUBLISH`, which is live only.
     public let position: Position?
     /// One JSON object on one line, without the broker's own entries.
     public let json: ByteBuffer
-    /// Whether it can be read again later: it has a position, in a group that keeps history.
+    /// Whether it can be read again later: it has a position, and its group keeps history.
     public let isLogged: Bool
 
     public init(group: GroupName, position: Position?, json: ByteBuffer, isLogged: Bool = true) {
@@ -17,10 +17,10 @@ public struct Publication: Sendable {
         self.isLogged = isLogged && position != nil
     }
 
-    /// The same message without a position: shown at once, whatever the client has seen.
+    /// The same message without a position: delivered immediately, whatever the client has seen.
     public var unpositioned: Publication { Publication(group: group, position: nil, json: json) }
 
-    /// The same text, but for white space.
+    /// Whether both messages have the same text, ignoring white space.
     public func says(theSameAs other: Publication) -> Bool {
         func isText(_ byte: UInt8) -> Bool { byte != 0x20 && byte != 0x09 && byte != 0x0A && byte != 0x0D }
         return json.readableBytesView.lazy.filter(isText).elementsEqual(
@@ -28,10 +28,10 @@ public struct Publication: Sendable {
     }
 }
 
-/// What the sender of an accepted message learns.
+/// What the sender of an accepted message gets back.
 public struct Receipt: Sendable, Equatable {
     public let position: Position
-    /// Subscribers that Redis told: gateways that serve the group.
+    /// Number of Redis subscribers that received it: gateways that serve the group.
     public let gateways: Int
     /// Consumers of Django in the group, that Daphne holds; nil: there were none.
     public let consumers: Consumers?

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// Somebody who reads a group's log: with it the reads that it waits for can be given up.
+/// Identifies a reader of group logs, so that its reads can be cancelled.
 public final class ReadTicket: Sendable, Hashable {
     private let isOver = Atomic(false)
 
     public init() {}
 
-    /// What is asked for with it from now on is not read; `Backplane.giveUp` says it of what was asked for before.
+    /// Prevents further reads with this ticket. Those already requested are cancelled by `Backplane.giveUp`.
     public func end() { isOver.store(true, ordering: .relaxed) }
 
     public var isEnded: Bool { isOver.load(ordering: .relaxed) }

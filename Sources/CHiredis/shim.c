@@ -18,15 +18,15 @@ struct chiredis_reader {
     uint8_t *bytes;
     size_t byte_count, byte_room;
     size_t max_bytes;
-    int delivered; // the reply in tokens has been handed out: the next one starts at the front again
+    int delivered; // the reply in tokens has been handed out; the next one starts from the front
 };
 
-// hiredis wants an object back for each value, and passes the parent's to its children. The order of the tokens says
-// all that, so any pointer that is not NULL will do.
+// hiredis expects an object for each value and passes the parent's to its children. The order of the tokens already has
+// that information, so any pointer other than NULL will do.
 static void *push(const redisReadTask *task, int type, int64_t number, size_t offset)
 {
     chiredis_reader *reader = task->privdata;
-    if (type < CHIREDIS_STRING || type > CHIREDIS_ERROR) return NULL; // one of RESP3's, see below
+    if (type < CHIREDIS_STRING || type > CHIREDIS_ERROR) return NULL; // a RESP3 type, see below
     if (reader->token_count == reader->token_room) {
         size_t room = reader->token_room ? reader->token_room * 2 : 16;
         chiredis_token *grown = realloc(reader->tokens, room * sizeof *grown);
@@ -56,7 +56,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t length)
     return push(task, task->type, (int64_t)length, offset);
 }
 
-// hiredis 0.14 knows no deeper arrays; 1.x would nest them as long as there is memory.
+// hiredis 0.14 supports no deeper nesting; 1.x would nest arrays as long as there is memory.
 static void *push_array(const redisReadTask *task, int64_t elements)
 {
     int depth = 1;
@@ -71,12 +71,12 @@ static void *create_array(const redisReadTask *task, int elements) { return push
 #endif
 
 static void *create_integer(const redisReadTask *task, long long value) { return push(task, task->type, value, 0); }
-// The task's type is that of what is missing: a string's for $-1, an array's for *-1.
+// The task's type is that of the missing value: a string's for $-1, an array's for *-1.
 static void *create_nil(const redisReadTask *task) { return push(task, CHIREDIS_NIL, 0, 0); }
-static void free_object(void *object) { (void)object; } // tokens and bytes are the reader's
+static void free_object(void *object) { (void)object; } // tokens and bytes belong to the reader
 
 #if HIREDIS_MAJOR >= 1
-// RESP3 is never asked for (no HELLO 3): its types only come from something that is no Redis, and are refused.
+// RESP3 is never requested (no HELLO 3), so its types cannot come from a real Redis and are refused.
 static void *refuse_double(const redisReadTask *t, double v, char *s, size_t n) { (void)t, (void)v, (void)s, (void)n; return NULL; }
 static void *refuse_bool(const redisReadTask *t, int v) { (void)t, (void)v; return NULL; }
 #endif
@@ -124,7 +124,7 @@ int chiredis_reader_feed(chiredis_reader *reader, const void *bytes, size_t leng
 int chiredis_reader_next(chiredis_reader *reader, chiredis_reply *reply)
 {
     if (reader->delivered) {
-        // One huge reply must not leave its memory behind for good.
+        // Do not keep the memory of one huge reply forever.
         if (reader->byte_room > (1 << 20)) {
             free(reader->bytes);
             reader->bytes = NULL;

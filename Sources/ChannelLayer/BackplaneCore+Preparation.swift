@@ -3,9 +3,9 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// What is made sure of on each new connection for commands before anything else is sent over it.
+/// What must be set up on each new command connection before anything else is sent over it.
 extension BackplaneCore {
-    /// Functions, rights, the gateway's name and the policies, before anything else is asked of this Redis.
+    /// Checks and sets up functions, rights, the gateway's name and the policies.
     func prepare(isFirst: Bool) {
         let (client, configuration, logger) = (client, configuration, logger)
         let (functions, policies, holder, renewal) = (functions, policiesCall, lease.holder, lease.leaseCall())
@@ -15,7 +15,7 @@ extension BackplaneCore {
             do {
                 try await FunctionLibrary.ensureLoaded(functions, by: client, logger: logger)
                 try await GatewayTrial.run(functions, configuration, by: client)
-                // A gateway that could not listen is stopped in the middle of this.
+                // If the gateway could not listen, it is stopped in the middle of this.
                 try Task.checkCancellation()
                 if isFirst {
                     let (other, foreign) = try await GatewayLease.claim(
@@ -39,7 +39,7 @@ extension BackplaneCore {
 
     func serve() {
         client.confirm()
-        // First: without a lease over this connection nobody joins.
+        // First of all: until the lease is renewed over this connection, nobody can join.
         lease.isHeld = false
         lease.resume()
         membership.resume()
@@ -51,7 +51,7 @@ extension BackplaneCore {
 
     // MARK: The name
 
-    /// A process that was just killed may still count as listening for a moment.
+    /// Retries before giving up: a process that was just killed may still count as listening for a moment.
     private func nameTakenAtStart(by other: NameHolder) {
         claims += 1
         if claims >= Self.maximumClaims { nameTaken(by: other) }
@@ -81,13 +81,13 @@ extension BackplaneCore {
                 "the groups: of this gateway take the place of others that were in force; gateways that are configured otherwise go by these too",
                 metadata: ["version": "\(answer.version)"])
         }
-        // A newer version than ours is another gateway's, and stays.
+        // A version newer than ours is another gateway's, and is kept.
         guard answer.isChanged || policyVersion == nil else { return policiesInForce(answer.version) }
         policyVersion = answer.version
         othersPolicies = nil
     }
 
-    /// Says once that other policies than this gateway's are in force.
+    /// Logs once that other policies than this gateway's are in force.
     func policiesInForce(_ version: Int) {
         guard let policyVersion, version > policyVersion, version != othersPolicies else { return }
         othersPolicies = version

@@ -3,8 +3,8 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// The parts of the backplane, wired: subscriptions, membership, lease and relay, and what each Redis link means to them,
-/// which `LinkHealth` decides.
+/// Wires the parts of the backplane: subscriptions, membership, lease and relay. Applies the state of the Redis links to
+/// them, as decided by `LinkHealth`.
 ///
 /// Lives on its event loop.
 final class BackplaneCore {
@@ -40,9 +40,9 @@ final class BackplaneCore {
 
     /// The version of the policies that this gateway has written.
     var policyVersion: Int?
-    /// The version of other policies that are in force, and were said to be.
+    /// The version of different policies in force that has been logged.
     var othersPolicies: Int?
-    /// Times that the gateway's name was found taken at the start.
+    /// How often the gateway's name was found taken at startup.
     var claims = 0
     static let maximumClaims = 5
     var preparation: Task<Void, Never>?
@@ -116,7 +116,7 @@ final class BackplaneCore {
 
     func release() -> EventLoopFuture<Void> { lease.release() }
 
-    /// After `end()`.
+    /// Call after `end()`.
     func stop() {
         membership.pause()
         clock.stop()

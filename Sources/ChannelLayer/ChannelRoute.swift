@@ -2,15 +2,15 @@ import Broker
 
 /// The purpose of a pub/sub channel that does not belong to a group.
 enum ChannelRoute: Equatable {
-    /// This gateway's message to itself.
+    /// This gateway's probe to itself.
     case probe
-    /// Redis rings for what this gateway wrote to find out whether it does.
+    /// Keyspace events of the key that this gateway writes to test whether Redis sends them.
     case bell
     /// An operator's message to all gateways.
     case control
-    /// Who joins a group and leaves it.
+    /// Joins and leaves of a group.
     case presence(GroupName)
-    /// Redis rings for an inbox of the core layer.
+    /// Keyspace events of one of the core layer's inboxes.
     case inbox(Int)
     /// Redis rings for the inbox of this gateway's connections.
     case connections
@@ -18,7 +18,7 @@ enum ChannelRoute: Equatable {
     case unknown
 }
 
-/// Tells the channels apart that a gateway subscribes to beside its groups'.
+/// Maps the channels that a gateway subscribes to, other than groups' own, to their purpose.
 ///
 /// A value without I/O.
 struct ChannelRoutes {
@@ -35,7 +35,7 @@ struct ChannelRoutes {
         presencePrefix = keys.presencePrefix
     }
 
-    /// The channels that a gateway subscribes to for as long as it runs, whatever groups it serves.
+    /// The channels that a gateway subscribes to as long as it runs, whatever groups it serves.
     var permanent: [String] { fixed.keys.sorted() }
 
     subscript(channel: String) -> ChannelRoute {

@@ -1,8 +1,8 @@
 import Broker
 import NIOCore
 
-/// What is said to all gateways on the control channel: `{"event":"end","user":"42"}`, or with
-/// `"connection":"16 hex digits"`. Written for people in redis/README.md, since `PUBLISH` by hand does as well.
+/// A message to all gateways on the control channel: `{"event":"end","user":"42"}`, or with `"connection":"16 hex digits"`.
+/// Documented in redis/README.md, because it may also be published by hand.
 enum ControlMessage {
     static func end(_ selection: ConnectionSelection) -> ByteBuffer {
         var text = ByteBuffer(string: #"{"event":"end","#)
@@ -16,7 +16,7 @@ enum ControlMessage {
         return text
     }
 
-    /// nil: nothing that this version knows.
+    /// nil: not a message that this version knows.
     static func selection(_ payload: ByteBuffer) -> ConnectionSelection? {
         guard let fields = try? JSONFields(payload), fields.string("event") == "end" else { return nil }
         switch (fields.string("user"), fields.string("connection")) {

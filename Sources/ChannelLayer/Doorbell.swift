@@ -15,7 +15,7 @@ protocol DoorbellDelegate: AnyObject {
 /// Lives on the backplane's loop.
 final class Doorbell {
     static let interval = TimeAmount.milliseconds(250)
-    /// While Redis does not ring. The layer holds 100 messages an inbox, so it cannot be longer.
+    /// Polling interval while notifications do not arrive. Must be short, because the layer holds 100 messages per inbox.
     static let pollInterval = TimeAmount.milliseconds(20)
 
     private let client: RedisClient
@@ -28,7 +28,7 @@ final class Doorbell {
     private var polls: RepeatedTask?
     private var rings = 0
     private var isSetting = false
-    /// Why the bell could not be set, for the log.
+    /// Why the Redis setting could not be changed, for the log.
     private var obstacle: String?
     private var commandsAreUp = false
     private var isSubscribed = false
@@ -57,7 +57,7 @@ final class Doorbell {
         if commandsAreUp { _ = client.submit(RedisCommand("DEL", key)) }
     }
 
-    /// The command link is usable.
+    /// Call when the command link is usable.
     func resume() {
         commandsAreUp = true
         watch.lost()
@@ -71,7 +71,7 @@ final class Doorbell {
         poll(false)
     }
 
-    /// All permanent channels are subscribed, the bell's among them.
+    /// Call when all permanent channels, including the bell's, are subscribed.
     func subscriptionIsLive() {
         watch.lost()
         isSubscribed = true
@@ -83,7 +83,7 @@ final class Doorbell {
         poll(commandsAreUp)
     }
 
-    /// Redis rang for what this gateway wrote.
+    /// Call when Redis has notified the gateway of its own test write.
     func heard() { perform(watch.heard()) }
 
     private func tick() {
@@ -106,7 +106,7 @@ final class Doorbell {
         poll(watch.mustPoll && commandsAreUp)
     }
 
-    /// A score that was not there before: only a change rings.
+    /// Writes a new score each time, because only changes are notified.
     private func ring() {
         rings += 1
         _ = client.submit(RedisCommand("ZADD", key, String(rings), "ring"))
@@ -168,7 +168,7 @@ final class Doorbell {
 enum KeyspaceEvents {
     static let needed: [Character] = ["K", "z", "l"]
 
-    /// The setting with what is needed added; nil when nothing is missing. `A` stands for all classes.
+    /// The setting with the needed flags added; nil when none is missing. `A` stands for all classes.
     static func completed(_ setting: String) -> String? {
         let missing = needed.filter { flag in
             !setting.contains(flag) && !(flag != "K" && setting.contains("A"))

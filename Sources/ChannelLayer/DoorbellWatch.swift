@@ -1,7 +1,7 @@
-/// Whether Redis rings when an inbox is written: rung again and again, and heard through the subscription.
+/// Whether Redis notifies of writes to an inbox. Tested continuously: the gateway rings (a test write) and listens for it.
 ///
-/// A value without I/O. `notify-keyspace-events` is one setting for the whole server. Its other users may change it while
-/// gateways run, and Redis does not announce that. So the bell is relied on only while it is heard.
+/// A value without I/O. `notify-keyspace-events` is a single setting for the whole server. Others may change it at any
+/// time, and Redis does not announce that, so notifications are relied on only while test writes are heard.
 ///
 /// ```
 ///   unknown ──heard──▶ hearing ──a ring was not heard──▶ deaf ──heard──▶ hearing
@@ -10,36 +10,36 @@
 /// ```
 struct DoorbellWatch {
     enum State: Equatable {
-        /// Nothing is known yet on this connection.
+        /// Nothing is known about this connection yet.
         case unknown
         case hearing
-        /// The ticks since the bell was last set.
+        /// Notifications do not arrive. ticks: number of ticks since the setting was last changed.
         case deaf(ticks: Int)
     }
 
     enum Action: Equatable {
-        /// Write to the bell's key.
+        /// Write to the test key.
         case ring
-        /// Look into the inboxes.
+        /// Check the inboxes.
         case look
         /// Set `notify-keyspace-events`.
         case set
-        /// Tell a person: the bell is dead; it works again.
+        /// Log that notifications do not arrive; that they arrive again.
         case sayDeaf, sayHearing
     }
 
-    /// Ticks after which a dead bell is set once more.
+    /// Ticks after which the setting is changed again.
     static let patience = 4
 
     private(set) var state = State.unknown
-    /// A ring has been sent and not been heard yet.
+    /// Whether a test write was sent and has not been heard yet.
     private(set) var isUnanswered = false
 
-    /// Whether the inboxes have to be looked into all the time.
+    /// Whether the inboxes must be polled.
     var mustPoll: Bool { state != .hearing }
 
-    /// Four times a second. The inboxes are looked into in any case: the layer drops silently above 100 messages in one, which
-    /// a busy sender reaches before a dead bell is noticed.
+    /// Called four times a second. Checks the inboxes in any case: the layer silently drops messages beyond 100 per inbox, which
+    /// a busy sender reaches before the loss of notifications is noticed.
     mutating func tick() -> [Action] {
         defer { isUnanswered = true }
         switch state {
@@ -62,7 +62,7 @@ struct DoorbellWatch {
         return []
     }
 
-    /// One of the connections is gone: what was rung on it may not be heard.
+    /// Call when one of the connections was lost: earlier test writes may not be heard.
     mutating func lost() {
         state = .unknown
         isUnanswered = false

@@ -33,7 +33,7 @@ final class GatewayLease {
     private let functions: LayerFunctions
     private let client: RedisClient
     private let logger: Logger
-    /// Connections, or groups, in one call.
+    /// Connections, or groups, per call.
     private static let batch = 500
     private var timers: [RepeatedTask] = []
     private var canary = ""
@@ -41,10 +41,10 @@ final class GatewayLease {
     private var isSweeping = false
     private var isActive = false
     private var isStopped = false
-    /// Redis takes no writes: the lease alone goes on trying.
+    /// Set while Redis refuses writes: only the lease keeps being renewed.
     var isHeld = false
 
-    /// Which process and connection hold the lease.
+    /// The process and connection that hold the lease.
     private(set) var holder: LeaseHolder
 
     weak var delegate: (any GatewayLeaseDelegate)?
@@ -57,13 +57,13 @@ final class GatewayLease {
         holder = LeaseHolder(gateway: configuration.gatewayID)
     }
 
-    /// A new connection for commands is up.
+    /// Call when a new connection for commands is established.
     func linkUp() { holder.linkUp() }
 
     func start() {
         let renewal = TimeAmount.milliseconds(Int64(configuration.leaseSeconds) * 1000 / 3)
         every(renewal) { $0.renew() }
-        // Gateways started together must not refresh together.
+        // Randomized, so that gateways started together do not refresh together.
         let refresh = configuration.refresh.nanoseconds
         every(.nanoseconds(refresh - Int64.random(in: 0...max(refresh / 10, 1)))) { lease in
             lease.delegate?.leaseRefreshIsDue()
@@ -99,7 +99,7 @@ final class GatewayLease {
         timers = []
     }
 
-    /// Says that this gateway lives. Before the lease is renewed nobody can join over a new connection.
+    /// Renews the lease. Until that has succeeded, nobody can join over a new connection.
     func renew() {
         guard !isStopped else { return }
         client.call(leaseCall()) { result in
@@ -132,7 +132,7 @@ final class GatewayLease {
                 + (delegate?.leaseFields ?? []))
     }
 
-    /// Ends what dead gateways have left, and retentions that are over: once a second.
+    /// Sweeps connections of dead gateways and expired retentions. Called once a second.
     func sweep() {
         guard isActive, !isHeld, !isSweeping else { return }
         isSweeping = true
@@ -163,19 +163,18 @@ final class GatewayLease {
     }
 
     private func failed(_ function: String, _ error: RedisError) {
-        // Who watches the link says what is transient.
+        // Transient errors are reported by whoever watches the link.
         guard error.code == .unexpectedAnswer || error.code == .server && !RedisTrouble.isTransient(error) else {
             return
         }
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])
     }
 
-    /// Takes the name, once, before anything else is written under it. A gateway that was killed and started again under its
-    /// old name finds what the one before has left in rosters: the new lease would keep that alive, so it goes first, like a
-    /// dead gateway's.
+    /// Claims the name; called once, before anything else is written under it. If a gateway was killed and restarted under its
+    /// old name, the new lease would keep its old roster entries alive, so they are swept first, like a dead gateway's.
     ///
-    /// - Parameter renewal: the first one.
-    /// - Returns: who has the name, when it is another process (nil: it is ours), and keys of a wrong type that were in the way.
+    /// - Parameter renewal: the first renewal.
+    /// - Returns: the process that has the name, if it is another one; and keys of a wrong type that were skipped.
     /// - Throws: `RedisError`.
     static func claim(
         with renewal: FunctionCall<LeaseAnswer>, for holder: LeaseHolder, _ functions: LayerFunctions,
@@ -192,7 +191,7 @@ final class GatewayLease {
         return (nil, foreign.sorted())
     }
 
-    /// Tells the others at once that this gateway goes.
+    /// Gives the lease back, so that other gateways notice immediately.
     func release() -> EventLoopFuture<Void> {
         client.call(functions.gatewayRelease(holder.gateway, process: holder.process)).map { _ in }
     }

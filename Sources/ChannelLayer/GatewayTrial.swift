@@ -1,10 +1,10 @@
 import Broker
 import RedisClient
 
-/// Whether Redis lets its user do all that a gateway does, and takes writes: `FCALL gateway_trial`.
+/// Checks whether Redis lets its user do everything that a gateway does, and accepts writes: `FCALL gateway_trial`.
 ///
-/// Its answer is what the user's rights lack. And calling it is a trial by itself, as Redis refuses functions that may write
-/// on a replica, with full memory, with a disk that fails, or with too few replicas. It writes nothing.
+/// The answer lists the rights that the user lacks. The call itself is a test too: Redis refuses functions that may write on
+/// a replica, when memory is full, when its disk fails, or with too few replicas. Nothing is written.
 enum GatewayTrial {
     static func call(_ functions: LayerFunctions, _ configuration: LayerConfiguration) -> FunctionCall<[String]> {
         functions.gatewayTrial(
@@ -12,12 +12,12 @@ enum GatewayTrial {
             lists: configuration.version == .two)
     }
 
-    /// What its answer says: nil when nothing is missing.
+    /// Converts the answer: nil when no right is missing.
     static func verdict(_ missing: [String], user: String?) -> RedisError? {
         missing.isEmpty ? nil : RedisError(.server, "NOPERM \(words(missing, user: user))")
     }
 
-    /// - Parameter missing: ACL rules, and `no:COMMAND` for what this Redis does not have.
+    /// - Parameter missing: ACL rules, and `no:COMMAND` for a command this Redis lacks.
     static func words(_ missing: [String], user: String?) -> String {
         let commands = missing.filter { $0.hasPrefix("no:") }.map { $0.dropFirst("no:".count) }
         guard commands.isEmpty else {
@@ -27,7 +27,7 @@ enum GatewayTrial {
         return "the user \(user) lacks rights: ACL SETUSER \(user) \(missing.joined(separator: " "))"
     }
 
-    /// - Throws: `RedisError`: what Redis refuses.
+    /// - Throws: `RedisError` when Redis refuses something a gateway needs.
     static func run(
         _ functions: LayerFunctions, _ configuration: LayerConfiguration, by client: RedisClient
     ) async throws {

@@ -3,8 +3,8 @@ import Logging
 import NIOCore
 import Sockets
 
-/// From messages as they come to messages in order: each group's cursor, the log read where something is missing, and
-/// what one read brought, gathered for the outlets.
+/// Puts messages in order: keeps each group's cursor, reads the log where messages are missing, and collects the results of
+/// one read for the outlets.
 ///
 /// Lives on the backplane's loop.
 final class GroupFeed {
@@ -13,14 +13,14 @@ final class GroupFeed {
     private let eventLoop: any EventLoop
     private let metrics: LayerMetrics
     private var cursors: [GroupName: GroupCursor] = [:]
-    /// Reads under way.
+    /// Log reads in progress.
     private var fills: [GroupName: ReadTicket] = [:]
-    /// Groups of which something came since the last look at the quiet ones.
+    /// Groups that received something since the last `doubtQuiet`.
     private var lively: Set<GroupName> = []
     private var outlets: [any Outlet] = []
     private var gathered: [[Delivery]] = []
-    /// Whether the subscription's connection last ended in a way that lets nothing go unheard: what Redis had published
-    /// comes before the end of the connection, unless the connection just fell silent.
+    /// Whether nothing was missed up to the end of the last subscription connection: what Redis has published arrives before
+    /// a connection's end, unless the connection just fell silent.
     private var heardToTheEnd = true
     private let logger: Logger
     private var throttle = LogThrottle()
@@ -42,7 +42,7 @@ final class GroupFeed {
 
     // MARK: Live messages
 
-    /// - Parameter entry: the group's.
+    /// - Parameter entry: the group's entry.
     func received(_ publication: Publication, for entry: GroupTable.Entry) {
         guard let position = publication.position else { return gather(.publication(publication), entry) }
         let group = publication.group
@@ -58,7 +58,7 @@ final class GroupFeed {
         }
     }
 
-    /// Something came under a position that nobody here can read.
+    /// Call for a live message with a position that cannot be read.
     func unreadable(_ group: GroupName, at position: Position) {
         lively.insert(group)
         if let since = cursors[group]?.unreadable(at: position) { fill(group, since: since) }
@@ -70,7 +70,7 @@ final class GroupFeed {
 
     func everywhere(_ delivery: Delivery) { for outlet in gathered.indices { gathered[outlet].append(delivery) } }
 
-    /// The end of a read: what was gathered goes out, one hop per outlet.
+    /// Call at the end of a read: delivers what was collected, with one hop per outlet.
     func flush() {
         for outlet in gathered.indices where !gathered[outlet].isEmpty {
             outlets[outlet].deliver(gathered[outlet])
@@ -92,7 +92,7 @@ final class GroupFeed {
         cursors[group, default: GroupCursor()].joined(at: position)
     }
 
-    /// Nobody is left: what comes later is somebody else's beginning.
+    /// Call when the last local member has left. A later join starts afresh.
     func left(_ group: GroupName) {
         cursors[group] = nil
         lively.remove(group)
@@ -106,7 +106,7 @@ final class GroupFeed {
 
     // MARK: Doubts
 
-    /// For a while nobody received what Django's core layer sent to groups without history.
+    /// Call when messages of Django's core layer to groups without history may have been lost.
     func mayHaveMissedUnlogged() {
         for entry in membership.table.unlogged {
             metrics.lost.add()
@@ -117,12 +117,12 @@ final class GroupFeed {
 
     func subscriptionEnded(bySilence: Bool) { heardToTheEnd = !bySilence }
 
-    /// Redis was lost and is back: anything may have been missed.
+    /// Call when Redis is back after an outage: any group may have missed messages.
     func doubtAll() {
         for group in cursors.keys { doubt(group) }
     }
 
-    /// Groups that were quiet since the last call: a message that nobody followed could have been missed there.
+    /// Checks groups that were quiet since the last call: a lost message with no successor would go unnoticed.
     func doubtQuiet() {
         for group in cursors.keys where !lively.contains(group) { doubt(group) }
         lively.removeAll(keepingCapacity: true)
@@ -134,8 +134,8 @@ final class GroupFeed {
 
     // MARK: Two messages under one position
 
-    /// The first was shown. If the log has the second, the first was a stranger's, and the second is shown late, without its
-    /// position; so it is where no log knows.
+    /// The first message was already delivered. If the log has the second, the first was foreign, and the second is delivered late
+    /// and without a position. The same if no log can tell.
     private func settleDispute(of second: Publication) {
         guard var before = second.position else { return }
         metrics.disputed.add()
@@ -168,7 +168,7 @@ final class GroupFeed {
         reader.read(
             ReadPlace(group: group, since: since), bytes: HistoryReader.budget, in: .feed, ticket, promise)
         promise.futureResult.assumeIsolated().whenComplete { result in
-            // The group was left meanwhile, and perhaps joined again.
+            // The group may have been left meanwhile, and joined again.
             guard self.fills[group] == ticket else { return }
             self.fills[group] = nil
             switch result {
@@ -178,7 +178,7 @@ final class GroupFeed {
         }
     }
 
-    /// Redis did not answer. It may be away for long, and the cursor must not stay in doubt for ever.
+    /// Retries after Redis did not answer. It may be away for long, but the cursor must not stay in doubt forever.
     private func fillAgainLater(_ group: GroupName, since: Position) {
         eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
             guard self.cursors[group]?.isFilling == true, self.cursors[group]?.position == since else { return }

@@ -1,21 +1,21 @@
 import Broker
 import Sockets
 
-/// The groups that this gateway serves, its own connections in them, and which outlets want their messages.
+/// The groups that this gateway serves, their local connections, and which outlets want their messages.
 ///
-/// A value without I/O. Found by the pub/sub channel's name, which is what a message brings.
+/// A value without I/O. Keyed by the pub/sub channel's name, which is what messages come with.
 struct GroupTable {
     struct Entry {
         let group: GroupName
-        /// What the policy says of it, as Redis answered last.
+        /// The group's policy, as last returned by Redis.
         fileprivate(set) var terms = GroupTerms()
         var members: [ConnectionID: Member] = [:]
-        /// Members per outlet, as far as any outlet had one.
+        /// Number of members per outlet, up to the last outlet that had one.
         fileprivate var interest: [Int] = []
 
         func interests(_ outlet: Int) -> Bool { outlet < interest.count && interest[outlet] > 0 }
 
-        /// - Returns: whether it was not there before.
+        /// - Returns: whether the member is new.
         fileprivate mutating func add(_ member: Member, outlet: Int) -> Bool {
             while interest.count <= outlet { interest.append(0) }
             guard members.updateValue(member, forKey: member.connection) == nil else { return false }
@@ -23,7 +23,7 @@ struct GroupTable {
             return true
         }
 
-        /// - Returns: how many are left; nil when it was not there.
+        /// - Returns: the number of members left; nil when it was not a member.
         fileprivate mutating func remove(_ connection: ConnectionID, outlet: Int) -> Int? {
             guard members.removeValue(forKey: connection) != nil else { return nil }
             interest[outlet] -= 1
@@ -32,7 +32,7 @@ struct GroupTable {
     }
 
     private var entries: [String: Entry] = [:]
-    /// A connection counts once per group.
+    /// Number of memberships; a connection counts once per group.
     private(set) var memberships = 0
 
     var count: Int { entries.count }
@@ -48,7 +48,7 @@ struct GroupTable {
         if entries[channel]!.add(member, outlet: outlet) { memberships += 1 }
     }
 
-    /// A join was answered. The terms before; nil: the group has been left meanwhile.
+    /// Call when a join was answered. Returns the previous terms; nil: the group has been left meanwhile.
     mutating func learn(_ terms: GroupTerms, channel: String) -> GroupTerms? {
         guard let index = entries.index(forKey: channel) else { return nil }
         let before = entries.values[index].terms
@@ -67,10 +67,10 @@ struct GroupTable {
 
     mutating func releaseSlack() { entries.releaseSlack() }
 
-    /// The groups whose messages nobody can read later.
+    /// The groups whose messages are not logged.
     var unlogged: [Entry] { entries.values.filter { !$0.terms.isLogged } }
 
-    /// Everything, for writing all memberships again.
+    /// All memberships, for writing them again.
     var all: [(group: GroupName, member: Member)] {
         entries.values.flatMap { entry in entry.members.values.map { (entry.group, $0) } }
     }

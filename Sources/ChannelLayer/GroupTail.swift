@@ -3,7 +3,7 @@ public import Logging
 public import NIOCore
 public import RedisClient
 
-/// Follows one group's live messages, as a gateway hears them.
+/// Follows one group's live messages, as a gateway receives them.
 public final class GroupTail: RedisSubscriberDelegate {
     private let group: GroupName
     private let subscriber: RedisSubscriber
@@ -12,7 +12,7 @@ public final class GroupTail: RedisSubscriberDelegate {
     private let onMalformed: (String) -> Void
     private let onLive: () -> Void
 
-    /// Made on the event loop, where all its callbacks come.
+    /// Create on the event loop, which also runs all callbacks.
     public init(
         _ configuration: RedisConfiguration, keys: LayerKeys, group: GroupName, encryption: FernetKeys = FernetKeys(),
         on eventLoop: any EventLoop, logger: Logger, onLive: @escaping () -> Void,

@@ -2,15 +2,15 @@ import Broker
 import NIOCore
 import RedisClient
 
-/// Reads groups' logs. What a read costs Redis holds up everybody, so one call is under way at a time, and it has a bound
-/// (`ReadQueue` decides whose turn it is). Ten thousand clients that come back together share calls, and pages.
+/// Reads groups' logs. A long read blocks Redis for everybody, so there is one call at a time, with a limited size;
+/// `ReadQueue` decides which reads come next. Ten thousand clients that reconnect together share calls and pages.
 ///
 /// Lives on the backplane's loop.
 final class HistoryReader {
-    /// Entries of one group in one call.
+    /// Maximum entries per group in one call.
     static let pageSize = 100
-    /// Bytes of messages in one call: Redis takes some 0.3 ms for them, 1.4 ms when the last one is as long as a message
-    /// can be. What finds no room is asked for again.
+    /// Bytes of messages in one call: about 0.3 ms of Redis' time, or 1.4 ms if the last message has the maximum length. Reads
+    /// that do not fit are requested again.
     static let budget = 256 << 10
 
     private typealias Queue = ReadQueue<ReadTicket, EventLoopPromise<HistoryPage>>
@@ -19,11 +19,11 @@ final class HistoryReader {
     private let client: RedisClient
     private var queue = Queue()
     private var sendIsDue = false
-    /// Pages on their way to lagging cursors.
+    /// Pages waiting to be delivered to lagging cursors.
     private var pages = CircularBuffer<(page: HistoryPage, bytes: Int, promise: EventLoopPromise<HistoryPage>)>()
     private var handOutIsDue = false
-    /// A page is written to its client's socket as it is handed out: as much as a turn of the loop may take, so that a
-    /// hundred clients that share a page hold up no other one.
+    /// Delivering a page writes it to its client's socket. This limits the work of one turn of the loop, so that a hundred
+    /// clients sharing a page do not delay others.
     private static let bytesPerTurn = 256 << 10
 
     init(functions: LayerFunctions, client: RedisClient) {
@@ -31,7 +31,7 @@ final class HistoryReader {
         self.client = client
     }
 
-    /// - Parameter bytes: what the reader has room for; one message comes in any case.
+    /// - Parameter bytes: what the reader has room for; at least one message is returned in any case.
     func read(
         _ place: ReadPlace, bytes: Int, in lane: ReadLane, _ ticket: ReadTicket,
         _ promise: EventLoopPromise<HistoryPage>
@@ -57,7 +57,7 @@ final class HistoryReader {
     }
 
     private func send() {
-        // Pages that nobody has taken yet are not to become more.
+        // Do not request more pages for cursors while some still wait to be delivered.
         guard let (lane, reads) = queue.nextCall(cursorsRest: !pages.isEmpty) else { return }
         let call = functions.groupRead(
             reads.map { ($0.place, $0.bytes) }, limit: Self.pageSize, budget: Self.budget)
@@ -96,7 +96,7 @@ final class HistoryReader {
         }
         guard !pages.isEmpty else { return sendSoon() }
         handOutIsDue = true
-        // A timer is for the next turn; a task would be for this one.
+        // A timer runs in the next turn; a task would still run in this one.
         client.eventLoop.assumeIsolated().scheduleTask(in: .zero) { self.handOut() }
     }
 

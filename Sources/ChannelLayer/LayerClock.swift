@@ -15,14 +15,14 @@ protocol LayerClockDelegate: AnyObject {
 ///
 /// Lives on the backplane's loop.
 final class LayerClock {
-    /// Messages have a TTL of whole seconds: what waited in a socket for longer than this may have expired.
+    /// Messages' TTLs are whole seconds: after a longer sleep, what waited in a socket may have expired.
     private static let doze = TimeAmount.milliseconds(900)
     private static let look = TimeAmount.milliseconds(200)
 
     private let eventLoop: any EventLoop
     private var timers: [RepeatedTask] = []
     private var seconds = 0
-    /// When this process was last seen running.
+    /// When this process was last known to be running.
     private var lastAwake = NIODeadline.now()
 
     weak var delegate: (any LayerClockDelegate)?
@@ -48,7 +48,7 @@ final class LayerClock {
         timers = []
     }
 
-    /// Also called before the first of what one read of the subscription brought is looked at, which may come before the timer.
+    /// Also called before the first message of a read is handled, which may come before the timer.
     func checkAwake() {
         let now = NIODeadline.now()
         if now - lastAwake > Self.doze { delegate?.clockWoke() }

@@ -12,7 +12,7 @@ public struct LayerConfiguration: Sendable {
     public var leaseSeconds = 15
     /// How long a sender waits for `waitReplicas`.
     public static let waitMilliseconds = 500
-    /// For the messages of a Django side with `symmetric_encryption_keys`. Default: none.
+    /// Keys for messages of a Django site with `symmetric_encryption_keys`. Default: none.
     public var encryption = FernetKeys()
     /// Fields that `tocsin gateways` shows of this gateway: host, version, address.
     public var gatewayFields: [String: String] = [:]

@@ -1,16 +1,16 @@
 import Broker
 import RedisClient
 
-/// What `tocsin doctor` looks for in the layer's keys.
+/// Checks of the layer's keys for `tocsin doctor`.
 extension LayerInspector {
-    /// Keys of a wrong type that functions came upon in the last hour.
+    /// Keys of a wrong type that functions met within the last hour.
     public func foreignKeys() async throws -> [String] {
         let now = try await client.send(RedisCommand("TIME")).array?.first?.text.flatMap { Int($0) } ?? 0
         return try await client.send(RedisCommand("ZRANGEBYSCORE", keys.foreign, String(now - 3600), "+inf")).array?
             .compactMap(\.text) ?? []
     }
 
-    /// Living gateways whose `groups:` are not the ones in force.
+    /// Living gateways whose `groups:` differ from the policies in force.
     public func gatewaysWithOtherPolicies() async throws -> [String] {
         guard let stored = try await client.send(RedisCommand("GET", keys.policy)).text,
             let digest = PolicyDigest.of(stored: stored)

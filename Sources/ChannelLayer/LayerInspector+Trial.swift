@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 public import RedisClient
 
-/// Why Redis takes no writes: its words, and what to do about it where that is known.
+/// Why Redis refuses writes, and the remedy where it is known.
 public struct WriteRefusal: Sendable {
     public var words: String
     public var remedy: String?
@@ -21,15 +21,15 @@ public struct WriteRefusal: Sendable {
     }
 }
 
-/// What can be tried of a gateway's work without a trace: for `tocsin doctor`.
+/// Tests of a gateway's work that leave no trace, for `tocsin doctor`.
 extension LayerInspector {
-    /// Whether writes are taken now; nil: they are. Writes nothing, as the key is never there.
+    /// Why writes are refused; nil: they are accepted. Writes nothing, because the key never exists.
     public func writeRefusal() async -> WriteRefusal? {
         await refusal(of: RedisCommand("SET", keys.trial, "", "XX")).map(WriteRefusal.init)
     }
 
-    /// Why the function library cannot be loaded; nil: it can be. Sends code that Redis rejects after it has checked the
-    /// right, so nothing is loaded.
+    /// Why the function library cannot be loaded; nil: it can be. Sends code that Redis rejects only after checking the right,
+    /// so nothing is loaded.
     public func loadingRefusal() async -> RedisError? {
         guard let error = await refusal(of: RedisCommand("FUNCTION", "LOAD", "no library")) else { return nil }
         return error.message.hasPrefix("ERR Missing library meta") ? nil : error
@@ -44,11 +44,11 @@ extension LayerInspector {
         }
     }
 
-    /// The ACL rules that a gateway's user lacks; nil when the functions are not there to say so, or writes are refused.
+    /// The ACL rules that a gateway's user lacks; nil when the functions are not loaded, or writes are refused.
     ///
     /// - Parameters:
-    ///   - presence: who joins and leaves is told.
-    ///   - replicas: they are waited for.
+    ///   - presence: joins and leaves are published.
+    ///   - replicas: acknowledgements of replicas are waited for.
     /// - Throws: `RedisError`.
     public func missingRights(presence: Bool, replicas: Bool) async throws -> [String]? {
         do {
@@ -60,10 +60,10 @@ extension LayerInspector {
         }
     }
 
-    /// What is missing in words, with the line for Redis that mends it.
+    /// Describes the missing rights, with the Redis command that grants them.
     public static func words(missing: [String], user: String?) -> String { GatewayTrial.words(missing, user: user) }
 
-    /// The ACL rules that are missing for the channels which a gateway hears. The connection has subscribed afterwards.
+    /// The missing ACL rules for the channels that a gateway subscribes to. Leaves the connection in subscribe mode.
     ///
     /// - Throws: `RedisError`.
     public func missingSubscriptions(presence: Bool) async throws -> [String] {

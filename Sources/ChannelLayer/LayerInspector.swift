@@ -3,7 +3,7 @@ public import Logging
 public import NIOCore
 public import RedisClient
 
-/// What an operator asks of the channel layer: who is where, which gateways live, and a message sent by hand.
+/// Operators' queries and commands: who is connected where, which gateways are alive, sending a message by hand.
 public struct LayerInspector: Sendable {
     let client: RedisClient
     let keys: LayerKeys
@@ -15,7 +15,7 @@ public struct LayerInspector: Sendable {
         self.keys = keys
     }
 
-    /// One line of a roster.
+    /// One entry of a roster.
     public struct Connection: Sendable {
         public var group: String
         /// `specific.GW!CONN`.
@@ -24,7 +24,7 @@ public struct LayerInspector: Sendable {
         public var json: String
     }
 
-    /// A living gateway and what it says of itself.
+    /// A living gateway with its description of itself.
     public struct Gateway: Sendable {
         public var id: String
         public var fields: [String: String]
@@ -34,7 +34,7 @@ public struct LayerInspector: Sendable {
         try await roster(keys.roster(group), group: group.text)
     }
 
-    /// Looks through all rosters: for an operator, not for a message's path.
+    /// Scans all rosters: only for operators, never on the message path.
     public func whoAnywhere() async throws -> [Connection] {
         var connections: [Connection] = []
         var cursor = "0"
@@ -61,7 +61,7 @@ public struct LayerInspector: Sendable {
         var gateways: [Gateway] = []
         for id in ids.compactMap(\.text) {
             let fields = try await client.send(RedisCommand("HGETALL", keys.gateway(id))).pairs
-            // No hash: its lease has run out and nobody has swept it yet.
+            // No hash: its lease has expired, and it has not been swept yet.
             if !fields.isEmpty {
                 gateways.append(Gateway(id: id, fields: Dictionary(fields) { $1 }))
             }
@@ -69,14 +69,14 @@ public struct LayerInspector: Sendable {
         return gateways.sorted { $0.id < $1.id }
     }
 
-    /// What a group's log holds, or what came after a position.
+    /// Messages of a group's log.
     public struct History: Sendable {
-        /// nil when nobody asked from a position, and nothing in the log is unreadable.
+        /// nil when the read was not from a position, and nothing in the log is unreadable.
         public var continuity: Continuity?
         public var publications: [Publication]
     }
 
-    /// A page of a group's log: from the beginning of the group's present epoch and history, or what came after a position.
+    /// One page of a group's log: from the start of its current epoch and history, or after a position.
     ///
     /// - Throws: `RedisError`.
     public func historyPage(of group: GroupName, since: Position?) async throws -> HistoryPage {
@@ -92,7 +92,7 @@ public struct LayerInspector: Sendable {
         if let since {
             cursor = since
         } else {
-            // From before the first message of the group's present epoch and history.
+            // From before the first message of the group's current epoch and history.
             guard let now = try await page(of: group, since: nil).position else { return history }
             cursor = Position(epoch: now.epoch, history: now.history, offset: 0)
         }
@@ -118,12 +118,12 @@ public struct LayerInspector: Sendable {
         return page
     }
 
-    /// Sends as `FCALL group_send` does, and loads the function library where Redis has none yet.
+    /// Sends with `FCALL group_send`, and loads the function library if Redis has none.
     ///
     /// - Parameters:
-    ///   - ttl: seconds after which the message is not delivered any more.
-    ///   - waitReplicas: replicas that must acknowledge it.
-    ///   - key: idempotency key: the same key again is answered with the first position and sends nothing.
+    ///   - ttl: seconds after which the message is no longer delivered.
+    ///   - waitReplicas: number of replicas that must acknowledge it.
+    ///   - key: idempotency key: a repeated key sends nothing and returns the first position.
     public func send(
         _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, waitReplicas: Int = 0, logger: Logger
     ) async throws -> Receipt {
@@ -152,7 +152,7 @@ public struct LayerInspector: Sendable {
 
     /// Tells every gateway to end connections.
     ///
-    /// - Returns: how many gateways heard it: those that are subscribed at this server of Redis.
+    /// - Returns: how many gateways received it: those subscribed to this Redis server.
     /// - Throws: `RedisError`.
     public func end(_ selection: ConnectionSelection) async throws -> Int {
         var command = RedisCommand("PUBLISH", keys.controlChannel)
@@ -160,17 +160,17 @@ public struct LayerInspector: Sendable {
         return try await client.send(command).int ?? 0
     }
 
-    /// A failure of one of the above in the backplane's words.
+    /// Converts an error of these methods to a `BackplaneError`.
     public static func told(_ error: any Error) -> BackplaneError {
         error as? BackplaneError ?? RedisTrouble.told(error)
     }
 
-    /// The function library in Redis, beside the one that this program carries.
+    /// The function library in Redis, compared with the one embedded in this program.
     public enum LibraryState: Sendable, Equatable {
         case missing
         case older(Int)
         case usable(Int)
-        /// It does not work with gateways of this version: why.
+        /// Does not work with gateways of this version; with the reason.
         case tooNew(String)
     }
 
@@ -189,6 +189,6 @@ public struct LayerInspector: Sendable {
         }
     }
 
-    /// What `notify-keyspace-events` has to be set to; nil when it suffices.
+    /// The value that `notify-keyspace-events` must be set to; nil when the current one suffices.
     public static func missingKeyspaceEvents(_ setting: String) -> String? { KeyspaceEvents.completed(setting) }
 }

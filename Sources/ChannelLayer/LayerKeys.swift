@@ -1,19 +1,19 @@
 public import Broker
 import RedisClient
 
-/// Every Redis key and channel that Swift names, in one place. The schema for people is redis/README.md.
+/// The names of all Redis keys and channels that Swift code uses. The schema is documented in redis/README.md.
 public struct LayerKeys: Sendable {
     /// channels_redis' `prefix`, default `asgi`.
     public let prefix: String
-    /// What our own keys start with. Not the layer's prefix: channels_redis' flush() deletes all that starts with it.
+    /// Prefix of the broker's own keys. Not the layer's prefix, because channels_redis' flush() deletes everything under that.
     private let own: String
     public let database: Int
-    // Names are made for every join and every leave: concatenation is the cheapest way.
+    // These names are built for every join and leave; concatenation is the cheapest way.
     private let groupPrefix: String
     private let livePrefix: String
     private let gatewaysPrefix: String
 
-    /// The fleet's inboxes: 16, so that the layer's capacity of 100 a key is 16 times as much.
+    /// The fleet has 16 inboxes, which multiplies the layer's capacity of 100 messages per key by 16.
     public static let inboxCount = 16
 
     public init(prefix: String = "asgi", database: Int = 3) {
@@ -45,39 +45,39 @@ public struct LayerKeys: Sendable {
     public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
     var presencePrefix: String { "\(prefix)__presence__" }
 
-    /// Where a gateway's process hears itself, and others hear whether it listens.
+    /// The channel of a gateway process' probes. Others use it to see whether the process is listening.
     func probeChannel(_ gateway: String, process: String) -> String { "\(prefix)__probe__\(gateway).\(process)" }
 
-    /// What is said to all gateways.
+    /// The channel for messages to all gateways.
     public var controlChannel: String { "\(prefix)__control" }
 
     public func log(_ group: GroupName) -> String { "\(own)log:\(group.text)" }
     public func position(_ group: GroupName) -> String { "\(own)pos:\(group.text)" }
     public func roster(_ group: GroupName) -> String { "\(own)roster:\(group.text)" }
-    /// A glob that finds all rosters; for an operator's `SCAN`, never on a message's path.
+    /// A glob that matches all rosters; for an operator's `SCAN`, never on the message path.
     public var rosterPattern: String { "\(own)roster:*" }
     public func rosterGroup(_ key: String) -> Substring { key.dropFirst("\(own)roster:".count) }
 
-    /// `G CHANNEL` of each connection that a gateway has written.
+    /// Entries `G CHANNEL`, one for each membership that a gateway has written.
     func members(_ gateway: String) -> String { "\(own)members:\(gateway)" }
 
     var policy: String { "\(own)policy" }
     public var gateways: String { "\(own)gateways" }
     public func gateway(_ id: String) -> String { "\(own)gateway:\(id)" }
-    /// Where `channel_layer.send` puts what is meant for one connection of a gateway.
+    /// Where `channel_layer.send` puts messages to single connections of a gateway.
     public func gatewayInbox(_ id: String) -> String { "\(prefix)specific.\(id)!" }
-    /// Keys of a wrong type that functions came upon.
+    /// Keys of a wrong type that functions have met.
     public var foreign: String { "\(own)foreign" }
 
-    /// What a connection is called in rosters and by Django: a channel name of channels_redis.
+    /// A connection's name in rosters and in Django: a channel name of channels_redis.
     public func channelName(gateway: String, connection: ConnectionID) -> String {
         "specific." + gateway + "!" + connection.description
     }
 
-    /// Nobody writes it: for trying whether a write would be taken.
+    /// Never written; used to test whether a write would be accepted.
     var trial: String { "\(own)trial" }
 
-    /// A channel of each family that a gateway subscribes to, with the ACL pattern that lets it.
+    /// One channel of each family that a gateway subscribes to, with the ACL pattern that permits it.
     func channelFamilies(presence: Bool) -> [(channel: String, pattern: String)] {
         var families = [
             ("\(prefix)__group__trial", "&\(prefix)__group__*"),
@@ -91,13 +91,13 @@ public struct LayerKeys: Sendable {
 
     // MARK: The relay
 
-    /// The non-local part of the fleet's member in inbox `inbox`: `specific.tocsin-0e!`.
+    /// The non-local part of the fleet's member in an inbox: `specific.tocsin-0e!`.
     public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(inbox.hex(count: 2))!" }
     public func inbox(_ inbox: Int) -> String { prefix + fleetChannel(inbox) }
-    /// The fleet's one member of a group.
+    /// The fleet's single member of a group.
     public func fleetMember(of group: GroupName) -> String { fleetChannel(Self.inbox(of: group)) + group.text }
 
-    /// Which inbox a group's messages of the core layer come to: the low four bits of its name's CRC-32 (IEEE 802.3).
+    /// The inbox that receives a group's core-layer messages: the low four bits of the CRC-32 of its name (IEEE 802.3).
     static func inbox(of group: GroupName) -> Int {
         var crc = UInt32.max
         for byte in group.text.utf8 {
@@ -107,9 +107,9 @@ public struct LayerKeys: Sendable {
         return Int(~crc & 15)
     }
     public func staging(_ inbox: Int) -> String { "\(own)staging:\(inbox.hex(count: 2))" }
-    /// Where Redis rings when the inbox is written (redis.io, "Redis keyspace notifications").
+    /// The keyspace channel of writes to the inbox (redis.io, "Redis keyspace notifications").
     public func doorbell(_ inbox: Int) -> String { keyspaceChannel(self.inbox(inbox)) }
-    /// What a gateway writes to find out whether Redis rings.
+    /// The key that a gateway writes to test whether Redis sends keyspace events.
     func bell(_ gateway: String) -> String { "\(prefix)specific.tocsin-bell.\(gateway)!" }
     func bellChannel(_ gateway: String) -> String { keyspaceChannel(bell(gateway)) }
     /// The same for a gateway's own inbox.

@@ -1,6 +1,6 @@
 import Broker
 
-/// What the channel layer counts.
+/// The channel layer's counters and gauges.
 struct LayerMetrics: Sendable {
     let received: Counter
     let receivedBytes: Counter

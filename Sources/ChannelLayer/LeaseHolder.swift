@@ -1,13 +1,13 @@
 import Broker
 import RedisClient
 
-/// Who holds this gateway's lease: its name, the process that uses it, and that process' connection for commands.
+/// Identifies the holder of a gateway's lease: its name, the process that uses it, and that process' command connection.
 ///
-/// A name belongs to one process at a time, and to one connection of it: a command that was given up and arrives all the
-/// same, because a stalled connection woke up, carries an older link and is refused by the functions.
+/// A name belongs to one process at a time, and to one of its connections. A command that was given up but still arrives,
+/// because a stalled connection woke up, carries an older link number and is refused by the functions.
 struct LeaseHolder {
     let gateway: String
-    /// New with each start, so that a gateway that was started again is told apart from the one before.
+    /// New at each start, which distinguishes a restarted gateway from its predecessor.
     let process: String
     private(set) var link = 0
 
@@ -16,26 +16,26 @@ struct LeaseHolder {
         self.process = process
     }
 
-    /// A new connection for commands is up.
+    /// Call when a new command connection is established.
     mutating func linkUp() { link += 1 }
 
     /// The gateway as `group_add` and `group_discard` take it: `GW@PROCESS:LINK`.
     var text: String { "\(gateway)@\(process):\(link)" }
 
-    /// As `gateway_lease` takes it.
+    /// The holder as `gateway_lease` takes it.
     var fields: [(String, String)] { [("process", process), ("link", String(link))] }
 }
 
-/// What `gateway_lease` answered.
+/// The answer of `gateway_lease`.
 enum LeaseAnswer: Equatable, Sendable {
     /// - Parameters:
     ///   - policies: the version of the policies in force.
     ///   - living: the names of the living gateways.
     case renewed(canary: String, wasHeld: Bool, policies: Int, living: [String])
-    /// Another process has the name: what it says of itself.
+    /// Another process has the name; with that process' details.
     case taken(NameHolder)
 
-    /// nil: something else than an answer of `gateway_lease`.
+    /// nil: not an answer of `gateway_lease`.
     init?(_ reply: RedisValue) {
         guard let answer = reply.array, answer.count >= 2, let canary = answer[0].text, let renewed = answer[1].int
         else {
@@ -52,13 +52,13 @@ enum LeaseAnswer: Equatable, Sendable {
     }
 }
 
-/// The process that has a gateway's name, in the words of its lease.
+/// The process that has a gateway's name, as described in its lease.
 struct NameHolder: Equatable, Sendable, CustomStringConvertible {
     var host: String?
     var pid: String?
     var started: String?
 
-    /// Fields and values in turn, as `HGETALL` gives them.
+    /// - Parameter fields: alternating fields and values, as from `HGETALL`.
     init(_ fields: [String]) {
         for index in stride(from: 0, to: fields.count - 1, by: 2) {
             switch fields[index] {

@@ -1,13 +1,13 @@
 import NIOCore
 import RedisClient
 
-/// What the two links to Redis are good for, why not, and what is to be done about it.
+/// The state of the two links to Redis: what they can be used for, why not, and what to do about it.
 ///
-/// A value without I/O. A connection for commands is of use when the functions, the policies and the doorbell are there
-/// (it is prepared), and while Redis takes our writes.
+/// A value without I/O. A command connection is usable when functions, policies and doorbell are set up (it is prepared),
+/// and while Redis accepts writes.
 ///
 /// ```
-///   away ──up──▶ preparing ──prepared──▶ serving ──refused──▶ refused: a write is tried every second
+///   away ──up──▶ preparing ──prepared──▶ serving ──refused──▶ refused: a write is retried every second
 ///    ▲             │ ▲  ▲                 │   ▲                  │
 ///    │     not     ▼ │  └─functionsMissing┘   └─────written──────┘
 ///   down  prepared unusable: prepared again after half a second
@@ -23,19 +23,19 @@ struct LinkHealth {
     }
 
     enum Event: Equatable {
-        /// The command link is established, is lost, or could not be made.
+        /// The command link was established, was lost, or could not be established.
         case up
         case down(RedisError)
         case missed(RedisError)
-        /// What `prepare` came to.
+        /// The result of `prepare`.
         case prepared
         case notPrepared(RedisError)
         case functionsMissing
-        /// Redis refused a write that it ought to take, or took one.
+        /// Redis refused a write that it should accept, or accepted one.
         case refused(RedisError)
         case written
         case retryIsDue(Int)
-        /// The subscription link: all is subscribed, or it is lost.
+        /// The subscription link: all channels are subscribed, or it was lost.
         case live
         case lost(RedisError)
         case stop
@@ -43,47 +43,47 @@ struct LinkHealth {
 
     enum Action: Equatable {
         case prepare(isFirst: Bool)
-        /// Everything may begin: memberships, relay, lease.
+        /// Start everything: memberships, relay, lease.
         case serve
-        /// The connection is gone: nothing is sent.
+        /// The connection was lost: send nothing.
         case pause
-        /// Redis is there and takes no writes: who wants to join is told so; the lease goes on trying.
+        /// Redis is reachable but refuses writes: fail joins with this reason; keep renewing the lease.
         case hold(String)
         case proceed
-        /// Writes something of ours: the lease.
+        /// Try a write: renew the lease.
         case renew
-        /// `retryIsDue` with the number after so long.
+        /// Send `retryIsDue` with this number after the given time.
         case retry(Int, after: TimeAmount)
-        /// Commands go to another server now, where subscriptions belong too.
+        /// Commands now go to another server, so subscriptions must move there too.
         case resubscribe
-        /// For the log: a trouble, and the end of all.
+        /// Log a problem, or that all problems are over.
         case complain(RedisError)
         case relieved
     }
 
     private(set) var commands = Commands.away
-    /// Why commands are of no use now.
+    /// Why commands cannot be used now.
     private var trouble: RedisError?
     private(set) var isLive = false
     private var subscriptionTrouble: RedisError?
-    /// Once prepared, the gateway may have a lease and memberships in Redis.
+    /// Whether the gateway may have a lease and memberships in Redis, because it was prepared once.
     private(set) var wasPrepared = false
-    /// A preparation is under way; one at a time, also when its link was lost meanwhile and another one is established.
+    /// Whether a preparation is in progress. Only one at a time, even if its link was lost and re-established meanwhile.
     private var isPreparing = false
-    /// Counts the times that the command link came up: what was begun on an earlier one does not count on a later one.
+    /// Incremented each time the command link comes up: work begun on an earlier link does not count for a later one.
     private var generation = 0
     private var preparedGeneration = 0
-    /// Only the last retry that was asked for counts.
+    /// The number of the last requested retry; earlier ones are ignored.
     private var retry = 0
     private var hasMoved = false
 
     private static let trialPause = TimeAmount.seconds(1)
     private static let preparationPause = TimeAmount.milliseconds(500)
 
-    /// Commands are answered, writes or not.
+    /// Whether commands are answered, even if writes are refused.
     var canRead: Bool { commands == .serving || commands == .refused }
 
-    /// Empty: ready to accept and to deliver.
+    /// Why the gateway is not ready to accept and deliver. Empty: it is.
     var reasons: [String] {
         var reasons: [String] = []
         switch commands {
@@ -158,7 +158,7 @@ struct LinkHealth {
     private mutating func prepared() -> [Action] {
         isPreparing = false
         guard commands == .preparing else { return [] }
-        // The link was lost and came back meanwhile: it may be another Redis.
+        // The link was lost and re-established meanwhile, perhaps to another Redis.
         guard preparedGeneration == generation else { return [prepare()] }
         commands = .serving
         trouble = nil
@@ -173,8 +173,8 @@ struct LinkHealth {
         guard preparedGeneration == generation else { return [prepare()] }
         commands = .unusable
         trouble = error
-        // A replica's answer has ended the connection, which says so itself. Full memory keeps us from preparing, not from
-        // staying alive in the eyes of the others.
+        // A replica's answer has ended the connection, which is reported separately. Full memory prevents preparation, but the
+        // lease must still be renewed, so that other gateways consider this one alive.
         return (error.isOfReplica ? [] : [.complain(error)]) + (wasPrepared ? [.renew] : [])
             + [again(after: Self.preparationPause)]
     }

@@ -33,9 +33,9 @@ final class Membership {
     private var queue = Queue()
     private var sendIsDue = false
     private var sendLaterIsDue = false
-    /// The memberships that are being written again were not lost to anything that we know of.
+    /// Whether memberships are being written again just because it is time, not after a known loss.
     private var refreshIsRoutine = false
-    /// This gateway as the functions take it, with the lease that it holds.
+    /// This gateway, with the lease it holds, as passed to the functions.
     var gateway: String
     weak var delegate: (any MembershipDelegate)?
     private var unavailable = BackplaneError(.unavailable, "Redis is not reachable")
@@ -54,7 +54,7 @@ final class Membership {
 
     private var keys: LayerKeys { functions.keys }
 
-    /// Memberships of this gateway: a connection counts once per group.
+    /// Number of memberships on this gateway: a connection counts once per group.
     var connectionCount: Int { table.memberships }
 
     func entry(of group: GroupName) -> GroupTable.Entry? { table[keys.liveChannel(group)] }
@@ -92,7 +92,7 @@ final class Membership {
         sendLater()
     }
 
-    /// Nobody waits for a departure, and they come in crowds: those of a moment share a call.
+    /// Batches departures: nobody waits for them, and they often come in large numbers.
     private func sendLater(in delay: TimeAmount = .milliseconds(10)) {
         guard !sendLaterIsDue else { return }
         sendLaterIsDue = true
@@ -103,9 +103,9 @@ final class Membership {
         }
     }
 
-    /// Writes all memberships again: after a reconnect, a flush, a sweep of a gateway that slept, and now and then.
+    /// Writes all memberships again: periodically, and after a reconnect, a flush, or a sweep of a gateway that slept.
     ///
-    /// - Parameter isRoutine: only because it is time.
+    /// - Parameter isRoutine: whether this is the periodic refresh.
     func refreshAll(isRoutine: Bool = false) {
         refreshIsRoutine = isRoutine
         queue.refresh(table.all.map { Queue.Change(group: $0.group, member: $0.member, waiter: nil) })
@@ -114,15 +114,15 @@ final class Membership {
 
     func releaseSlack() { table.releaseSlack() }
 
-    /// Redis is there and has the functions.
+    /// Call when Redis is reachable and has the functions.
     func resume() {
         queue.resume()
         refreshAll()
         discardStrangers(from: "0")
     }
 
-    /// Takes out what Redis says of this gateway's connections and this gateway does not: a promoted replica may lack leaves
-    /// that were confirmed before. Page by page.
+    /// Removes entries of connections that this gateway does not have: a promoted replica may lack departures that were
+    /// confirmed before. Page by page.
     private func discardStrangers(from cursor: String) {
         let key = keys.members(configuration.gatewayID)
         client.submit(RedisCommand("SSCAN", key, cursor, "COUNT", "1000")).assumeIsolated().whenComplete { result in
@@ -144,7 +144,7 @@ final class Membership {
         queue.discard(Queue.Departure(group: group, connection: connection))
     }
 
-    /// - Parameter words: why, for who wants to join meanwhile.
+    /// - Parameter words: the reason, for joins that fail meanwhile.
     func pause(_ words: String = "Redis is not reachable") {
         unavailable = BackplaneError(.unavailable, words)
         for change in queue.pause() { change.waiter?.fail(unavailable) }
@@ -194,7 +194,7 @@ final class Membership {
                 if self.refreshIsRoutine, answer.restored > 0 { self.delegate?.membershipsVanished(answer.restored) }
                 for (change, join) in zip(changes, answer.joins) { self.joined(change, join) }
             case .failure(let error) where changes.count > 1 && RedisTrouble.told(error).code == .refused:
-                // One group's key of a wrong type must not cost the others their joins.
+                // One group with a key of a wrong type must not fail the joins of the others.
                 for change in changes { self.sendAdds([change], isBatch: false) }
             case .failure(let error):
                 self.failed("group_add", error, changes.first?.group)
@@ -205,11 +205,11 @@ final class Membership {
         }
     }
 
-    /// Redis has the member. The join completes once the group's presence channel is subscribed to, so that the client misses no
-    /// later join or leave.
+    /// Call when Redis has the member. The join completes once the group's presence channel is subscribed, so that the client
+    /// misses no later join or leave.
     private func joined(_ change: Queue.Change, _ join: GroupJoin) {
         func succeed() { change.waiter?.succeed(join.position) }
-        // After a refresh, or when the connection has ended, nobody may be left in the group.
+        // After a refresh, or when the connection has ended, the group may have no member left.
         guard let before = table.learn(join.terms, channel: keys.liveChannel(change.group)) else { return succeed() }
         if change.waiter != nil { delegate?.membershipJoined(change.group, at: join.position) }
         guard join.terms.tellsPresence else {

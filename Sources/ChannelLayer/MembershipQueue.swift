@@ -1,17 +1,17 @@
 import Broker
 
-/// Memberships on their way to Redis: in order, one batch of each kind under way at a time, so that batches grow with the
-/// load and a storm of joins costs few round trips.
+/// Memberships on their way to Redis: in order, with one batch of each kind in flight, so that batches grow with the load
+/// and a storm of joins needs few round trips.
 ///
-/// Leaves and joins do not wait for each other: those of one turn leave in one write. So a leave that is sent late may come
-/// after a new join of the same connection; the caller, who has the table, does not send that one.
+/// Joins and leaves do not wait for each other: those of one turn leave in one write. A delayed leave could therefore follow
+/// a new join of the same connection; the caller, which has the table, leaves such departures out.
 ///
 /// A value without I/O. `Waiter` is a promise in production.
 ///
 /// ```
 ///   add/discard ──▶ queued ──nextBatch()──▶ under way ──finished(kind)──▶ (next)
 ///   discards that failed: under way ──owe()──▶ resting ──rested()──▶ queued, before the others
-///   paused (Redis away): adds fail at once, discards are kept and go out first when it is back
+///   paused (Redis away): adds fail immediately, discards are kept and sent first when it is back
 /// ```
 struct MembershipQueue<Waiter> {
     struct Change {
@@ -35,7 +35,7 @@ struct MembershipQueue<Waiter> {
 
     private enum Lane { case idle, underWay, resting }
 
-    /// Groups in one FCALL.
+    /// Maximum groups per FCALL.
     static var batchSize: Int { 512 }
 
     private var adds: [Change] = []
@@ -45,7 +45,7 @@ struct MembershipQueue<Waiter> {
     private var discardLane = Lane.idle
     private(set) var isPaused = true
 
-    /// False when Redis is away: the waiter is to be failed.
+    /// Returns false when Redis is away; the caller must fail the waiter.
     mutating func add(_ change: Change) -> Bool {
         guard !isPaused else { return false }
         adds.append(change)
@@ -56,7 +56,7 @@ struct MembershipQueue<Waiter> {
 
     mutating func discard(_ departure: Departure) { discards.append(departure) }
 
-    /// What is taken may name connections that have gone meanwhile: the caller, who has the table, leaves those out.
+    /// The next batch to send. It may name connections that have ended meanwhile; the caller, which has the table, skips them.
     mutating func nextBatch() -> Batch? {
         guard !isPaused else { return nil }
         if !discards.isEmpty, discardLane == .idle {
@@ -77,9 +77,9 @@ struct MembershipQueue<Waiter> {
         }
     }
 
-    /// A batch of departures that Redis did not confirm: owed. Repeating one that it did carry out is harmless.
+    /// Queues departures again that Redis did not confirm. Repeating one that was executed is harmless.
     ///
-    /// A command without a connection fails at once, so nothing is sent again before `rested()` or `resume()`.
+    /// Without a connection commands fail immediately, so nothing is sent again before `rested()` or `resume()`.
     mutating func owe(_ departures: [Departure]) {
         discards.insert(contentsOf: departures, at: 0)
         discardLane = .resting
@@ -92,7 +92,7 @@ struct MembershipQueue<Waiter> {
         rested()
     }
 
-    /// Redis is away. Returns what waits in vain.
+    /// Call when Redis is away. Returns the joins and refreshes that were waiting.
     mutating func pause() -> [Change] {
         isPaused = true
         defer {

@@ -1,7 +1,7 @@
 import Broker
 import Logging
 
-/// Counts and tells, a line a minute, what others did to our keys in the Redis that gateways share with them.
+/// Counts and logs, at most once a minute, what others did to the gateways' keys in a shared Redis.
 ///
 /// Lives on the backplane's loop.
 final class NeighbourLog {
@@ -15,7 +15,7 @@ final class NeighbourLog {
         self.logger = logger
     }
 
-    /// Keys of a wrong type that a function had to leave out.
+    /// Keys of a wrong type that a function had to skip.
     func foreign(_ keys: [String]) {
         metrics.foreignKeys.add(keys.count)
         guard let held = foreign.pass() else { return }
@@ -26,7 +26,7 @@ final class NeighbourLog {
             ])
     }
 
-    /// Fleet's members that were gone before a routine refresh: Django's sends to those groups reached no gateway.
+    /// Fleet members that were missing before a routine refresh: Django's sends to those groups reached no gateway.
     func vanished(_ count: Int, expiry: Int) {
         metrics.membersVanished.add(count)
         guard let held = vanished.pass() else { return }

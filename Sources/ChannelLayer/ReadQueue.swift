@@ -1,44 +1,43 @@
 import Broker
 
-/// The live feed's reads of what it missed, and those of clients that lag or come back.
+/// feed: reads of the live feed, for messages it missed. cursors: reads of clients that lag or resume.
 enum ReadLane: Hashable { case feed, cursors }
 
-/// Reads of groups' logs on their way to Redis: shared, in turns, one call at a time, and dropped when nobody waits for them.
+/// Reads of groups' logs on their way to Redis: shared, in turns, one call at a time, and dropped when nobody waits any more.
 ///
-/// - Who asks for the same place as somebody who waits already shares the read, and the page.
-/// - Who asks while a call for the place is under way gets its page too if the log continued after it: no later read
-///   would give another one. If the page came to the log's end, something may have been sent between the call and the
-///   asking, so it is read again.
-/// - The live feed's reads and the lagging cursors' have lanes of their own. The feed goes first, but never twice
-///   while a cursor waits.
-/// - A call has as many reads as the last ones of its lane found room for: what finds none costs Redis a look for nothing.
+/// - Readers of the same place share the read, and its page.
+/// - A reader that comes while a call for its place is in flight shares that page too, if the log continued after it: a later
+///   read would return the same. If the page reached the log's end, messages may have been sent since, so it is read again.
+/// - The live feed and lagging cursors have separate lanes. The feed goes first, but never twice while a cursor waits.
+/// - The number of reads per call adapts to how many found room in the lane's last calls: one that finds none costs Redis a
+///   lookup for nothing.
 ///
 /// A value without I/O. `Waiter` is a promise in production, `Ticket` a `ReadTicket`.
 ///
 /// ```
 ///   ask ──▶ waiting ──nextCall()──▶ under way ──answered──▶ told
-///              ▲                        │ later, or the log's end and somebody asked meanwhile
+///              ▲                        │ later, or the log's end with readers that came meanwhile
 ///              └────────────────────────┘
-///   giveUp(ticket): out of wherever it is; a read that nobody waits for any more is not sent
+///   giveUp(ticket): removed wherever it is; a read that nobody waits for any more is not sent
 /// ```
 struct ReadQueue<Ticket: Hashable, Waiter> {
     struct Read: Equatable {
         var place: ReadPlace
-        /// The most that one of those who wait has room for.
+        /// The largest room among those who wait for the page.
         var bytes: Int
     }
 
-    /// What became of one read of a call.
+    /// The result of one read of a call.
     enum Answer: Equatable {
-        /// A page, and the log continued after it; or an answer that asking again would not change.
+        /// A page, with more in the log after it; or an answer that would be the same if asked again.
         case page
         /// A page up to the log's end.
         case end
-        /// The call was full.
+        /// The call had no room left for it.
         case later
     }
 
-    /// Reads in one call.
+    /// Maximum reads in one call.
     static var mostReads: Int { 256 }
     static var fewestReads: Int { 4 }
 
@@ -50,7 +49,7 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
     private struct Pending {
         var bytes: Int
         var askers: [Asker]
-        /// Who asked while the call was under way.
+        /// Readers that came while the call was in flight.
         var late: [Asker] = []
     }
 
@@ -64,10 +63,10 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
     private var windows: [ReadLane: Int] = [:]
     private var underWay: (lane: ReadLane, places: [ReadPlace], reads: [ReadPlace: Pending])?
     private var lastLane = ReadLane.cursors
-    /// Where each ticket's askers are; as often as it has asked there.
+    /// The places of each ticket's reads; a place occurs as often as it was asked for.
     private var keys: [Ticket: [Key]] = [:]
 
-    /// Reads that wait for a call.
+    /// Number of reads that wait for a call.
     var waiting: Int { feed.count + cursors.count }
     var isUnderWay: Bool { underWay != nil }
 
@@ -96,9 +95,9 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
         _modify { if lane == .feed { yield &feed } else { yield &cursors } }
     }
 
-    /// The reads of the next call, all of one lane; nil while one is under way, or nothing waits.
+    /// The reads of the next call, all of one lane; nil while a call is in flight, or when nothing waits.
     ///
-    /// - Parameter cursorsRest: who lags has been given enough for now; only the feed may read.
+    /// - Parameter cursorsRest: lagging cursors have been given enough for now, so only the feed may read.
     mutating func nextCall(cursorsRest: Bool = false) -> (lane: ReadLane, reads: [Read])? {
         let cursorsWait = !cursors.isEmpty && !cursorsRest
         guard underWay == nil, cursorsWait || !feed.isEmpty else { return nil }
@@ -109,8 +108,8 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
         return (lane, taken.map { Read(place: $0.place, bytes: $0.read.bytes) })
     }
 
-    /// - Parameter answers: of the call's reads, in their order.
-    /// - Returns: who is to be told each of them; nobody, where it will be read again.
+    /// - Parameter answers: the answers to the call's reads, in order.
+    /// - Returns: the waiters to complete with each answer; none for a read that will be repeated.
     mutating func answered(_ answers: [Answer]) -> [[Waiter]] {
         guard let (lane, places, reads) = underWay else { return [] }
         underWay = nil
@@ -119,11 +118,11 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
         windows[lane] =
             full > 0 ? max(places.count - full, Self.fewestReads) : min(window * 4, Self.mostReads)
         var told = [[Waiter]](repeating: [], count: places.count)
-        // Groups of which nothing found room, in their order, and before those of which something did.
+        // Groups for which nothing found room, in order; they are put before those for which something did.
         var seen = Set(zip(places, answers).filter { $0.1 != .later }.map(\.0.group))
         let unserved = places.map(\.group).filter { seen.insert($0).inserted }
         defer { for group in unserved.reversed() { self[lane].letGoFirst(group) } }
-        // From the end: what is put back last is its group's first.
+        // From the end: what is put back last becomes its group's first.
         for index in places.indices.reversed() {
             guard let pending = reads[places[index]], !pending.askers.isEmpty || !pending.late.isEmpty else { continue }
             let place = places[index]
@@ -140,9 +139,9 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
         return told
     }
 
-    /// The call got no answer.
+    /// The call failed.
     ///
-    /// - Returns: who waited for one.
+    /// - Returns: the waiters to fail.
     mutating func failed() -> [Waiter] {
         guard let (lane, places, reads) = underWay else { return [] }
         underWay = nil
@@ -162,9 +161,9 @@ struct ReadQueue<Ticket: Hashable, Waiter> {
         if keys[ticket]?.isEmpty == true { keys[ticket] = nil }
     }
 
-    /// Nobody waits with this ticket any more.
+    /// Cancels all reads with this ticket.
     ///
-    /// - Returns: who did.
+    /// - Returns: their waiters.
     mutating func giveUp(_ ticket: Ticket) -> [Waiter] {
         var gone: [Waiter] = []
         func leave(_ askers: inout [Asker]) {

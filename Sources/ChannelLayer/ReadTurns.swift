@@ -1,20 +1,20 @@
 import Broker
 import NIOCore
 
-/// What is read: a group's log, after a position. nil: only the group's position.
+/// What to read: a group's log, after a position. nil: only the group's position.
 struct ReadPlace: Hashable {
     var group: GroupName
     var since: Position?
 }
 
-/// Reads that wait, in turns: groups one after the other, a group's own in the order in which they came.
+/// Queues reads fairly: groups take turns, and each group's own reads are in order of arrival.
 ///
-/// So a group that many read, each from somewhere else, costs another group's reader one turn and not all of theirs.
+/// If many readers read one group from different positions, a reader of another group waits for one of them, not for all.
 /// A value without I/O.
 struct ReadTurns<Read> {
     private struct Group {
         var places: CircularBuffer<ReadPlace> = []
-        /// How often it is in `turns`: once, or twice for a while after it was let go before others.
+        /// How often the group is in `turns`: once, or twice for a while after `letGoFirst`.
         var turns = 0
     }
 
@@ -25,26 +25,26 @@ struct ReadTurns<Read> {
     var isEmpty: Bool { reads.isEmpty }
     var count: Int { reads.count }
 
-    /// What waits at a place. Setting changes what is there; nil takes it out.
+    /// The read that waits at a place. Can be changed; nil removes it.
     subscript(place: ReadPlace) -> Read? {
         get { reads[place] }
         set {
             guard reads[place] != nil else { return }
             reads[place] = newValue
             guard newValue == nil, let index = groups[place.group]?.places.firstIndex(of: place) else { return }
-            // The group's turn stays, and passes.
+            // The group keeps its turn, which will be skipped if it has nothing left.
             groups[place.group]?.places.remove(at: index)
         }
     }
 
-    /// Behind the group's others. Nothing waits at the place yet.
+    /// Adds a read after the group's others. Nothing must be waiting at the place.
     mutating func append(_ read: Read, at place: ReadPlace) {
         reads[place] = read
         groups[place.group, default: Group()].places.append(place)
         queue(place.group)
     }
 
-    /// Before the group's others: it was taken, and got nothing. Nothing waits at the place yet.
+    /// Puts a read back before the group's others, after it was taken but not served. Nothing must be waiting at the place.
     mutating func putBack(_ read: Read, at place: ReadPlace) {
         reads[place] = read
         groups[place.group, default: Group()].places.prepend(place)
@@ -57,14 +57,14 @@ struct ReadTurns<Read> {
         turns.append(group)
     }
 
-    /// The next turn is this group's.
+    /// Gives this group the next turn.
     mutating func letGoFirst(_ group: GroupName) {
         guard groups[group] != nil else { return }
         groups[group]!.turns += 1
         turns.prepend(group)
     }
 
-    /// The next ones, at most so many: one of each group, then another one of each, and so on.
+    /// Takes at most `most` reads: one of each group, then another one of each, and so on.
     mutating func take(_ most: Int) -> [(place: ReadPlace, read: Read)] {
         var taken: [(place: ReadPlace, read: Read)] = []
         while taken.count < most, let name = turns.popFirst() {

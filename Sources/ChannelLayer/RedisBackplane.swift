@@ -3,22 +3,22 @@ public import Logging
 public import NIOCore
 import RedisClient
 
-/// The backplane on Redis, the channels_redis way.
+/// The backplane on Redis, compatible with channels_redis.
 ///
-/// A facade that any thread may use; the work is done by `BackplaneCore` on one event loop.
+/// A thread-safe facade; `BackplaneCore` does the work on one event loop.
 public final class RedisBackplane: Backplane {
     private let eventLoop: any EventLoop
     private let core: NIOLoopBound<BackplaneCore>
     private let client: RedisClient
-    /// For messages: waiting for replicas holds up whatever shares the connection.
+    /// Connection for messages: waiting for replicas delays everything that shares a connection.
     private let sender: RedisClient
     private let waitReplicas: Int
     private let functions: LayerFunctions
     private let sent: Counter
 
-    /// Starts to connect; it does not wait for Redis. `onReadiness` is told each time that it changes why the backplane
-    /// cannot deliver and accept; without a reason it can. `onNameTaken` is told, in words for a person, when another process
-    /// has the gateway's name: nothing is written under it from then on, and the gateway has to end.
+    /// Starts to connect, without waiting for Redis. `onReadiness` is called with the reasons each time they change why the
+    /// backplane cannot deliver and accept; empty: it can. `onNameTaken` is called with a text for the operator when another
+    /// process has the gateway's name: nothing is written under it from then on, and the gateway has to stop.
     public static func start(
         _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
         onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
@@ -64,7 +64,7 @@ public final class RedisBackplane: Backplane {
         self.eventLoop = eventLoop
     }
 
-    /// For what an operator asks, over the backplane's own connection.
+    /// For operators' requests, over the backplane's own connection.
     public var inspector: LayerInspector { LayerInspector(client: sender, keys: functions.keys) }
 
     public func attach(_ outlets: [any Outlet]) {
@@ -118,7 +118,7 @@ public final class RedisBackplane: Backplane {
         }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
     }
 
-    /// Leaves the fleet: the others sweep what is left of this gateway at once.
+    /// Leaves the fleet: the other gateways sweep the rest of this one immediately.
     public func stop() async {
         let preparation = try? await eventLoop.submit { self.core.value.end() }.get()
         await preparation?.value

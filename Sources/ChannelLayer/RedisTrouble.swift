@@ -1,9 +1,9 @@
 import Broker
 import RedisClient
 
-/// What a server's error means for who has to deal with it.
+/// Classifies Redis' errors.
 enum RedisTrouble {
-    /// The error in the backplane's words.
+    /// Converts the error to a `BackplaneError`.
     static func told(_ error: any Error) -> BackplaneError {
         guard let error = error as? RedisError else {
             return error as? BackplaneError ?? BackplaneError(.unavailable, "\(error)")
@@ -13,12 +13,12 @@ enum RedisTrouble {
         return BackplaneError(isRefusal ? .refused : .unavailable, "\(error)")
     }
 
-    /// The same command may succeed later, on this server or on its successor.
+    /// Whether the same command may succeed later, on this server or on its successor.
     static func isTransient(_ error: RedisError) -> Bool {
         refusesAll(error) || refusesRight(error) || FunctionLibrary.isMissing(error) || isLeaseMissing(error)
     }
 
-    /// Nobody's command would be carried out now, whatever it is about (redis.io, "Redis error prefixes").
+    /// Whether the server currently executes no commands, or no writes, for anybody (redis.io, "Redis error prefixes").
     static func refusesAll(_ error: RedisError) -> Bool {
         refusesWrites(error) || ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN"].contains(error.kind)
     }
@@ -27,8 +27,8 @@ enum RedisTrouble {
         ["READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF"].contains(error.kind)
     }
 
-    /// This user may not do this: rights that can be given. Inside a function Redis says so without `NOPERM`, in other
-    /// words before 7.2.
+    /// Whether the user lacks a right, which could be granted. Inside a function Redis reports this without `NOPERM`, and
+    /// differently before 7.2.
     static func refusesRight(_ error: RedisError) -> Bool {
         error.kind == "NOPERM"
             || error.code == .server
@@ -36,7 +36,7 @@ enum RedisTrouble {
                     || error.message.hasPrefix("ERR ACL failure in script"))
     }
 
-    /// What a person is told about a link.
+    /// A link's error as reported to operators.
     static func words(_ error: RedisError) -> String {
         guard error.code == .server else { return "Redis is not reachable" }
         if refusesWrites(error) { return "Redis refuses writes: \(error.message)" }
@@ -46,12 +46,12 @@ enum RedisTrouble {
         return "Redis refuses: \(error.message)"
     }
 
-    /// What troubles of one kind have in common, for the log.
+    /// The kind of an error, by which the log groups repeated problems.
     static func kind(_ error: RedisError) -> Substring {
         refusesRight(error) ? "NOPERM" : error.code == .server ? error.kind : "away"
     }
 
-    /// The functions refuse what a gateway writes without its lease (redis/README.md, "Functions").
+    /// Whether a function refused a gateway's write because it does not hold its lease (redis/README.md, "Functions").
     static func isLeaseMissing(_ error: any Error) -> Bool {
         guard let error = error as? RedisError, error.code == .server else { return false }
         return error.message.hasPrefix("ERR tocsin: the gateway does not hold its lease")

@@ -11,16 +11,16 @@ protocol RelayDelegate: AnyObject {
 
 /// Carries what Django's core layer sent to the fleet's members over to the fleet: inbox → staging → log and pub/sub.
 ///
-/// The doorbell (a keyspace notification) rings at every gateway. The first in the rendezvous order for the inbox
-/// collects at once, the next ones a little later in case it is dead or stuck, and once a second all look. Whoever
-/// collects gets what is staged and commits it in order; a commit works only while the message is the oldest staged. So
-/// each message is told exactly once and in order, whoever does it, and however often they die.
+/// Every gateway is notified when an inbox is written (`Doorbell`). The first in the inbox's rendezvous order collects
+/// immediately, the next ones a little later in case it is dead or stuck, and all check once a second. A collector gets the
+/// staged messages and commits them in order; a commit succeeds only for the oldest staged message. Each message is therefore
+/// sent exactly once and in order, whichever gateways do it and however often they die.
 ///
 /// Lives on the backplane's loop.
 final class Relay {
     /// Messages taken from staging in one call.
     static let batch = 200
-    /// How much later the next in the order looks: the layer holds 100 messages an inbox, so it cannot be long.
+    /// Extra delay per rank in the order. Short, because the layer holds only 100 messages per inbox.
     static let patience = TimeAmount.milliseconds(50)
 
     private struct Inbox {
@@ -40,7 +40,7 @@ final class Relay {
     private var inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
     private var throttle = LogThrottle()
     private var isActive = false
-    /// The living gateways, as the last lease told.
+    /// The living gateways, as of the last renewal of the lease.
     var living: [String] = []
     /// At which end of a list the site pushes; nil: not heard yet.
     var push: ListPush?
@@ -74,7 +74,7 @@ final class Relay {
         inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
     }
 
-    /// Something was written to the inbox.
+    /// Call when the inbox was written.
     func ring(_ inbox: Int) {
         guard isActive else { return }
         let rank = Rendezvous.rank(of: gatewayID, for: keys.fleetChannel(inbox), among: living) ?? living.count
@@ -88,7 +88,7 @@ final class Relay {
         }
     }
 
-    /// Asks which of the inboxes have something, in one command for all: as cheap as a question can be.
+    /// Checks with one cheap command whether any inbox has messages, and if so rings for all of them.
     func look() {
         guard isActive, !isLooking else { return }
         isLooking = true
@@ -101,7 +101,7 @@ final class Relay {
         }
     }
 
-    /// The backstop: all inboxes, whoever is first for them.
+    /// The fallback: collects all inboxes, whatever this gateway's rank.
     func collectAll() {
         for inbox in inboxes.indices { collect(inbox) }
     }
@@ -135,11 +135,11 @@ final class Relay {
     // MARK: Commits
 
     private enum Outcome {
-        /// Told by us or by another gateway, or dropped.
+        /// Sent by this gateway or another, or dropped.
         case gone
         /// An older message had to be committed first, which it is by now: collect again.
         case waits
-        /// Redis did not do it.
+        /// Redis did not execute it.
         case failed
     }
 
@@ -153,7 +153,7 @@ final class Relay {
             commit(message, inbox: inbox) { outcome in
                 outcomes.insert(outcome)
                 left -= 1
-                // After a failure the next ring or the backstop tries again, instead of a loop that spins.
+                // After a failure leave the retry to the next ring or the fallback, so as not to spin.
                 if left == 0 { self.finish(inbox, more: !outcomes.contains(.failed) && outcomes.contains(.waits)) }
             }
         }
@@ -192,7 +192,7 @@ final class Relay {
         return try? GroupName(String(channel.dropFirst(fleet.count)))
     }
 
-    /// A message that nobody can ever read leaves the staging stream, counted.
+    /// Removes a message from staging that can never be read, and counts it.
     private func drop(_ id: String, inbox: Int, because reason: String, _ done: @escaping (Outcome) -> Void) {
         client.call(functions.relayDrop(id, inbox: inbox)) { result in
             guard case .success(let answer) = result else { return done(.failed) }
@@ -201,7 +201,7 @@ final class Relay {
         }
     }
 
-    /// Said and counted by the gateway that took it out, not by each that saw it.
+    /// Logged and counted only by the gateway that removed the message, not by each that saw it.
     private func sayDropped(_ inbox: Int, because reason: String) {
         metrics.malformedLayer.add()
         guard let held = throttle.pass() else { return }
@@ -211,7 +211,7 @@ final class Relay {
     }
 
     private func complain(_ what: String, _ error: RedisError) {
-        // Who watches the link says what is refused to everybody.
+        // Errors that affect everything are reported by whoever watches the link.
         if error.code == .server, RedisTrouble.isTransient(error) { return }
         guard isActive, let held = throttle.pass() else { return }
         logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])

@@ -1,14 +1,14 @@
-/// Who of the living does a piece of work: all agree without talking, and when one dies only its work moves
+/// Decides which living gateway does a piece of work: all agree without communicating, and when one dies only its work moves
 /// (highest random weight hashing, Thaler and Ravishankar 1996).
 enum Rendezvous {
-    /// This gateway's place in the order for the work: 0 does it first. nil when it is not among the living.
+    /// This gateway's rank for the work: 0 does it first. nil when it is not among the living.
     static func rank(of gateway: String, for work: String, among living: [String]) -> Int? {
         let own = weight(gateway, work)
         guard living.contains(gateway) else { return nil }
         return living.count { (weight($0, work), $0) > (own, gateway) }
     }
 
-    /// FNV-1a, 64 bits, with a final mix: names differ in few bytes.
+    /// 64-bit FNV-1a with a final mix, because names differ in few bytes.
     private static func weight(_ gateway: String, _ work: String) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in gateway.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -3,11 +3,11 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// Whether what is published comes to us: a message to ourselves, every two seconds, through pub/sub.
+/// Checks whether published messages arrive, by publishing a message to this gateway every two seconds.
 ///
-/// A subscriber on a frozen or demoted primary, or on a replica that was cut off, hears nothing on a connection that
-/// answers every PING. Two probes that were published and not heard end the subscription's connection, which dials
-/// again. Lives on the backplane's loop.
+/// A subscriber on a frozen or demoted primary, or on a replica that was cut off, receives nothing on a connection that
+/// answers every PING. Two consecutive probes that were published but not received end the subscriber's connection, which
+/// dials again. Lives on the backplane's loop.
 final class SubscriptionProbe {
     static let interval = TimeAmount.seconds(2)
 
@@ -16,7 +16,7 @@ final class SubscriptionProbe {
     private let subscriber: RedisSubscriber
     private let logger: Logger
     private var timer: RepeatedTask?
-    /// Published and not heard, one after the other.
+    /// Number of consecutive probes published but not received.
     private var unheard = 0
     private var isActive = false
 
@@ -36,7 +36,7 @@ final class SubscriptionProbe {
 
     func stop() { timer?.cancel() }
 
-    /// The subscription is established.
+    /// Call when the subscription is established.
     func resume() {
         unheard = 0
         subscriber.subscribe(channel).assumeIsolated().whenSuccess { self.isActive = true }
@@ -44,7 +44,7 @@ final class SubscriptionProbe {
 
     func pause() { isActive = false }
 
-    /// The message to ourselves has come.
+    /// Call when a probe has arrived.
     func heard() { unheard = 0 }
 
     private func probe() {
@@ -58,7 +58,7 @@ final class SubscriptionProbe {
         client.submit(RedisCommand("PUBLISH", channel, "1")).assumeIsolated().whenComplete { result in
             switch result {
             case .success: self.unheard += self.isActive ? 1 : 0
-            case .failure: break  // not published, so there is nothing to hear; the command link has its own deadline
+            case .failure: break  // not published, so none will arrive; the command link has its own deadline
             }
         }
     }

@@ -1,14 +1,14 @@
 import NIOCore
 import Sockets
 
-/// The listening socket, whatever its connections are made of. Called from any thread.
+/// The listening client port, with or without TLS. Called from any thread.
 protocol ClientPort: Sendable {
     var port: Int { get }
-    /// Accepts no more connections; open ones stay.
+    /// Stops accepting connections; open ones stay.
     func close() async
 }
 
-/// Without TLS.
+/// A client port without TLS.
 struct PlainPort: ClientPort {
     let listener: NIOLoopBound<Listener>
     let loop: SocketLoop
@@ -17,7 +17,7 @@ struct PlainPort: ClientPort {
     func close() async { _ = try? await loop.submit { listener.value.close() }.get() }
 }
 
-/// With it.
+/// A client port with TLS.
 struct EncryptedPort: ClientPort {
     let channel: any Channel
 

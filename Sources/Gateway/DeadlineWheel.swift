@@ -1,10 +1,10 @@
 import NIOCore
 
-/// Something that wants to be looked at again after some seconds.
+/// An object that wants to be called again after a number of seconds.
 protocol Ticking: AnyObject {
-    /// Where it is in the wheel; the wheel's business.
+    /// Its position in the wheel. Set only by the wheel.
     var wheelPlace: WheelPlace? { get set }
-    /// The time has come. Returns after how many seconds again; nil: never.
+    /// Called when its time has come. Returns the seconds until the next call; nil: none.
     func tick() -> Int?
 }
 
@@ -13,10 +13,10 @@ struct WheelPlace {
     fileprivate var index: Int32
 }
 
-/// The deadlines of all connections of one event loop: one timer for the loop, not one a connection.
+/// The deadlines of all connections of one event loop: one timer per loop instead of one per connection.
 ///
-/// Slots of one second in a ring; entering and leaving are O(1). Delays longer than the ring are cut to it, so whoever
-/// waits longer is asked early and asks again. Lives on its loop.
+/// A ring of one-second slots; entering and leaving are O(1). A delay longer than the ring is cut to its length, so its
+/// owner is called early and enters again. Used only on its loop.
 struct DeadlineWheel {
     private static let size = 64
     private var slots = [[any Ticking]](repeating: [], count: Self.size)
@@ -40,7 +40,7 @@ struct DeadlineWheel {
         }
     }
 
-    /// A second has passed. Returns whose time has come; they have left the wheel.
+    /// Advances by one second. Returns the objects that are due, which have left the wheel.
     mutating func advance() -> [any Ticking] {
         now = (now + 1) % Self.size
         let due = slots[now]

@@ -1,4 +1,4 @@
-/// When a client of a draining gateway should come back: each is told its own time, so that they come one by one.
+/// When a client of a draining gateway should reconnect: a random delay each, to spread the load.
 enum DrainDelay {
     /// Milliseconds, spread over a tenth of the drain's time, at least half a second and at most five.
     static func random(_ configuration: GatewayConfiguration) -> Int {

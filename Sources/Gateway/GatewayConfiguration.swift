@@ -1,60 +1,60 @@
 public import Broker
 
-/// What the gateway is told by the configuration.
+/// Settings of the gateway, from `gateway:`, `routes:` and `auth:` of the configuration.
 public struct GatewayConfiguration: Sendable {
-    /// The gateway's name, as clients of the centrifuge protocol see it.
+    /// The gateway's name, shown to clients of the centrifuge protocol.
     public var name = ""
-    /// Where clients connect.
+    /// The address that clients connect to.
     public var bind: HostAndPort
     public var allowedHosts: AllowedHosts
     public var routes: [Route]
-    /// Sockets at once; one more is answered 503. Default 100,000.
+    /// Maximum open connections; beyond it handshakes get 503. Default 100,000.
     public var maximumConnections = 100_000
-    /// Connections of one address at once (of an IPv6 /64); one more is answered 429. Default 0: no limit, since behind a
-    /// balancer that `trustedProxies` does not name all clients have the balancer's.
+    /// Maximum open connections per client address (per /64 for IPv6); beyond it handshakes get 429. Default 0: no limit,
+    /// because all clients of a load balancer that is not in `trustedProxies` appear to have its address.
     public var maximumConnectionsPerAddress = 0
-    /// Connections of one user at once on this gateway; one more is answered 429. Default 0: no limit.
+    /// Maximum open connections per user on this gateway; beyond it handshakes get 429. Default 0: no limit.
     public var maximumConnectionsPerUser = 0
-    /// Handshakes that are let in in a second, and at once; one more is answered 503. Default 0: no limit.
+    /// Handshakes accepted per second, which is also the burst; beyond it they get 503. Default 0: no limit.
     public var maximumHandshakesPerSecond = 0
-    /// Messages of one connection in a second, commands, pings and pongs included, and twice as many at once; more closes
-    /// with 4429, centrifuge with 3013. 0: no limit. Default 100.
+    /// Messages accepted per connection and second, including commands, pings and pongs; the burst is twice that. Beyond it
+    /// the connection is closed with 4429 (centrifuge: 3013). 0: no limit. Default 100.
     public var maximumMessagesPerSecond = 100
-    /// Groups that one connection may subscribe to in a second, and twice `maximumGroups` at once; more is answered with error
-    /// 111. 0: no limit. Default 20.
+    /// Groups that one connection may subscribe to per second, with a burst of twice `maximumGroups`; beyond it the client
+    /// gets error 111. 0: no limit. Default 20.
     public var maximumJoinsPerSecond = 20
-    /// Groups of one connection at once. Default 128.
+    /// Maximum groups of one connection at a time. Default 128.
     public var maximumGroups = 128
-    /// Bytes of one message from a client; more closes with 1009. Default 65,536.
+    /// Maximum bytes of one message from a client; a longer one closes with 1009. Default 65,536.
     public var maximumMessageBytes = 65_536
-    /// Frames that one message of a client may be divided into; more closes with 1009. Default 64.
+    /// Maximum frames that one message from a client may be split into; more closes with 1009. Default 64.
     public var maximumFragments = 64
-    /// Bytes of a request line and its headers; more is answered 431. Default 16,384.
+    /// Maximum bytes of the request line and headers; more is answered with 431. Default 16,384.
     public var maximumHeaderBytes = 16_384
-    /// Seconds that a client has to send its handshake. Default 5.
+    /// Seconds within which a client must send its handshake. Default 5.
     public var handshakeSeconds = 5
-    /// Bytes that may wait for one socket; a client with more is fed from the log when it reads again. Default 64 KiB.
+    /// Bytes that may be queued for one socket; beyond it the client is fed from the log once it reads again. Default 64 KiB.
     public var maximumPendingBytes = 64 << 10
-    /// The same for messages that no log keeps: above it they are dropped, and counted. Default 1 MiB.
+    /// The same for messages that are not logged; beyond it they are dropped, and counted. Default 1 MiB.
     public var maximumUnloggedBytes = 1 << 20
-    /// Seconds that a client may stay behind with its socket full until it is closed with 4508. Default 120.
+    /// Seconds that a client's socket may stay full before the connection is closed with 4508. Default 120.
     public var slowSeconds = 120
     /// Seconds between pings, ± 10 %. Default 20.
     public var pingSeconds = 20
-    /// Seconds without a byte after a ping until the client counts as dead. Default 10.
+    /// Seconds to wait for any byte after a ping before the client counts as dead. Default 10.
     public var pongSeconds = 10
-    /// Seconds over which a drain closes the connections. Default 30.
+    /// Seconds over which a drain closes all connections. Default 30.
     public var drainSeconds = 30
     /// permessage-deflate. Default: off.
     public var compression = CompressionConfiguration()
-    /// Who may say whom they speak for. Default: nobody.
+    /// Proxies whose reports of the client's address are trusted. Default: none.
     public var trustedProxies = TrustedNetworks.none
-    /// Whether trusted proxies begin each connection with the PROXY protocol's header. Default: no.
+    /// Whether trusted proxies start each connection with a PROXY protocol header. Default: no.
     public var proxyProtocol = false
-    /// Whether `GET /` shows the page that tries the first route. Default: no.
+    /// Whether `GET /` serves a demo page for the first route. Default: no.
     public var demoPage = false
-    /// What that page tells people to type, up to the name of the group: how their `redis-cli` finds the gateway's Redis, and
-    /// the call that sends.
+    /// The command that the demo page shows, up to the group's name: `redis-cli` with the gateway's Redis, and the function
+    /// call that sends.
     public var demoCommand = ""
 
     public init(host: String, port: Int, allowedHosts: AllowedHosts, routes: [Route]) {

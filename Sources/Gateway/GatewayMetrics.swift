@@ -1,6 +1,6 @@
 import Broker
 
-/// What the gateway counts.
+/// The gateway's counters and gauges.
 struct GatewayMetrics: Sendable {
     let connections: Gauge
     let opened: Counter

@@ -4,19 +4,19 @@ import NIOCore
 public import NIOPosix
 public import Sockets
 
-/// The client port: a listener, a shard for each event loop, and the drain at the end.
+/// The client port: a listener, one shard per event loop, and the drain at shutdown.
 public final class GatewayServer: Sendable {
     private let state: GatewayState
     private let shards: [NIOLoopBound<Shard>]
     private let loops: [any EventLoop]
     private let clientPort: any ClientPort
 
-    /// Where it listens: tells when the configuration asked for port 0.
+    /// The port it listens on; useful when the configuration asked for port 0.
     public var port: Int { clientPort.port }
 
     /// Binds and serves without TLS.
     ///
-    /// - Parameter loops: threads for the clients, one at least. They outlive the server.
+    /// - Parameter loops: threads for the clients, at least one. They outlive the server.
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
@@ -35,7 +35,7 @@ public final class GatewayServer: Sendable {
         }
     }
 
-    /// Binds and serves with TLS, and only with it.
+    /// Binds and serves with TLS only.
     ///
     /// - Parameter group: threads for the clients. They outlive the server.
     /// - Throws: when the address cannot be bound; the error names it.
@@ -54,7 +54,7 @@ public final class GatewayServer: Sendable {
         }
     }
 
-    /// A shard on each loop, whom the backplane delivers to, and then the listening socket.
+    /// Makes a shard on each loop, attaches them to the backplane, then opens the listening socket.
     private static func start(
         _ state: GatewayState, _ loops: [any EventLoop],
         listen: ([NIOLoopBound<Shard>]) async throws -> any ClientPort
@@ -88,15 +88,15 @@ public final class GatewayServer: Sendable {
 
     public var connections: Int { state.admission.count }
 
-    /// Closes everything politely: new handshakes are refused (they go to another gateway), and the connections are
-    /// closed with 1012 one by one over the drain's time, so that their clients do not all come back at once.
+    /// Closes everything gracefully: new handshakes are refused (balancers send them to another gateway), and connections are
+    /// closed with 1012 one by one over the drain time, so that clients do not all reconnect at the same moment.
     ///
-    /// Returns when nobody is left, or when the time is over.
+    /// Returns when all connections are closed, or when the time is over.
     public func drain() async {
         state.startDraining()
         let total = Duration.seconds(state.initial.configuration.drainSeconds)
         let end = ContinuousClock.now + total
-        // Balancers look every second or two: they learn from /readyz that this gateway goes before its clients do.
+        // Balancers poll /readyz every second or two and should notice before clients are closed.
         let grace = min(total / 5, .seconds(2))
         try? await Task.sleep(for: grace)
         await clientPort.close()
@@ -107,12 +107,12 @@ public final class GatewayServer: Sendable {
             await closeSome(progress: closing > .zero ? passed / closing : 1)
             try? await Task.sleep(for: .milliseconds(50))
         }
-        // On a machine that was too busy to count the time: told late is better than not told.
+        // If the machine was too busy to keep the schedule, close the rest late rather than without a close frame.
         await closeSome(progress: 1)
         await stop()
     }
 
-    /// Ends all connections at once. The loops stay: they are their maker's.
+    /// Ends all connections immediately. The loops belong to the caller and keep running.
     public func stop() async {
         await clientPort.close()
         for (shard, loop) in zip(shards, loops) { _ = try? await loop.submit { shard.value.stop() }.get() }
@@ -133,7 +133,7 @@ public final class GatewayServer: Sendable {
     }
 }
 
-/// What keeps a gateway from starting.
+/// Why a gateway cannot start.
 public struct GatewayError: Error, Sendable, CustomStringConvertible {
     public let description: String
     init(_ description: String) { self.description = description }

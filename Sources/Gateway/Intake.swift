@@ -2,16 +2,15 @@ import Broker
 import NIOCore
 import Sockets
 
-/// From the listening socket of a client port without TLS to the shards: each connection goes to the next event loop in
-/// turn.
+/// The listening socket of a client port without TLS. Connections are assigned to the event loops round-robin.
 ///
-/// The listener lives on the first loop; everything here is called there.
+/// The listener lives on the first loop; all methods are called there.
 struct Intake: Sendable {
     let loops: [SocketLoop]
     let shards: [NIOLoopBound<Shard>]
     let state: GatewayState
 
-    /// - Throws: `SocketError` when the address cannot be had.
+    /// - Throws: `SocketError` when the address cannot be bound.
     func listen() throws -> Listener {
         let watermark = PlainSocket.Watermark(
             low: state.initial.configuration.maximumPendingBytes / 4,

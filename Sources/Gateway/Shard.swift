@@ -4,7 +4,7 @@ import Sockets
 
 /// One event loop's part of the gateway: its sessions by group, its clock, and the flush at the end of a fan-out.
 ///
-/// Everything in it is touched on its loop only: no lock, no hop per connection.
+/// Used on its loop only, so it needs no locks and no hop per connection.
 final class Shard {
     let eventLoop: any EventLoop
     let index: Int
@@ -18,12 +18,12 @@ final class Shard {
     private var revocations = Revocations()
     private var wheel = DeadlineWheel()
     private var clock: RepeatedTask?
-    /// Clients when the drain began.
+    /// Number of clients when the drain began.
     private var drainTotal = 0
     /// Transports with bytes that are written but not flushed.
     private var unflushed: ContiguousArray<any SessionTransport> = []
     private var flushIsDue = false
-    /// Sessions whose cursors have left a group during the walk over it, and why.
+    /// Sessions whose cursors left a group during a walk over it, with the reason.
     private var left: [(session: Session, group: GroupName, why: Continuity)] = []
     private var open: [ConnectionID: any ConnectedClient] = [:]
     /// The most clients at once since memory was last given back.
@@ -70,9 +70,9 @@ final class Shard {
 
     var openCount: Int { open.count }
 
-    /// One step of a drain: tells as many clients to come back elsewhere as the time that has passed asks for.
+    /// One step of a drain: asks as many clients to reconnect elsewhere as the elapsed time requires.
     ///
-    /// - Parameter progress: 0 at the beginning, 1 when everybody must have been told.
+    /// - Parameter progress: 0 at the beginning, 1 when every client must have been asked.
     func drain(progress: Double) {
         let still = open.values.filter(\.isOpen)
         drainTotal = max(drainTotal, still.count)
@@ -80,7 +80,7 @@ final class Shard {
         for transport in still.prefix(max(still.count - mayStay, 0)) { transport.drain() }
     }
 
-    /// What an operator ends: looks at every client of the loop, once.
+    /// Ends the selected clients for an operator. Visits every client of the loop.
     private func end(_ selection: ConnectionSelection) {
         if case .user(let user) = selection {
             revocations.end(user, at: .now())
@@ -93,10 +93,10 @@ final class Shard {
         }
     }
 
-    /// Whether the user's connections were ended after a handshake had begun.
+    /// Whether the user's connections were ended after the handshake began.
     func wasRevoked(_ user: String, since began: NIODeadline) -> Bool { revocations.contains(user, since: began) }
 
-    /// The group's sessions of this loop; made when the first one joins.
+    /// The group's sessions on this loop; created when the first one joins.
     func members(of group: GroupName) -> GroupMembers {
         if let members = groups[group] { return members }
         let members = GroupMembers(group: group)
@@ -104,7 +104,7 @@ final class Shard {
         return members
     }
 
-    /// Forgets a group that nobody is in.
+    /// Forgets a group that has become empty.
     func tidy(_ members: GroupMembers) {
         if members.isEmpty { groups[members.group] = nil }
     }
@@ -124,7 +124,7 @@ final class Shard {
         giveBackMemory()
     }
 
-    /// After a crowd: the allocator and dictionaries keep what it needed.
+    /// Returns memory after a peak: the allocator and dictionaries keep the capacity they once needed.
     private func giveBackMemory() {
         crowd = max(crowd, open.count)
         guard crowd >= Self.crowdWorthTrimming, open.count < crowd / 8 else { return }
@@ -189,7 +189,7 @@ final class Shard {
     /// The session is to be told, after the walk, that it has left the group.
     func afterWalk(_ session: Session, _ group: GroupName, _ why: Continuity) { left.append((session, group, why)) }
 
-    /// Nobody walks over a group now.
+    /// Call when no walk over a group is in progress.
     func walked() {
         guard !left.isEmpty else { return }
         let told = left
@@ -197,12 +197,12 @@ final class Shard {
         for (session, group, why) in told { session.tellLeft(group, why) }
     }
 
-    /// - Parameter isLast: nothing more comes for the sockets, so they are written to while they are in the processor's
-    ///   cache: with 10,000 of them a second walk would find none there.
+    /// - Parameter isLast: the sockets get nothing more in this turn, so they are written to now, while they are in the
+    ///   processor's cache: with 10,000 of them a second walk would find none there.
     private func fanOut(_ run: inout PublicationRun, isLast: Bool) -> Int {
         guard let members = groups[run.encodings[0].publication.group] else { return 0 }
         var count = 0
-        // From the end: a session that falls behind leaves, and the last one, which has been served, takes its slot.
+        // From the end: when a session falls behind, the last one, already served, moves into its slot.
         var slot = members.live.count - 1
         while slot >= 0 {
             if members.deliver(&run, slot: slot, atOnce: isLast) {
@@ -213,21 +213,21 @@ final class Shard {
             slot -= 1
         }
         if !run.isLogged {
-            // What cannot be read later is for those who lag, too.
+            // Unlogged messages cannot be read later, so lagging sessions are offered them too.
             for session in members.behind { count += offer(&run, to: session, of: members) }
         }
         if let last = run.last { members.last = last }
         return count
     }
 
-    /// One by one, to a session that does not take the run as it is.
+    /// Offers the publications one by one to a session that does not take the whole run.
     private func offer(_ run: inout PublicationRun, to session: Session, of members: GroupMembers) -> Int {
         var count = 0
         run.each { encodings in if session.offer(&encodings, of: members) { count += 1 } }
         return count
     }
 
-    /// The flush comes at the end of the fan-out, or soon: an answer to one client waits for nobody.
+    /// Called by a transport after a write. Flushes at the end of the fan-out, or soon if there is none.
     func wrote(_ transport: any SessionTransport) {
         unflushed.append(transport)
         guard !flushIsDue else { return }
@@ -235,7 +235,7 @@ final class Shard {
         eventLoop.assumeIsolated().execute { self.flush() }
     }
 
-    /// One flush a socket, however many messages were written to it.
+    /// One flush per socket, however many messages were written to it.
     private func flush() {
         flushIsDue = false
         guard !unflushed.isEmpty else { return }

@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 import Synchronization
 
-/// The shard as the backplane sees it: one hop per loop for all that has come since the last one.
+/// The shard as the backplane sees it: delivers everything that came since the last hop with one hop to the loop.
 final class ShardOutlet: Outlet {
     private let shard: NIOLoopBound<Shard>
     private let eventLoop: any EventLoop
@@ -22,21 +22,21 @@ final class ShardOutlet: Outlet {
 
 /// Deliveries on their way to another loop. A value without I/O.
 ///
-/// A loop that is busy for seconds does not make it grow without end: above the bound publications are dropped, and their
-/// groups' clients are told that messages are missing.
+/// Bounded, in case the loop is busy for seconds: beyond the limit publications are dropped, and their groups' clients are
+/// told that messages are missing.
 struct Mailbox {
-    /// Bytes of publications. A healthy loop drains gigabytes per second, so a full mailbox means the loop is stuck.
+    /// Bytes of publications. A healthy loop drains gigabytes per second, so a full mailbox means that the loop is stuck.
     static let maximumBytes = 64 << 20
 
     private let maximumBytes: Int
     private var deliveries: [Delivery] = []
     private var byteCount = 0
-    /// Groups of which something was dropped, and their positions.
+    /// Groups with dropped publications, and their positions.
     private var lost: [GroupName: Position] = [:]
 
     init(maximumBytes: Int = Self.maximumBytes) { self.maximumBytes = maximumBytes }
 
-    /// - Returns: whether the loop has to be told; once until it is emptied.
+    /// - Returns: whether the loop must be woken: true once until the mailbox is emptied.
     mutating func put(_ more: [Delivery]) -> Bool {
         // Only the call that makes the mailbox non-empty needs to wake the loop.
         let isFirst = deliveries.isEmpty && lost.isEmpty
@@ -52,7 +52,7 @@ struct Mailbox {
                 continue
             }
             let size = publication.json.readableBytes
-            // Messages after a dropped one would hide the gap.
+            // Later messages of the group must not be delivered either: they would hide the gap.
             if byteCount + size > maximumBytes || lost[publication.group] != nil {
                 lost[publication.group] = publication.position ?? .beginning
             } else {

@@ -1,12 +1,12 @@
 import NIOCore
 import NIOHTTP1
 
-/// Who may ask the admin port for what.
+/// Access control of the admin port.
 ///
-/// Health is everybody's. With a key, `/v1` wants it as a bearer token (RFC 6750); without one the port must be bound to
-/// loopback, and whoever is on this machine may do everything. Metrics are open on loopback and want the key elsewhere.
+/// Health is open to everybody. With a key, `/v1` requires it as a bearer token (RFC 6750); without one the port must be bound
+/// to loopback, and everybody on this machine has full access. Metrics are open on loopback and require the key elsewhere.
 public struct AdminAccess: Sendable {
-    /// What an endpoint is for.
+    /// The kind of an endpoint, which determines its access.
     public enum Level: Sendable { case health, metrics, api }
 
     static let minimumKeyLength = 16
@@ -15,9 +15,9 @@ public struct AdminAccess: Sendable {
     private let isLoopback: Bool
 
     /// - Parameters:
-    ///   - key: visible ASCII, 16 characters at least; nil: none.
-    ///   - host: what the port is bound to.
-    /// - Throws: `AdminError` when others could reach the port without a key. It does not repeat the key.
+    ///   - key: visible ASCII, at least 16 characters; nil: none.
+    ///   - host: the host that the port is bound to.
+    /// - Throws: `AdminError` when the port would be reachable without a key. Its text does not repeat the key.
     public init(key: String?, host: String) throws(AdminError) {
         isLoopback = Self.isLoopback(host)
         if let key {
@@ -36,14 +36,14 @@ public struct AdminAccess: Sendable {
         self.key = key.map { Array($0.utf8) }
     }
 
-    /// Names are not looked up: but for `localhost` they count as somebody else's.
+    /// Names are not resolved: all except `localhost` count as remote.
     static func isLoopback(_ host: String) -> Bool {
         if host == "localhost" || host == "::1" { return true }
         guard let address = try? SocketAddress(ipAddress: host, port: 0), case .v4 = address else { return false }
         return host.hasPrefix("127.")
     }
 
-    /// nil: the request may go on.
+    /// nil: the request is allowed.
     func refusal(_ headers: HTTPHeaders, for level: Level) -> AdminAnswer? {
         switch level {
         case .health: return nil
@@ -59,8 +59,8 @@ public struct AdminAccess: Sendable {
             headers: [("WWW-Authenticate", "Bearer realm=\"tocsin\"")])
     }
 
-    /// A page in a browser on this machine is not its user: it comes with an Origin, or, where its name was bent to
-    /// 127.0.0.1 (DNS rebinding), with a Host of its own.
+    /// Refuses pages in a browser on this machine, which must not act as its user: they send an Origin, or, if their name was
+    /// rebound to 127.0.0.1 (DNS rebinding), a foreign Host.
     private func keylessRefusal(_ headers: HTTPHeaders) -> AdminAnswer? {
         let host = headers["host"].first ?? ""
         let name = host.hasPrefix("[") ? host.dropFirst().prefix { $0 != "]" } : host.prefix { $0 != ":" }
@@ -73,7 +73,7 @@ public struct AdminAccess: Sendable {
         return nil
     }
 
-    /// Takes as long wherever the first difference is.
+    /// Takes the same time wherever the first difference is.
     static func equals(_ given: [UInt8], _ key: [UInt8]) -> Bool {
         var difference = UInt(bitPattern: given.count ^ key.count)
         for index in given.indices { difference |= UInt(given[index] ^ key[index % key.count]) }

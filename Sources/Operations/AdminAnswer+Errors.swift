@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 
 extension AdminAnswer {
-    /// An error for a program (`code`) and for a person (`message`, and what to do: `remedy`).
+    /// An error for programs (`code`) and people (`message`, with a `remedy`).
     static func error(
         _ status: HTTPResponseStatus, _ code: String, _ message: String, remedy: String,
         headers: [(String, String)] = []
@@ -15,7 +15,7 @@ extension AdminAnswer {
         return answer
     }
 
-    /// What the broker did not do.
+    /// The response to an error of the backplane.
     static func error(_ error: BackplaneError) -> AdminAnswer {
         switch error.code {
         case .unavailable:
@@ -32,7 +32,7 @@ extension AdminAnswer {
         }
     }
 
-    /// A text as a JSON string.
+    /// The text as a JSON string.
     static func quoted(_ text: String) -> String {
         var bytes = ByteBuffer()
         JSONText.appendString(text.utf8, to: &bytes)

@@ -2,14 +2,14 @@ import Foundation
 public import NIOCore
 public import NIOHTTP1
 
-/// What a request to the admin port asks for.
+/// A request to the admin port.
 public struct AdminRequest: Sendable {
     public var method: HTTPMethod
     /// Without the query.
     public var path: String
-    /// The values of the path's parameters, percent-decoded.
+    /// The path parameters' values, percent-decoded.
     public var parameters: [String: String] = [:]
-    /// The query's, percent-decoded; of several with one name the last.
+    /// The query's values, percent-decoded; of repeated names the last.
     public var query: [String: String] = [:]
     public var headers = HTTPHeaders()
     public var body = ByteBuffer()
@@ -33,7 +33,7 @@ public struct AdminAnswer: Sendable {
     }
 }
 
-/// One address of the admin port.
+/// One endpoint of the admin port.
 public struct AdminEndpoint: Sendable {
     public enum Work: Sendable {
         /// Called on the request's event loop; must not block.
@@ -41,7 +41,7 @@ public struct AdminEndpoint: Sendable {
         case later(@Sendable (AdminRequest) async -> AdminAnswer)
     }
 
-    /// Something that a request may carry.
+    /// A query parameter or header that a request may have.
     public struct Parameter: Sendable {
         public enum Place: String, Sendable { case query, header }
         public var name: String
@@ -62,7 +62,7 @@ public struct AdminEndpoint: Sendable {
     public var summary: String
     public var level: AdminAccess.Level
     public var work: Work
-    /// Of the query and the header.
+    /// In the query and the headers.
     public var parameters: [Parameter]
     private let segments: [Substring]
 
@@ -79,7 +79,7 @@ public struct AdminEndpoint: Sendable {
         segments = path.split(separator: "/", omittingEmptySubsequences: false)
     }
 
-    /// What a path has in the places of this one's; nil: it is another path.
+    /// The values of the path's parameters; nil: the path does not match.
     func match(_ path: Substring) -> [String: String]? {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == segments.count else { return nil }

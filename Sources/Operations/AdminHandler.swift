@@ -2,8 +2,8 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Answers requests to the admin port from a table of endpoints. One per connection, on its event loop; the pipeline
-/// hands over the next request when the one before has been answered.
+/// Answers requests to the admin port from a table of endpoints. One per connection, on its event loop; the pipeline passes
+/// on the next request only when the previous one has been answered.
 final class AdminHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -28,7 +28,7 @@ final class AdminHandler: ChannelInboundHandler {
             bodyBytes = 0
         case .body(let bytes):
             bodyBytes += bytes.readableBytes
-            // What is too long is counted and forgotten.
+            // An oversized body is counted, but not kept.
             if bodyBytes <= Self.maximumBody { body.writeImmutableBuffer(bytes) }
         case .end:
             guard let head else { return }
@@ -100,7 +100,7 @@ final class AdminHandler: ChannelInboundHandler {
         head.headers.add(name: "Cache-Control", value: "no-store")
         head.headers.add(name: "X-Content-Type-Options", value: "nosniff")
         for (name, value) in answer.headers { head.headers.add(name: name, value: value) }
-        // Behind a request that offers an upgrade (h2c, as Java's client does) the decoder reads nothing more.
+        // After a request that offers an upgrade (h2c, as Java's client does) the decoder reads nothing more.
         let isLast = !request.isKeepAlive || request.headers.contains(name: "upgrade")
         if isLast { head.headers.add(name: "Connection", value: "close") }
         context.write(wrapOutboundOut(.head(head)), promise: nil)

@@ -3,7 +3,7 @@ public import NIOCore
 import NIOHTTP1
 public import NIOPosix
 
-/// The admin port: health, readiness, metrics and the HTTP API, apart from the port that clients see.
+/// The admin port: health, readiness, metrics and the HTTP API, separate from the client port.
 public final class AdminServer: Sendable {
     private let listener: any Channel
 
@@ -64,7 +64,7 @@ public final class AdminServer: Sendable {
     }
 }
 
-/// What keeps the admin port from starting.
+/// Why the admin port cannot start.
 public struct AdminError: Error, Sendable, CustomStringConvertible {
     public let description: String
 }

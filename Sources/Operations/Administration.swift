@@ -1,20 +1,20 @@
 public import Broker
 public import NIOCore
 
-/// What the admin port asks of the fleet; implemented on Redis by the program. Called from any thread.
+/// The fleet operations behind the admin port; implemented on Redis by the program. Called from any thread.
 public protocol Administration: Sendable {
     /// Ends connections on all gateways.
     ///
-    /// - Returns: how many gateways were told, and how many live.
+    /// - Returns: how many gateways received the request, and how many are alive.
     /// - Throws: `BackplaneError`.
     func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard
 
     /// Sends a JSON object to a group.
     ///
     /// - Parameters:
-    ///   - ttl: seconds after which it is not delivered to anyone who comes later.
-    ///   - key: idempotency key: again with the same one sends nothing and answers the same.
-    /// - Throws: `BackplaneError`; a message that was not accepted says so.
+    ///   - ttl: seconds after which the message is no longer delivered to clients that come later.
+    ///   - key: idempotency key: a repeated key sends nothing and returns the same result.
+    /// - Throws: `BackplaneError` when the message was not accepted.
     func send(
         _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
     ) async throws(BackplaneError) -> Receipt
@@ -29,22 +29,22 @@ public protocol Administration: Sendable {
     /// - Throws: `BackplaneError`.
     func history(of group: GroupName, since: Position?) async throws(BackplaneError) -> HistoryPage
 
-    /// Who is connected in a group, on all gateways.
+    /// The connections in a group, on all gateways.
     ///
     /// - Throws: `BackplaneError`.
     func members(_ group: GroupName) async throws(BackplaneError) -> [FleetMember]
 
-    /// The gateways that are alive.
+    /// The living gateways.
     ///
     /// - Throws: `BackplaneError`.
     func gateways() async throws(BackplaneError) -> [FleetGateway]
 }
 
-/// Who heard a word that was said to all gateways.
+/// How many gateways received a message to all of them.
 public struct Heard: Sendable, Equatable {
-    /// Gateways that were told.
+    /// Gateways that received it.
     public var gateways: Int
-    /// Gateways that live; those that were not told have no connection to Redis now.
+    /// Gateways that are alive; those that did not receive it have no connection to Redis now.
     public var living: Int
 
     public init(gateways: Int, living: Int) {
@@ -55,14 +55,14 @@ public struct Heard: Sendable, Equatable {
 
 /// One connection in a group.
 public struct FleetMember: Sendable {
-    /// What Django would call it.
+    /// The connection's channel name in Django.
     public var channel: String
-    /// nil: nobody is logged in.
+    /// nil: not logged in.
     public var user: String?
     public var gateway: String
     /// Seconds since 1970.
     public var since: Int
-    /// A JSON object's text.
+    /// The text of a JSON object.
     public var info: ByteBuffer?
 
     public init(channel: String, user: String?, gateway: String, since: Int, info: ByteBuffer?) {
@@ -74,7 +74,7 @@ public struct FleetMember: Sendable {
     }
 }
 
-/// A gateway that is alive, and what it says of itself.
+/// A living gateway with its description of itself.
 public struct FleetGateway: Sendable {
     public var id: String
     public var fields: [String: String]

@@ -1,9 +1,9 @@
 import Broker
 import NIOHTTP1
 
-/// `/v1/gateways`: who is alive.
+/// `/v1/gateways`: the living gateways.
 enum GatewayEndpoints {
-    /// Fields that the gateway itself writes as numbers.
+    /// Fields that the gateways themselves write as numbers.
     private static let numbers: Set = ["connections", "groups", "pid", "seen"]
 
     static func all(_ administration: any Administration) -> [AdminEndpoint] {

@@ -2,9 +2,9 @@ import Broker
 import NIOCore
 import NIOHTTP1
 
-/// `/v1/groups`: sending to a group, and looking into it.
+/// `/v1/groups`: sending to a group, its history and its members.
 enum GroupEndpoints {
-    /// What group_send takes (redis/README.md).
+    /// Limits of group_send (redis/README.md).
     private static let ttl = 1...315_360_000
     private static let keyBytes = 1...200
 

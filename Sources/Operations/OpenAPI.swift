@@ -1,7 +1,7 @@
 import NIOHTTP1
 
-/// The description of the admin port for programs (OpenAPI 3.1), made from the table of endpoints, so that it says what
-/// is served.
+/// The OpenAPI 3.1 description of the admin port, generated from the table of endpoints, so that it always matches what is
+/// served.
 enum OpenAPI {
     static func endpoint(_ endpoints: [AdminEndpoint]) -> AdminEndpoint {
         AdminEndpoint(

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Whether this gateway can deliver and accept now, and why not. Set from anywhere.
+/// Whether this gateway can deliver and accept now, and if not, why. Safe from any thread.
 public final class Readiness: Sendable {
     public enum Obstacle: String, Sendable, CaseIterable {
         case starting = "starting"
@@ -8,7 +8,7 @@ public final class Readiness: Sendable {
         case draining = "draining"
     }
 
-    /// Each with what it is said to be.
+    /// The current obstacles, each with its reasons.
     private let obstacles = Mutex<[Obstacle: [String]]>([
         .starting: [Obstacle.starting.rawValue], .redis: [Obstacle.redis.rawValue],
     ])
@@ -17,7 +17,7 @@ public final class Readiness: Sendable {
 
     public func set(_ obstacle: Obstacle, _ isThere: Bool) { set(obstacle, isThere ? [obstacle.rawValue] : []) }
 
-    /// - Parameter reasons: why it is in the way, in words; empty: it is not.
+    /// - Parameter reasons: why the obstacle exists, in plain text; empty: it does not.
     public func set(_ obstacle: Obstacle, _ reasons: [String]) {
         obstacles.withLock { $0[obstacle] = reasons.isEmpty ? nil : reasons }
     }

@@ -1,7 +1,7 @@
 import Broker
 import NIOHTTP1
 
-/// `/v1/users`: what is done to a user's connections.
+/// `/v1/users`: operations on a user's connections.
 enum UserEndpoints {
     static func all(_ administration: any Administration) -> [AdminEndpoint] {
         [

@@ -1,6 +1,6 @@
 public import NIOCore
 
-/// Delays between attempts to reconnect: full jitter, so that a fleet does not come back in step.
+/// Delays between reconnection attempts, with full jitter, so that a fleet does not reconnect in step.
 ///
 /// The n-th delay is random between zero and `base × 2ⁿ`, at most `ceiling`
 /// (AWS Architecture Blog, "Exponential Backoff and Jitter").
@@ -20,6 +20,6 @@ public struct Backoff: Sendable {
         return .nanoseconds(Int64.random(in: 0...widest, using: &generator))
     }
 
-    /// A connection stood: the next loss starts with short delays again.
+    /// Call when a connection was usable: the next loss starts with short delays again.
     public mutating func reset() { attempt = 0 }
 }

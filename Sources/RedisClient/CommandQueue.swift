@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The commands that wait for their replies on one connection: Redis answers in order.
+/// The commands that wait for replies on one connection, in order: Redis replies in the order of the commands.
 ///
 /// A value without I/O. `Context` is a promise in production and a name in tests.
 ///
@@ -9,7 +9,7 @@ import NIOCore
 ///   (open) ────────▶ waiting… ────────▶ complete, oldest first
 ///      │ deadline of the oldest passes, or the connection ends
 ///      ▼
-///   (closed): every waiting command fails; a further send fails at once
+///   (closed): every waiting command fails; a further send fails immediately
 /// ```
 struct CommandQueue<Context> {
     struct Waiting {
@@ -17,7 +17,7 @@ struct CommandQueue<Context> {
         let deadline: NIODeadline
     }
 
-    /// Commands that may wait at once: beyond it a send fails at once instead of queueing without bound.
+    /// Maximum number of waiting commands; beyond it a send fails immediately, so that the queue stays bounded.
     let limit: Int
     private var waiting = CircularBuffer<Waiting>()
     private var isClosed = false
@@ -46,13 +46,13 @@ struct CommandQueue<Context> {
 
     enum TickAction: Equatable { case nothing, close }
 
-    /// Replies come in order, so after one missed deadline nothing on the connection can be trusted to come.
+    /// Replies come in order, so after one missed deadline the connection cannot be trusted to deliver any.
     func tick(now: NIODeadline) -> TickAction {
         guard let first = waiting.first, first.deadline <= now else { return .nothing }
         return .close
     }
 
-    /// Ends the queue. The caller fails what it is given.
+    /// Closes the queue. The caller must fail the commands that are returned.
     mutating func close() -> [Context] {
         isClosed = true
         defer { waiting.removeAll() }

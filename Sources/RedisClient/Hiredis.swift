@@ -1,13 +1,13 @@
 import CHiredis
 import NIOCore
 
-// The only Swift file that touches a C pointer of hiredis.
+// The only Swift file that uses C pointers of hiredis.
 
-/// One value of a reply, still in the reader's memory: see `RedisReplyView`.
+/// One value of a reply, still in the reader's memory; see `RedisReplyView`.
 struct RedisReplyToken {
     enum Kind { case string, array, integer, null, status, error }
     let kind: Kind
-    /// An integer's value, an array's number of elements, otherwise the length in bytes.
+    /// An integer's value, an array's element count, otherwise the length in bytes.
     let number: Int64
     fileprivate let offset: Int
 
@@ -19,7 +19,7 @@ struct RedisReplyToken {
     }
 }
 
-/// A whole reply as the reader holds it: flat, without a copy, valid only inside the closure that is given it.
+/// A complete reply in the reader's memory: flat, not copied, and valid only inside the closure that receives it.
 struct RedisReplyView: ~Copyable {
     fileprivate let reply: chiredis_reply
 
@@ -40,7 +40,7 @@ struct RedisReplyView: ~Copyable {
         return RedisReplyToken(kind: kind, number: token.number, offset: token.offset)
     }
 
-    /// No bytes for a token that has none of its own: a number, a null, an array.
+    /// The bytes are empty for a token without any: an integer, a null, an array.
     func withBytes<R>(of token: RedisReplyToken, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         guard token.hasBytes else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
         return body(UnsafeRawBufferPointer(start: reply.bytes.map { $0 + token.offset }, count: Int(token.number)))
@@ -50,7 +50,7 @@ struct RedisReplyView: ~Copyable {
         withBytes(of: token) { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// All strings of the reply, one after the other, in one new buffer; `bytes(_:in:)` cuts it.
+    /// All strings of the reply concatenated in one new buffer, from which `bytes(_:in:)` takes slices.
     func copyBytes() -> ByteBuffer {
         ByteBuffer(bytes: UnsafeRawBufferPointer(start: reply.bytes, count: reply.byte_count))
     }
@@ -60,13 +60,13 @@ struct RedisReplyView: ~Copyable {
     }
 }
 
-/// hiredis' reply reader, owned: freed when the value ends. RESP2.
+/// Owns a hiredis reply reader, and frees it when the value ends. RESP2.
 ///
-/// Not thread-safe: it lives on the event loop of the connection that feeds it.
+/// Not thread-safe: used on the event loop of the connection that feeds it.
 struct RedisReplyReader: ~Copyable {
     private let reader: OpaquePointer
 
-    /// - Parameter maximumBytes: a reply whose strings are longer in all is refused as a protocol error.
+    /// - Parameter maximumBytes: a reply whose strings are longer in total is a protocol error.
     init(maximumBytes: Int) {
         guard let reader = chiredis_reader_create(maximumBytes) else { fatalError("out of memory") }
         self.reader = reader
@@ -81,7 +81,7 @@ struct RedisReplyReader: ~Copyable {
         if status != 0 { throw failure() }
     }
 
-    /// Calls `body` with the next whole reply; nil when more bytes are needed.
+    /// Calls `body` with the next complete reply; nil when more bytes are needed.
     func next<R>(_ body: (borrowing RedisReplyView) -> R) throws(RedisError) -> R? {
         var reply = chiredis_reply()
         switch chiredis_reader_next(reader, &reply) {

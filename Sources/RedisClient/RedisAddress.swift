@@ -1,12 +1,12 @@
 import Foundation
 
-/// Where a Redis is and as whom to use it: a URL.
+/// The location of a Redis server, with user, password and database, given as a URL.
 ///
 /// - `redis://[user:password@]host[:port][/database]`, port 6379
 /// - `rediss://…` the same over TLS
 /// - `unix://[user:password@]/path/to/socket[?db=database]`
 ///
-/// The database is 3 where the URL names none (channels_redis' `/3`); `?db=` beats the path, as in redis-py.
+/// The default database is 3 (channels_redis' `/3`); `?db=` overrides the path, as in redis-py.
 public struct RedisAddress: Sendable, Equatable {
     public enum Transport: Sendable, Equatable {
         case tcp(host: String, port: Int)
@@ -26,7 +26,7 @@ public struct RedisAddress: Sendable, Equatable {
 
     public init(_ text: String) throws(RedisError) {
         func bad(_ why: String) -> RedisError {
-            // The text may hold a password: only what is safe of it is shown.
+            // The text may hold a password, so only safe parts of it are shown.
             RedisError(.badAddress, "\(why); write redis://host:port/3, rediss://host:port/3 or unix:///path?db=3")
         }
         guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased() else {
@@ -53,7 +53,7 @@ public struct RedisAddress: Sendable, Equatable {
             transport = scheme == "redis" ? .tcp(host: host, port: port) : .tls(host: host, port: port)
         case "unix":
             guard !url.path.isEmpty else { throw bad("the Redis address names no socket path") }
-            // unix://run/redis.sock: its first word would be a host, and would be lost.
+            // unix://run/redis.sock: the first path component would be parsed as a host, and be lost.
             guard (url.host ?? "").isEmpty else { throw bad("the socket path of the Redis address is not absolute") }
             transport = .unix(path: url.path)
         default:
@@ -66,10 +66,10 @@ public struct RedisAddress: Sendable, Equatable {
 }
 
 extension RedisAddress: CustomStringConvertible {
-    /// Without the password; else a URL that can be given to whoever reads one.
+    /// The URL without its password.
     public var description: String {
         let who = user.map { "\($0)@" } ?? (password == nil ? "" : "***@")
-        // IPv6 has colons of its own (RFC 3986, 3.2.2).
+        // IPv6 addresses contain colons (RFC 3986, 3.2.2).
         func inURL(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
         return switch transport {
         case .tcp(let host, let port): "redis://\(who)\(inURL(host)):\(port)/\(database)"

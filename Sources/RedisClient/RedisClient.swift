@@ -1,28 +1,28 @@
 public import Logging
 public import NIOCore
 
-/// Commands to one Redis over one connection that comes back by itself.
+/// Sends commands to one Redis over a single connection that reconnects by itself.
 ///
-/// Commands of one turn of the event loop leave together (pipelining) and are answered in order. While there is no
-/// connection a command fails at once with `.unavailable`; a lost answer is a `.timeout`. An answer that only a replica
-/// gives ends the connection, and its address is dialled again. Safe to use from anywhere.
+/// Commands of one turn of the event loop are pipelined and answered in order. Without a connection a command fails
+/// immediately with `.unavailable`; a lost answer is a `.timeout`. An answer that only a replica gives closes the
+/// connection, and the address is dialled again. Safe to use from any thread.
 public final class RedisClient: Sendable {
-    /// What happens to the client; told on its event loop.
+    /// Changes of the client's state; reported on its event loop.
     public enum Event: Sendable {
         case up
-        /// The connection is gone.
+        /// The connection was lost.
         case down(RedisError)
-        /// No connection could be made.
+        /// No connection could be established.
         case missed(RedisError)
         /// Redis answered a command with an error.
         case refused(RedisError)
     }
 
-    /// Who says that a connection can be used: from then on a loss is answered by short delays again.
+    /// What shows that a connection is usable, after which the next loss starts with short delays again.
     public enum Confirmation: Sendable {
-        /// The first command that succeeds, or the first probe.
+        /// The first command or probe that succeeds.
         case answer
-        /// The owner, by `confirm`.
+        /// The owner's call of `confirm`.
         case owner
     }
 
@@ -31,7 +31,7 @@ public final class RedisClient: Sendable {
     private let confirmation: Confirmation
     private let onEvent: @Sendable (Event) -> Void
 
-    /// Makes a client and starts to dial. It does not wait for Redis: a broker starts while Redis is away.
+    /// Creates a client and starts dialling. Does not wait for Redis, so that a gateway can start while Redis is down.
     public static func start(
         _ configuration: RedisConfiguration, on eventLoop: any EventLoop, logger: Logger,
         confirmation: Confirmation = .answer, onEvent: @escaping @Sendable (Event) -> Void = { _ in }
@@ -61,14 +61,14 @@ public final class RedisClient: Sendable {
         link.start()
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and waits for the answer.
     ///
-    /// - Throws: `RedisError`; an error that Redis answers has the code `.server`.
+    /// - Throws: `RedisError`; an error reply of Redis has the code `.server`.
     public func send(_ command: RedisCommand) async throws -> RedisValue {
         try await submit(command).get()
     }
 
-    /// The same for callers on event loops; the future completes on the client's loop.
+    /// Sends a command. For callers on event loops; the future completes on the client's loop.
     public func submit(_ command: RedisCommand) -> EventLoopFuture<RedisValue> {
         let promise = eventLoop.makePromise(of: RedisValue.self)
         if eventLoop.inEventLoop {
@@ -79,10 +79,10 @@ public final class RedisClient: Sendable {
         return promise.futureResult
     }
 
-    /// A command and then WAIT, on the same connection and so about the same writes (redis.io, "WAIT").
+    /// Sends a command followed by WAIT on the same connection, so that WAIT covers its writes (redis.io, "WAIT").
     ///
-    /// - Throws (in the future): as `submit`; `.timeout` when fewer replicas acknowledged in time: Redis has carried the
-    ///   command out, but it may be lost with this server.
+    /// - Throws (in the future): as `submit`; `.timeout` when fewer replicas acknowledged in time: Redis has executed the
+    ///   command, but it may be lost with this server.
     public func submit(
         _ command: RedisCommand, waitingFor replicas: Int, milliseconds: Int
     ) -> EventLoopFuture<RedisValue> {
@@ -132,14 +132,14 @@ public final class RedisClient: Sendable {
     /// Why there is no connection. On the client's loop only.
     public var lastError: RedisError { link.value.lastError }
 
-    /// Ends the connection and dials again. On the client's loop only.
+    /// Closes the connection and dials again. On the client's loop only.
     public func reconnect(_ reason: RedisError) { link.value.connection?.close(reason) }
 
-    /// The connection can be used for what its owner needs. On the client's loop only.
+    /// Marks the connection as usable for its owner's purpose. On the client's loop only.
     public func confirm() { link.value.confirm() }
 
-    /// Waits until Redis answers, at most `patience`; for commands that a person waits for. Any answer will do: a Redis
-    /// whose disk fails refuses even PING.
+    /// Waits until Redis answers, at most `patience`; for interactive commands. Any answer counts: a Redis whose disk fails
+    /// refuses even PING.
     public func waitUntilUp(_ patience: TimeAmount) async throws {
         let deadline = NIODeadline.now() + patience
         while true {

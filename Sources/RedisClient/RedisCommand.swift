@@ -2,8 +2,8 @@ public import NIOCore
 
 /// A Redis command: its name and arguments, as bytes.
 ///
-/// Written as RESP's bulk strings as it is built: hiredis' formatter would go over all of it again, with a `sprintf` for each
-/// argument (redis.io, "Redis serialization protocol").
+/// Encoded as RESP bulk strings while it is built: hiredis' formatter would process everything again, with a `sprintf` for
+/// each argument (redis.io, "Redis serialization protocol").
 ///
 /// ```swift
 /// var command = RedisCommand("ZADD", "asgi:group:news")
@@ -32,7 +32,7 @@ public struct RedisCommand: Sendable {
         argument.withUnsafeReadableBytes { append($0) }
     }
 
-    /// `$LENGTH\r\nBYTES\r\n`, in one write: a command has many short strings.
+    /// Appends `$LENGTH\r\nBYTES\r\n` in a single write, because commands have many short strings.
     private mutating func append(_ bytes: UnsafeRawBufferPointer) {
         count += 1
         let most = ByteBuffer.mostHeadBytes + bytes.count + 2
@@ -48,7 +48,7 @@ public struct RedisCommand: Sendable {
         }
     }
 
-    /// Appends the command to what is on its way to Redis.
+    /// Appends the encoded command to an outgoing buffer.
     func write(to buffer: inout ByteBuffer) {
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: ByteBuffer.mostHeadBytes) { target in
             ByteBuffer.head(UInt8(ascii: "*"), count, in: target)
@@ -58,10 +58,10 @@ public struct RedisCommand: Sendable {
 }
 
 extension ByteBuffer {
-    /// The kind, 19 digits and a line's end.
+    /// The type byte, 19 digits and a line end.
     fileprivate static let mostHeadBytes = 22
 
-    /// What kind of value comes, and of how many parts: `$42\r\n`. Returns its length.
+    /// Writes a type byte, a count and a line end: `$42\r\n`. Returns the length.
     fileprivate static func head(_ kind: UInt8, _ count: Int, in target: UnsafeMutableRawBufferPointer) -> Int {
         target[0] = kind
         var digits = 1
@@ -82,6 +82,6 @@ extension ByteBuffer {
 }
 
 extension RedisCommand: CustomStringConvertible {
-    /// The name only: arguments can be secrets (`AUTH`) or people's messages.
+    /// Only the name: arguments may be secrets (`AUTH`) or personal messages.
     public var description: String { name }
 }

@@ -1,7 +1,7 @@
 public import NIOCore
 public import NIOSSL
 
-/// How to reach one Redis and how patient to be with it.
+/// How to reach a Redis server, with time-outs and limits.
 public struct RedisConfiguration: Sendable {
     /// The configured address: how the Redis is called in messages, and the login and database of every dial.
     public var address: RedisAddress
@@ -11,23 +11,23 @@ public struct RedisConfiguration: Sendable {
     /// files count from the next one on; what it throws fails that one. Default: the system's certificate authorities, full
     /// verification.
     public var tls: @Sendable () throws -> TLSConfiguration = { .makeClientConfiguration() }
-    /// For `rediss://`: the name that is asked for (SNI) and that the certificate must have. Default: the address' host.
+    /// For `rediss://`: the server name to request (SNI) and to verify in the certificate. Default: the address' host.
     public var serverName: String?
     /// Shown by `CLIENT LIST`.
     public var clientName: String
-    /// From dialling to the answer to the last command of the greeting (AUTH, SELECT). Default 3 s.
+    /// From dialling to the answer to the last setup command (AUTH, SELECT). Default 3 s.
     public var connectTimeout: TimeAmount = .seconds(3)
-    /// How long a command may wait for its answer before its connection counts as dead. Default 2 s.
+    /// How long a command may wait for its answer before the connection counts as dead. Default 2 s.
     public var commandTimeout: TimeAmount = .seconds(2)
-    /// A PING goes out this often; its deadline is the command time-out. Default 2 s.
+    /// Interval between PINGs, each with the command time-out as its deadline. Default 2 s.
     public var probeInterval: TimeAmount = .seconds(2)
-    /// Commands waiting on one connection at once; more fail at once. Default 20,000.
+    /// Maximum commands waiting on one connection; more fail immediately. Default 20,000.
     public var maximumWaiting = 20_000
-    /// A reply with more bytes than this in its strings is refused. Default 64 MiB.
+    /// Maximum bytes of all strings in one reply. Default 64 MiB.
     public var maximumReplyBytes = 64 << 20
-    /// Before dialling again after a loss.
+    /// Delays before dialling again after a loss.
     public var backoff = Backoff()
-    /// The same after Redis has refused what a connection is for: a login, a subscription, a write.
+    /// Delays after Redis has refused a connection's purpose: a login, a subscription, a write.
     public var refusalBackoff = Backoff(base: .milliseconds(200), ceiling: .seconds(3))
 
     public init(address: RedisAddress, clientName: String) {

@@ -4,9 +4,9 @@ import NIOSSL
 import Sockets
 
 extension RedisConnection {
-    /// Dials, says who we are (AUTH, SELECT, CLIENT SETNAME) and hands over a connection that is ready for commands.
+    /// Connects, sets the connection up (AUTH, SELECT, CLIENT SETNAME) and returns it ready for commands.
     ///
-    /// - Throws (as the future's error): `RedisError`, its words naming the address without its password.
+    /// - Throws (as the future's error): `RedisError`, whose text names the address without its password.
     static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<
         NIOLoopBound<RedisConnection>
     > {
@@ -30,7 +30,7 @@ extension RedisConnection {
         }.map { connection }
     }
 
-    /// Over a socket of the loop's own. TLS wants a loop of SwiftNIO's.
+    /// Connects over a socket of the loop. TLS needs one of SwiftNIO's loops instead.
     private static func dialSocket(
         _ address: RedisAddress, _ configuration: RedisConfiguration, _ connection: RedisConnection, on loop: SocketLoop
     ) -> EventLoopFuture<Void> {
@@ -80,14 +80,14 @@ extension RedisConnection {
         return dialled.map { _ in }
     }
 
-    /// What the system said, without NIO's wrapping: one reason, though a host can have several addresses.
+    /// The operating system's reason, without NIO's wrapping; only the first, even if the host has several addresses.
     private static func reason(_ error: any Error) -> String {
         guard let error = error as? NIOConnectionError else { return TLSTrouble.words(error) }
         if let first = error.connectionErrors.first { return "\(first.error)" }
         return "the host \(error.host) has no address"
     }
 
-    /// `TCP_USER_TIMEOUT` (tcp(7)), milliseconds: bytes that nobody acknowledges must not wait the kernel's 15 minutes.
+    /// `TCP_USER_TIMEOUT` (tcp(7)), milliseconds: unacknowledged bytes must not wait the kernel's 15 minutes.
     private static let userTimeout = NIOBSDSocket.Option(rawValue: 18)
 
     private static func tlsHandler(_ context: NIOSSLContext, host: String) throws -> NIOSSLClientHandler {
@@ -116,7 +116,7 @@ extension RedisConnection {
                 case .success:
                     if isLast { ready.succeed() }
                 case .failure(let error) where isLast && error.code == .server:
-                    ready.succeed()  // A name is a courtesy: without the right to set it the connection still works.
+                    ready.succeed()  // The name is optional: without the right to set it, the connection still works.
                 case .failure(let error):
                     let refused = RedisError(
                         error.code, "\(address) refused \(command): \(error.message)")

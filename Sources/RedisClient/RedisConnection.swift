@@ -1,17 +1,17 @@
 import NIOCore
 
-/// What carries a connection's bytes: a plain socket, or a channel with TLS.
+/// The transport of a connection: a plain socket, or a channel with TLS.
 protocol RedisWire: AnyObject {
-    /// Sends, now.
+    /// Sends immediately.
     func send(_ bytes: ByteBuffer)
-    /// Ends it; the connection is told by `ended`.
+    /// Closes the transport; it then calls the connection's `ended`.
     func close()
 }
 
-/// One connection: bytes in, replies out, in order. Made and used on its event loop only.
+/// One connection: sends commands and returns their replies in order. Created and used on its event loop only.
 ///
-/// What it writes in one turn of the loop leaves in one system call. With `onPush` set (a connection in subscribe mode)
-/// pub/sub's replies go there instead of completing commands (redis.io, "Pub/Sub": wire protocol messages).
+/// Everything written in one turn of the loop leaves in one system call. With `onPush` set (a connection in subscribe mode)
+/// pub/sub replies go there instead of completing commands (redis.io, "Pub/Sub": wire protocol messages).
 final class RedisConnection {
     typealias Reply = Result<RedisValue, RedisError>
 
@@ -24,11 +24,11 @@ final class RedisConnection {
     private var flushIsDue = false
     private var tick: RepeatedTask?
 
-    /// True when the reply was one of pub/sub's and is dealt with.
+    /// Returns true when the reply belonged to pub/sub and has been handled.
     var onPush: ((borrowing RedisReplyView) -> Bool)?
-    /// After the last reply of a read.
+    /// Called after the last reply of a read.
     var onReadComplete: (() -> Void)?
-    /// Once, with the reason.
+    /// Called once, with the reason.
     var onClose: ((RedisError) -> Void)?
     private var closeReason: RedisError?
 
@@ -39,7 +39,7 @@ final class RedisConnection {
         queue = CommandQueue(limit: configuration.maximumWaiting)
     }
 
-    /// How many commands wait for an answer.
+    /// Number of commands waiting for an answer.
     var waiting: Int { queue.count }
 
     func send(_ command: RedisCommand, _ completion: @escaping (Reply) -> Void) {
@@ -50,7 +50,7 @@ final class RedisConnection {
         }
     }
 
-    /// Sends without expecting a reply of its own: SUBSCRIBE and UNSUBSCRIBE are answered once per channel, by pushes.
+    /// Sends without expecting a reply of its own: SUBSCRIBE and UNSUBSCRIBE are answered by one push per channel.
     func write(_ command: RedisCommand) {
         command.write(to: &outgoing)
         guard !flushIsDue else { return }
@@ -69,7 +69,7 @@ final class RedisConnection {
         if let wire { wire.close() } else { ended() }
     }
 
-    // MARK: The wire's word
+    // MARK: Transport events
 
     /// Called once the transport is connected.
     func begin(_ wire: any RedisWire) {
@@ -108,7 +108,7 @@ final class RedisConnection {
                 completion(.success(RedisValue(view)))
             }
         case .unasked:
-            // A server that refuses a client says why without being asked: "max number of clients reached".
+            // A server that turns a client away sends its reason unasked: "max number of clients reached".
             let text = view[0].kind == .error ? view.text(view[0]) : "a reply that nothing asked for"
             close(RedisError(.server, text))
         }

@@ -1,24 +1,24 @@
-/// What went wrong with Redis: a code to act on, and words for a person.
+/// An error in the communication with Redis: a code to act on, and a text for people.
 public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What a caller may decide on. New codes can come: it is a struct over a private enum.
+    /// What a caller can act on. A struct over a private enum, so that codes can be added.
     public struct Code: Sendable, Equatable {
         private enum Value {
             case unavailable, timeout, overloaded, server, unexpectedAnswer, protocolViolation, badAddress, stopped
         }
         private let value: Value
-        /// There is no connection now. The command was not sent.
+        /// There is no connection. The command was not sent.
         public static let unavailable = Code(value: .unavailable)
-        /// No answer in time, or the connection ended before it: the command may or may not have been carried out.
+        /// No answer in time, or the connection ended first: the command may or may not have been executed.
         public static let timeout = Code(value: .timeout)
-        /// Too many commands wait already. The command was not sent.
+        /// Too many commands are waiting. The command was not sent.
         public static let overloaded = Code(value: .overloaded)
         /// Redis answered with an error: `message` is its text, `kind` its first word.
         public static let server = Code(value: .server)
-        /// The command was carried out, and its answer is not of the form that it has to have.
+        /// The command was executed, but its answer does not have the expected form.
         public static let unexpectedAnswer = Code(value: .unexpectedAnswer)
-        /// What came from the server is not a Redis protocol.
+        /// The bytes from the server are not Redis' protocol.
         public static let protocolViolation = Code(value: .protocolViolation)
-        /// The address cannot be understood.
+        /// The address cannot be parsed.
         public static let badAddress = Code(value: .badAddress)
         /// The client was closed by its owner.
         public static let stopped = Code(value: .stopped)
@@ -32,7 +32,7 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// An error of a future that fails with this type; any other counts as `.unavailable`.
+    /// Converts a future's error; any other type becomes `.unavailable`.
     public init(_ error: any Error) { self = error as? RedisError ?? RedisError(.unavailable, "\(error)") }
 
     /// The first word of a server's error: `NOPERM`, `LOADING`, `ERR`…; empty for other codes.
@@ -40,8 +40,8 @@ public struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
         code == .server ? message.prefix { $0 != " " } : ""
     }
 
-    /// This server is a replica by now, or follows one that is away (redis.io, "Replication"): the address may lead to the
-    /// new primary.
+    /// The server has become a replica, or its primary is down (redis.io, "Replication"): dialling again may lead to the new
+    /// primary.
     public var isOfReplica: Bool { kind == "READONLY" || kind == "MASTERDOWN" }
 
     public var description: String { code == .server ? "Redis answered: \(message)" : message }

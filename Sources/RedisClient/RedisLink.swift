@@ -1,13 +1,13 @@
 import Logging
 import NIOCore
 
-/// Keeps one connection to Redis alive: dials, probes, and dials again after a loss, with full jitter, for ever.
+/// Keeps one connection to Redis alive: dials, probes, and redials after a loss, forever, with full jitter.
 ///
-/// An established connection is not yet a usable one: Redis may refuse all that is asked on it. So its owner says
-/// when it is (`confirm`), and only then do delays get short again, and is the log told that Redis is back.
+/// An established connection is not necessarily usable: Redis may refuse everything sent on it. Its owner therefore confirms
+/// it (`confirm`); only then are delays short again, and only then does the log report that Redis is back.
 ///
-/// Lives on its event loop. Its owner learns of each connection by `onUp`, of each loss by `onDown`, and of each dial that
-/// failed by `onMiss`.
+/// Lives on its event loop. Its owner learns of each connection by `onUp`, of each loss by `onDown`, and of each failed dial
+/// by `onMiss`.
 final class RedisLink {
     enum State {
         case idle
@@ -27,15 +27,15 @@ final class RedisLink {
     private var probes: RepeatedTask?
     private var failures = 0
     private var trouble = TroubleLog()
-    /// Whether the owner has confirmed the connection of now.
+    /// Whether the owner has confirmed the current connection.
     private(set) var isConfirmed = false
-    /// Why there is no connection, for whoever asks for one.
+    /// Why there is no connection.
     private(set) var lastError = RedisError(.unavailable, "not connected yet")
 
     var onUp: ((RedisConnection) -> Void)?
     var onDown: ((RedisError) -> Void)?
     var onMiss: ((RedisError) -> Void)?
-    /// Sends the probe that suits the connection's mode.
+    /// Sends a probe that fits the connection's mode.
     var probe: ((RedisConnection) -> Void)?
 
     init(_ configuration: RedisConfiguration, eventLoop: any EventLoop, logger: Logger) {
@@ -46,7 +46,7 @@ final class RedisLink {
         refusalBackoff = configuration.refusalBackoff
     }
 
-    /// The connection, if there is one.
+    /// The current connection, if any.
     var connection: RedisConnection? { if case .up(let connection) = state { connection } else { nil } }
 
     func start() {
@@ -71,7 +71,7 @@ final class RedisLink {
         }
     }
 
-    /// The connection does what it is for.
+    /// Call when the connection has proved usable.
     func confirm() {
         guard !isConfirmed, connection != nil else { return }
         isConfirmed = true
@@ -123,7 +123,7 @@ final class RedisLink {
                     "held_back": "\(held)",
                 ])
         }
-        // What Redis refuses, it will refuse again until a person or a failover has changed something.
+        // What Redis refuses, it will refuse again until an administrator or a failover changes something.
         let delay = wasRefused ? refusalBackoff.next(using: &generator) : backoff.next(using: &generator)
         state = .waiting(
             eventLoop.assumeIsolated().scheduleTask(in: delay) {

@@ -1,17 +1,17 @@
 public import Logging
 public import NIOCore
 
-/// What a subscriber tells its owner. All calls come on the subscriber's event loop.
+/// Receives a subscriber's messages and state changes, on the subscriber's event loop.
 public protocol RedisSubscriberDelegate: AnyObject {
-    /// One message of pub/sub. The buffers may be kept.
+    /// One pub/sub message. The buffer may be kept.
     func subscriber(received payload: ByteBuffer, on channel: String)
-    /// The messages of one read have all been given: the moment to hand on what was gathered.
+    /// All messages of one read have been passed on: the moment to forward what was collected.
     func subscriberReadComplete()
     /// A connection is established, and every wanted channel is confirmed on it.
     func subscriberIsLive()
-    /// The connection is gone: until `subscriberIsLive`, messages may be missed.
+    /// The connection was lost: until `subscriberIsLive`, messages may be missed.
     func subscriberLost(_ reason: RedisError)
-    /// Redis refused a channel; who asked for it has been told.
+    /// Redis refused a channel; its subscribers have been told.
     func subscriberRefused(_ reason: RedisError)
 }
 
@@ -19,17 +19,17 @@ extension RedisSubscriberDelegate {
     public func subscriberRefused(_ reason: RedisError) {}
 }
 
-/// Subscriptions to channels of one Redis, over a connection of their own that comes back by itself.
+/// Subscribes to channels of one Redis over a dedicated connection that reconnects by itself.
 ///
-/// After a loss everything wanted is subscribed again, 512 channels a command. No patterns are ever used. A channel that
-/// Redis refuses is told to who asked for it; the refusal of one that stood before, or is permanent, ends the connection.
-/// Lives on its event loop.
+/// After a loss all wanted channels are subscribed again, 512 per command. Patterns are never used. If Redis refuses a
+/// channel, its subscription fails; the refusal of a channel that was confirmed before, or is permanent, ends the
+/// connection. Lives on its event loop.
 public final class RedisSubscriber {
     public let eventLoop: any EventLoop
     private let link: RedisLink
     private var subscriptions: SubscriptionSet<EventLoopPromise<Void>>
     private var sendIsDue = false
-    /// Requests that were sent before the PING that waits for its answer: an error belongs to the oldest of all.
+    /// Requests sent before the pending PING: an error reply belongs to the oldest of them all.
     private var requestsBeforePing = 0
     private var isLive = false
     private let pairs: ChannelPairs?
@@ -64,18 +64,18 @@ public final class RedisSubscriber {
         for waiter in subscriptions.linkDown() { waiter.fail(RedisError(.stopped, "the subscriber was stopped")) }
     }
 
-    /// Ends the connection and dials again: it looks alive and is not.
+    /// Closes the connection and dials again; for a connection that seems alive but delivers nothing.
     public func reconnect(_ reason: RedisError) { link.connection?.close(reason) }
 
-    /// Gives back the room of channels that are no longer wanted, where it is much.
+    /// Releases capacity that is no longer needed, if there is much of it.
     public func releaseSlack() { subscriptions.releaseSlack() }
 
-    /// The channels wanted now.
+    /// Number of channels wanted now.
     public var channelCount: Int { subscriptions.entries.count }
 
-    /// Subscribes; the future succeeds when Redis has confirmed, so what is published after is not missed.
+    /// Subscribes. The future succeeds when Redis has confirmed, so that nothing published afterwards is missed.
     ///
-    /// - Throws (in the future): `RedisError` `.unavailable` at once when there is no connection.
+    /// - Throws (in the future): `RedisError` `.unavailable`, immediately, when there is no connection.
     public func subscribe(_ channel: String) -> EventLoopFuture<Void> {
         eventLoop.assertInEventLoop()
         let promise = eventLoop.makePromise(of: Void.self)
@@ -87,7 +87,7 @@ public final class RedisSubscriber {
         return promise.futureResult
     }
 
-    /// Whether Redis has confirmed the channel, and is connected.
+    /// Whether the subscriber is live and Redis has confirmed the channel.
     public func isSubscribed(_ channel: String) -> Bool { isLive && subscriptions.isConfirmed(channel) }
 
     public func unsubscribe(_ channel: String) {
@@ -115,8 +115,8 @@ public final class RedisSubscriber {
         delegate?.subscriberLost(reason)
     }
 
-    /// While requests are under way further ones wait: they share the next commands, so that a storm of joins costs few of
-    /// them.
+    /// Schedules sending. While requests are in flight, further ones wait and share the next commands, so that a storm of
+    /// joins needs few of them.
     private func requestsChanged() {
         guard !sendIsDue, subscriptions.underWay == 0 else { return }
         sendIsDue = true
@@ -136,14 +136,14 @@ public final class RedisSubscriber {
 
     private func checkLive() {
         guard subscriptions.unconfirmed == 0, link.connection != nil else { return }
-        // Only a confirmed channel shows that the connection can be used.
+        // Only a confirmed channel shows that the connection is usable.
         if !subscriptions.entries.isEmpty { link.confirm() }
         guard !isLive else { return }
         isLive = true
         delegate?.subscriberIsLive()
     }
 
-    /// `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`, or an error.
+    /// Handles `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`, or an error.
     private func push(_ view: borrowing RedisReplyView) -> Bool {
         guard view[0].kind == .array, view.count >= 3 else {
             return view[0].kind == .error ? refused(view.text(view[0])) : false
@@ -168,7 +168,7 @@ public final class RedisSubscriber {
         }
     }
 
-    /// - Returns: false when the error answers the probe, or nothing of ours.
+    /// - Returns: false when the error answers the probe, or belongs to no request of this subscriber.
     private func refused(_ text: String) -> Bool {
         guard let connection = link.connection else { return false }
         if connection.waiting > 0, requestsBeforePing == 0 { return false }

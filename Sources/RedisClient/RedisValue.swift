@@ -1,13 +1,13 @@
 public import NIOCore
 
-/// A reply of Redis, in RESP2's terms.
+/// A reply from Redis, in terms of RESP2.
 public enum RedisValue: Sendable, Equatable {
     case null
     case integer(Int64)
-    /// `+OK` and the like.
+    /// A simple string such as `+OK`.
     case status(String)
     case string(ByteBuffer)
-    /// An error inside an array (of `EXEC`, say). An error that is the whole reply is thrown as `RedisError`.
+    /// An error inside an array (of `EXEC`, for example). An error as the whole reply is thrown as `RedisError`.
     case error(String)
     case array([RedisValue])
 
@@ -31,7 +31,7 @@ public enum RedisValue: Sendable, Equatable {
     public var bytes: ByteBuffer? { if case .string(let bytes) = self { bytes } else { nil } }
     public var array: [RedisValue]? { if case .array(let values) = self { values } else { nil } }
 
-    /// The elements of an array such as `HGETALL`'s as pairs of texts.
+    /// The elements of an array as pairs of strings, as in the reply to `HGETALL`.
     public var pairs: [(String, String)] {
         guard let array else { return [] }
         return stride(from: 0, to: array.count - 1, by: 2).compactMap { index in
@@ -42,14 +42,14 @@ public enum RedisValue: Sendable, Equatable {
 }
 
 extension RedisValue {
-    /// Copies a reply out of the reader: one buffer for all its strings.
+    /// Copies a reply out of the reader: all its strings share one buffer.
     init(_ view: borrowing RedisReplyView) {
         let copy = view.copyBytes()
         var index = 0
         self = RedisValue.read(view, at: &index, bytes: copy)
     }
 
-    // The shim bounds the depth of arrays (CHIREDIS_MAX_DEPTH), so the recursion is bounded.
+    // The shim limits the depth of arrays (CHIREDIS_MAX_DEPTH), and with it the recursion.
     private static func read(_ view: borrowing RedisReplyView, at index: inout Int, bytes: ByteBuffer) -> RedisValue {
         guard index < view.count else { return .null }
         let token = view[index]

@@ -1,7 +1,7 @@
 import NIOCore
 import Sockets
 
-/// A connection over a plain socket, on its loop.
+/// A Redis connection over a plain socket, on its loop.
 final class SocketWire: RedisWire, StreamSocketOwner {
     private let socket: PlainSocket
     private let connection: RedisConnection
@@ -31,7 +31,7 @@ final class SocketWire: RedisWire, StreamSocketOwner {
     func ended() { connection.ended() }
 }
 
-/// A connection over a channel of SwiftNIO's: TLS, or a loop that is not ours.
+/// A Redis connection over a SwiftNIO channel: for TLS, or on a loop that is not a `SocketLoop`.
 final class ChannelWire: ChannelInboundHandler, RedisWire {
     typealias InboundIn = ByteBuffer
 

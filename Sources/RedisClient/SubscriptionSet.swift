@@ -1,11 +1,11 @@
 import Sockets
 import NIOCore
 
-/// Which channels a subscriber wants, and which of them Redis has confirmed on the connection of now.
+/// Which channels a subscriber wants, and which of them Redis has confirmed on the current connection.
 ///
-/// A value without I/O; the effects are the requests of `takeRequests` and the waiters that each event returns.
-/// Requests are answered in order, so a channel is subscribed when it is wanted and nothing about it is outstanding:
-/// a change of mind while a request is under way needs no further state.
+/// A value without I/O; its effects are the requests of `takeRequests` and the waiters that each event returns. Requests are
+/// answered in order, so a channel is subscribed when it is wanted and nothing about it is outstanding; changing one's mind
+/// while a request is in flight needs no further state.
 ///
 /// ```
 ///   want ──▶ SUBSCRIBE outstanding ──confirm──▶ subscribed ──unwant──▶ UNSUBSCRIBE outstanding ──▶ gone
@@ -15,9 +15,9 @@ import NIOCore
 struct SubscriptionSet<Waiter> {
     struct Entry {
         var wanted = true
-        /// Confirmed since it was wanted: somebody relies on it, so it outlives the loss of the connection.
+        /// Confirmed since it was wanted: there are users that rely on it, so it outlives the loss of the connection.
         var isRelied = false
-        /// Requests that are queued or sent and not yet confirmed.
+        /// Number of requests that are queued or sent, but not yet confirmed.
         var outstanding = 0
         var waiters: [Waiter] = []
     }
@@ -25,28 +25,28 @@ struct SubscriptionSet<Waiter> {
     struct Request: Equatable {
         var subscribe: Bool
         var channels: [String]
-        /// Refused in company: it goes alone, so that the others are not refused with it.
+        /// Refused as part of a batch: it is sent alone, so that other channels are not refused with it.
         var isAlone = false
     }
 
-    /// Channels in one SUBSCRIBE or UNSUBSCRIBE.
+    /// Maximum channels in one SUBSCRIBE or UNSUBSCRIBE.
     static var batch: Int { 512 }
 
     private(set) var entries: [String: Entry] = [:]
     private var queue: [Request] = []
-    /// What was sent and is not answered; of the first, how many channels are.
+    /// Requests sent but not fully answered; `answered` counts the answered channels of the first one.
     private var sent = CircularBuffer<Request>()
     private var answered = 0
     private var isUp = false
-    /// Wanted channels whose confirmation is missing since the link came up.
+    /// Number of wanted channels not confirmed since the link came up.
     private(set) var unconfirmed = 0
 
-    /// - Parameter permanent: wanted from the first link on, whoever else wants what.
+    /// - Parameter permanent: channels that are always wanted, from the first link on.
     init(permanent: [String] = []) {
         for channel in permanent { entries[channel] = Entry(isRelied: true) }
     }
 
-    /// Requests that were sent and are not wholly answered.
+    /// Number of requests sent but not fully answered.
     var underWay: Int { sent.count }
 
     enum SubscribeAction { case wait, alreadySubscribed, unavailable }
@@ -73,9 +73,9 @@ struct SubscriptionSet<Waiter> {
         return entry.wanted && entry.outstanding == 0
     }
 
-    /// The waiters of a subscription that is no longer wanted come back, to be failed.
+    /// Returns the waiters of a subscription that is no longer wanted; the caller must fail them.
     mutating func unsubscribe(_ channel: String) -> [Waiter] {
-        // An entry that is not wanted stays: its outstanding replies are still to come.
+        // An unwanted entry stays while replies for it are outstanding.
         guard entries[channel]?.wanted == true, var entry = entries.removeValue(forKey: channel) else { return [] }
         let waiters = entry.waiters
         if entry.outstanding > 0 { unconfirmed -= 1 }
@@ -89,7 +89,7 @@ struct SubscriptionSet<Waiter> {
         return waiters
     }
 
-    /// A `subscribe` or `unsubscribe` reply for the channel. The waiters that come back have their subscription.
+    /// Call for a `subscribe` or `unsubscribe` reply. Returns the waiters whose subscription is now confirmed.
     mutating func confirmed(_ channel: String) -> [Waiter] {
         if let first = sent.first {
             answered += 1
@@ -111,17 +111,17 @@ struct SubscriptionSet<Waiter> {
     }
 
     enum RefusalAction {
-        /// Nobody is told yet: the channels are asked for one by one.
+        /// No waiter fails yet: the channels will be requested one by one.
         case askAlone
-        /// The channel cannot be had, and who waited for it is to be told.
+        /// The channel was refused; its waiters must be told.
         case fail(String, [Waiter])
-        /// The channel stood before, or is permanent: without it the link is of no use.
+        /// The channel was confirmed before, or is permanent: without it the link is useless.
         case giveUp(String)
-        /// Somebody else's error.
+        /// The error does not belong to a request of this set.
         case notOurs
     }
 
-    /// Redis answered the oldest request with an error: none of its channels was looked at.
+    /// Call when Redis answered the oldest request with an error: none of its channels was processed.
     mutating func refused() -> RefusalAction {
         guard let request = sent.first else { return .notOurs }
         answerEnds()
@@ -130,7 +130,7 @@ struct SubscriptionSet<Waiter> {
             guard var entry = entries.removeValue(forKey: channel) else { continue }
             entry.outstanding = max(entry.outstanding - 1, 0)
             if entry.outstanding > 0 {
-                // A later request says what becomes of it.
+                // The reply to a later request decides.
                 entries[channel] = entry
             } else if request.subscribe, entry.wanted {
                 if request.channels.count > 1 {
@@ -154,7 +154,7 @@ struct SubscriptionSet<Waiter> {
         answered = 0
     }
 
-    /// A new connection is established: every wanted channel is subscribed again.
+    /// Call when a new connection is established: every wanted channel is subscribed again.
     mutating func linkUp() {
         isUp = true
         queue = []
@@ -166,7 +166,8 @@ struct SubscriptionSet<Waiter> {
         }
     }
 
-    /// The connection is gone. The outage may be long, so pending subscribers fail now; channels that were confirmed stay wanted and are re-subscribed on reconnect.
+    /// Call when the connection was lost. The outage may be long, so pending subscribers fail now; channels that were
+    /// confirmed stay wanted and are re-subscribed on reconnect.
     mutating func linkDown() -> [Waiter] {
         isUp = false
         queue = []
@@ -180,7 +181,7 @@ struct SubscriptionSet<Waiter> {
         return waiters
     }
 
-    /// What is to be sent now, in order, at most `batch` channels a request.
+    /// The requests to send now, in order, with at most `batch` channels each.
     mutating func takeRequests() -> [Request] {
         defer { queue = [] }
         sent.append(contentsOf: queue)

@@ -1,8 +1,8 @@
 import NIOSSL
 
-/// What went wrong between two ends that tried to speak TLS, in words that say what to do.
+/// Explains TLS errors, with the remedy where one is known.
 enum TLSTrouble {
-    /// Parts of BoringSSL's and SwiftNIO's texts, the more special ones first.
+    /// Substrings of BoringSSL's and SwiftNIO's error texts, the more specific ones first.
     private static let known: [(part: String, words: String)] = [
         ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is signed by no authority of redis.tls.ca_file"),
         ("ailedToValidateHostname", "the server's certificate is for another name; redis.tls.server_name names it"),
@@ -16,7 +16,7 @@ enum TLSTrouble {
         ("WRONG_VERSION_NUMBER", "the server speaks no TLS at this port; write redis:// or its TLS port"),
     ]
 
-    /// The error's own text after the explanation, if there is one.
+    /// The explanation, if there is one, followed by the error's own text.
     static func words(_ error: any Error) -> String {
         let text = "\(error)"
         guard error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError,

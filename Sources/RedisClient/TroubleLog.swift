@@ -1,16 +1,16 @@
 public import NIOCore
 
-/// Which lines a trouble that goes on, or comes and goes, is worth in the log: its first moment, then one a minute, and
-/// one when it is over.
+/// Decides which log lines a persistent or recurring problem gets: one when it begins, then one per minute, and one when it
+/// ends.
 ///
-/// A value without I/O. A kind is what troubles have in common whose texts differ: an error's first word.
+/// A value without I/O. The kind groups errors whose texts differ: it is an error's first word.
 ///
 /// ```
-///   begins(kind) ──▶ say it (nil: it was said less than a minute ago)        ends() ──▶ say so, if it was said
+///   begins(kind) ──▶ log it (nil: logged less than a minute ago)          ends() ──▶ log it, if the problem was logged
 /// ```
 public struct TroubleLog: Sendable {
     private static let patience = TimeAmount.seconds(60)
-    /// More kinds than Redis has: a server that makes them up does not fill the memory.
+    /// More kinds than Redis has; bounds memory if a server makes them up.
     private static let limit = 32
 
     private var due: [Substring: NIODeadline] = [:]
@@ -19,7 +19,7 @@ public struct TroubleLog: Sendable {
 
     public init() {}
 
-    /// - Returns: nil: do not log. Otherwise how many were not logged since the last line.
+    /// - Returns: nil: do not log. Otherwise the number of events suppressed since the last line.
     public mutating func begins(_ kind: Substring, now: NIODeadline = .now()) -> Int? {
         if let next = due[kind], now < next {
             held += 1
@@ -32,7 +32,7 @@ public struct TroubleLog: Sendable {
         return held
     }
 
-    /// - Returns: whether its end is worth a line.
+    /// - Returns: whether the end should be logged.
     public mutating func ends() -> Bool {
         defer { wasSaid = false }
         return wasSaid

@@ -1,10 +1,10 @@
 import Glibc
 public import NIOCore
 
-/// A connection over a channel of SwiftNIO's, as TLS wants it: the last handler of the channel's pipeline.
+/// A connection over a SwiftNIO channel, which TLS needs; the last handler of the channel's pipeline.
 ///
-/// Lives on the channel's loop. The channel must not allow remote half-closure: the peer's end is the end, as it is of a
-/// `PlainSocket`.
+/// Lives on the channel's loop. The channel must not allow remote half-closure: when the peer ends its side, the connection
+/// ends, as for a `PlainSocket`.
 public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
     public typealias InboundIn = ByteBuffer
     public typealias OutboundOut = ByteBuffer
@@ -16,19 +16,19 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
     private var context: ChannelHandlerContext?
     private var state = State.open
     private var isFull = false
-    /// Written since the last flush: TLS has not seen it yet, so the channel does not count it.
+    /// Bytes written since the last flush: TLS has not seen them yet, so the channel does not count them.
     private var unflushed = 0
-    /// What the channel held when it was asked last; it can only have become less.
+    /// Bytes that the channel held when last asked; it can only have become less.
     private var buffered = 0
 
     private enum State {
         case open
-        /// The sending side has ended, or will when everything has left.
+        /// The sending side has ended, or will once everything has been sent.
         case finished
         case closed
     }
 
-    /// - Parameter high: the channel's own high watermark, in bytes. The channel knows the low one.
+    /// - Parameter high: the channel's high watermark, in bytes. The low one is known only to the channel.
     public init(peer: PeerAddress, high: Int, eventLoop: any EventLoop) {
         self.peer = peer
         self.high = high
@@ -40,7 +40,7 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
     public var isWritable: Bool { state == .open && !isFull }
     public var pendingBytes: Int { state == .closed ? 0 : unflushed + channelBytes() }
 
-    /// TCP_INFO of tcp(7), as for a plain socket. On its loop the channel answers at once.
+    /// From TCP_INFO (tcp(7)), as for a plain socket. On its loop the channel answers synchronously.
     public var unansweredSeconds: Int {
         guard state != .closed, let channel = context?.channel as? any SocketOptionProvider else { return 0 }
         var milliseconds: UInt32 = 0
@@ -50,7 +50,7 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
         return Int(milliseconds) / 1000
     }
 
-    /// Bytes that are encrypted and wait for the kernel.
+    /// Encrypted bytes that wait for the kernel.
     private func channelBytes() -> Int {
         (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
@@ -78,7 +78,7 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
         eventLoop.assumeIsolated().execute { if self.isWritable { self.owner?.becameWritable() } }
     }
 
-    // MARK: The channel's word
+    // MARK: ChannelInboundHandler
 
     public func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     public func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
@@ -96,14 +96,14 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
         }
     }
 
-    /// A connection whose TLS has failed is of no use to anybody.
+    /// A connection whose TLS has failed is useless.
     public func errorCaught(context: ChannelHandlerContext, error: any Error) { close() }
 
     public func channelInactive(context: ChannelHandlerContext) { end() }
 
     // MARK: The end
 
-    /// TLS says that the stream ends and then ends it (RFC 8446 section 6.1), read and write alike.
+    /// TLS announces the end of the stream before ending it (RFC 8446 section 6.1), for reading and writing alike.
     public func finish() {
         guard state == .open, let context else { return }
         flush()
@@ -112,8 +112,8 @@ public final class ChannelSocket: ChannelInboundHandler, StreamSocket {
         context.close(mode: .output, promise: nil)
     }
 
-    /// The peer is told of the end as TLS has it; one that does not answer holds the descriptor for the shutdown time-out
-    /// of the TLS configuration. The owner does not wait for that.
+    /// Sends TLS' close_notify. A peer that does not answer it holds the descriptor for the TLS configuration's shutdown
+    /// time-out; the owner does not wait for that.
     public func close() {
         guard state != .closed else { return }
         end()

@@ -3,7 +3,7 @@ import Dispatch
 import Glibc
 public import NIOCore
 
-/// Connects a plain socket: the host's addresses one after the other until one answers. Lives on its loop.
+/// Connects a plain socket, trying the host's addresses in turn until one answers. Lives on its loop.
 public final class Dialler: LoopSocket {
     public enum Destination: Sendable {
         case host(String, port: Int)
@@ -17,9 +17,9 @@ public final class Dialler: LoopSocket {
     private var descriptor: CInt = -1
     private var patience: Scheduled<Void>?
 
-    /// Connects. The socket has no owner yet, and is silent until it has been started.
+    /// Connects. The socket has no owner yet, and reports nothing until it is started.
     ///
-    /// - Parameter timeout: for all of it, finding the addresses too.
+    /// - Parameter timeout: for everything, including name resolution.
     /// - Throws (in the future): `DialError`.
     public static func dial(
         _ destination: Destination, timeout: TimeAmount, loop: SocketLoop, watermark: PlainSocket.Watermark
@@ -37,7 +37,7 @@ public final class Dialler: LoopSocket {
         promise = loop.makePromise()
     }
 
-    /// The resolver makes its caller wait, so it is asked elsewhere.
+    /// The resolver blocks, so it runs on another thread.
     private func resolve(_ destination: Destination) {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
@@ -60,7 +60,7 @@ public final class Dialler: LoopSocket {
         }
     }
 
-    /// - Parameter reason: why the one before failed.
+    /// - Parameter reason: why the previous address failed.
     private func next(_ reason: String) {
         guard patience != nil else { return }
         guard var address = addresses.popLast() else { return fail(reason) }
@@ -104,7 +104,7 @@ public final class Dialler: LoopSocket {
     }
 }
 
-/// Why there is no connection.
+/// Why no connection could be established.
 public struct DialError: Error, CustomStringConvertible {
     public let description: String
 }

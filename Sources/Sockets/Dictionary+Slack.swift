@@ -1,9 +1,9 @@
 extension Dictionary {
-    /// Gives back the room that a crowd has left behind: a dictionary keeps room for as many entries as it ever had.
+    /// Releases unused capacity after a peak: a dictionary keeps room for as many entries as it ever had.
     ///
-    /// Costs a walk over what is left, so only where nearly all have gone.
+    /// Copies the remaining entries, so it acts only when few are left.
     ///
-    /// - Returns: whether there was something to give back.
+    /// - Returns: whether anything was released.
     @discardableResult
     public mutating func releaseSlack() -> Bool {
         guard capacity > 4096, count < capacity / 8 else { return false }

@@ -2,30 +2,30 @@ import CSockets
 import Glibc
 public import NIOCore
 
-/// The listening socket: takes connections and hands them out. Lives on its loop.
+/// A listening socket: accepts connections and hands them out. Lives on its loop.
 public final class Listener: LoopSocket {
     public let port: Int
     private let loop: SocketLoop
     private var descriptor: CInt
-    /// Closed to take, refuse and close a connection when the process has no descriptor left: they would wait for ever in
-    /// the backlog, and wake the loop all the time.
+    /// A reserve descriptor. Closed to accept, refuse and close a connection when the process is out of descriptors: otherwise
+    /// connections would stay in the backlog forever, and wake the loop all the time.
     private var spare = csockets_spare()
-    /// What is said to whoever is turned away.
+    /// Bytes sent to a connection that is turned away.
     private let refusal: ByteBuffer
     private let accepted: (CInt, PeerAddress) -> Void
     private let refused: () -> Void
 
-    /// Connections to be taken at a time: more the more come, so that a single one costs a single call. At most 64, so that
-    /// those that are open are looked after meanwhile.
+    /// Connections accepted per turn: grows with the load, so that a single one costs a single call. At most 64, so that open
+    /// connections are served in between.
     private var batch = 1
     private static let largestBatch = 64
 
-    /// Binds.
+    /// Binds and listens.
     ///
     /// - Parameters:
-    ///   - accepted: owns the descriptor.
-    ///   - refused: one was turned away, with `refusal`, for want of a descriptor.
-    /// - Throws: the address cannot be had.
+    ///   - accepted: takes over the descriptor.
+    ///   - refused: called when a connection was sent `refusal` for lack of a descriptor.
+    /// - Throws: `SocketError` when the address cannot be bound.
     public init(
         host: String, port: Int, loop: SocketLoop, refusal: ByteBuffer,
         accepted: @escaping (CInt, PeerAddress) -> Void, refused: @escaping () -> Void
@@ -59,7 +59,7 @@ public final class Listener: LoopSocket {
             case EAGAIN:
                 batch = 1
                 return
-            default: continue  // that connection has gone already; the next one may be alive
+            default: continue  // that connection has ended already; the next one may be alive
             }
         }
         batch = min(batch * 2, Self.largestBatch)

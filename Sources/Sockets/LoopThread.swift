@@ -1,7 +1,7 @@
 import CSockets
 import Glibc
 
-/// A thread for an event loop.
+/// Starts a thread for an event loop.
 enum LoopThread {
     private final class Body {
         let name: String
@@ -12,9 +12,9 @@ enum LoopThread {
         }
     }
 
-    /// Runs the body on a thread of its own, which ends with it.
+    /// Runs the body on a new thread, which ends with it.
     ///
-    /// - Parameter name: what `top -H` shows; at most 15 bytes.
+    /// - Parameter name: shown by `top -H`; at most 15 bytes.
     static func start(name: String, _ run: @escaping () -> Void) {
         let body = Unmanaged.passRetained(Body(name, run)).toOpaque()
         var thread = pthread_t()

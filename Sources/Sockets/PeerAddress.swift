@@ -1,9 +1,9 @@
 import CSockets
 public import NIOCore
 
-/// The other end of a connection: 16 bytes of an IPv6 address, in which IPv4 has its place, and a port.
+/// The address of a connection's peer: 16 bytes of IPv6, with IPv4 mapped into it, and a port.
 public struct PeerAddress: Hashable, Sendable {
-    /// In network order.
+    /// The first half of the address, in network order.
     public var high: UInt64
     public var low: UInt64
     public var port: UInt16
@@ -18,13 +18,13 @@ public struct PeerAddress: Hashable, Sendable {
         port = peer.port
     }
 
-    /// Nobody's: a Unix socket.
+    /// The address of a Unix socket's peer, which has none.
     public static let none = PeerAddress(csockets_peer())
 
-    /// From an address of SwiftNIO's; nil: a Unix socket.
+    /// Converts a SwiftNIO address; nil: a Unix socket.
     public init?(_ address: SocketAddress) {
         port = UInt16(clamping: address.port ?? 0)
-        // sin_addr is behind 4 bytes of family and port; sin6_addr behind 4 more of flow information.
+        // sin_addr follows 4 bytes of family and port; sin6_addr follows 4 more of flow information.
         switch address {
         case .v4(let v4):
             high = 0
@@ -46,7 +46,7 @@ public struct PeerAddress: Hashable, Sendable {
 
     public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
-    /// As SwiftNIO has it.
+    /// As a SwiftNIO address.
     public var socketAddress: SocketAddress? {
         let bytes: [UInt8] =
             isIPv4

@@ -2,15 +2,15 @@ import CSockets
 import Glibc
 public import NIOCore
 
-/// A TCP or Unix connection that nothing encrypts: a descriptor, and what waits for it.
+/// An unencrypted TCP or Unix connection: a descriptor and its write queue.
 ///
-/// Bytes go to the kernel with one system call a flush, however many messages they are. Lives on its loop.
+/// Each flush takes one system call, however many messages are queued. Lives on its loop.
 public final class PlainSocket: StreamSocket, LoopSocket {
-    // What a delivery looks at comes first, and so shares a line of the cache with the object's head.
+    // What a delivery reads comes first, so that it shares a cache line with the object's header.
     private let descriptor: CInt
     private var state = State.open
     private var isFull = false
-    /// The kernel takes no more; the loop tells when it does.
+    /// The kernel accepts no more bytes; the loop reports when it does.
     private var isBlocked = false
     private var queue = WriteQueue()
     public let peer: PeerAddress
@@ -20,14 +20,14 @@ public final class PlainSocket: StreamSocket, LoopSocket {
 
     private enum State {
         case open
-        /// Everything that waits, then the end of the sending side.
+        /// Sends everything that is queued, then ends the sending side.
         case finishing
-        /// The peer has to end it.
+        /// The sending side has ended; the peer has to close.
         case finished
         case closed
     }
 
-    /// How much may wait for one socket, in bytes.
+    /// Limits on the bytes queued for one socket.
     public struct Watermark: Sendable {
         var low: Int
         var high: Int
@@ -38,7 +38,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         }
     }
 
-    /// Takes the descriptor over.
+    /// Takes ownership of the descriptor.
     public init(descriptor: CInt, peer: PeerAddress, loop: SocketLoop, watermark: Watermark) {
         self.descriptor = descriptor
         self.peer = peer
@@ -46,7 +46,7 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         self.watermark = watermark
     }
 
-    /// Begins to listen to it. False: the kernel takes no more sockets, and it is closed.
+    /// Registers with the loop. Returns false, with the socket closed, when the kernel accepts no more sockets.
     public func start() -> Bool {
         if loop.add(self, descriptor: descriptor) { return true }
         state = .closed
@@ -66,13 +66,13 @@ public final class PlainSocket: StreamSocket, LoopSocket {
         if queue.byteCount > watermark.high { isFull = true }
     }
 
-    /// Straight from the bytes where nothing waits: what the kernel takes is never queued.
+    /// Sends directly if nothing is queued: bytes that the kernel takes are never queued.
     public func send(_ bytes: ByteBuffer) {
         var left = bytes
         if state == .open, queue.byteCount == 0 {
             let count = bytes.withUnsafeReadableBytes { csockets_send(descriptor, $0.baseAddress, $0.count) }
             if count == bytes.readableBytes { return }
-            // A failure shows again at the flush.
+            // An error will show again at the flush.
             if count > 0 { left.moveReaderIndex(forwardBy: count) }
         }
         write(left)
@@ -105,11 +105,11 @@ public final class PlainSocket: StreamSocket, LoopSocket {
 
     // MARK: LoopSocket
 
-    /// What has come already, without a turn of the loop: a client's request often comes right after its connection.
+    /// Reads what has already arrived, without a turn of the loop: a client's request often comes right after its connection.
     public func readAtOnce() { read() }
 
     func ready(_ event: csockets_event) {
-        // Nobody reads any more, and the peer's end has come.
+        // Nothing is read any more, and the peer has closed its side.
         if event.ended, state == .finished { return close() }
         if event.writable, isBlocked, state != .closed {
             isBlocked = false

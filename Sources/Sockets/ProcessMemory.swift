@@ -1,8 +1,8 @@
 import CSockets
 
-/// The process' memory, as the allocator keeps it.
+/// The process' memory, as held by the allocator.
 public enum ProcessMemory {
-    /// Gives back to the system what was freed and is kept for later. Any thread; milliseconds for 100 MiB, so for after a
-    /// crowd has gone, not for every day.
+    /// Returns freed memory to the operating system. Any thread. Takes milliseconds per 100 MiB, so call it only after a peak
+    /// load.
     public static func giveBack() { csockets_trim_memory() }
 }

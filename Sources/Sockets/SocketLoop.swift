@@ -4,49 +4,49 @@ import Glibc
 public import NIOCore
 import Synchronization
 
-/// One thread that waits for its sockets, runs what it is asked to, and keeps time: an event loop like SwiftNIO's own,
-/// with plain sockets in the place of channels.
+/// A single-threaded event loop like SwiftNIO's, with plain sockets instead of channels: waits for sockets, runs tasks, and
+/// keeps timers.
 ///
-/// A socket that is not encrypted needs no pipeline: what a channel costs (about 4 KB, and 50 µs of a handshake) is more
-/// than all the rest of a client. Futures, `NIOLoopBound` and `assumeIsolated` work on it as on any loop.
+/// An unencrypted socket needs no pipeline, and a channel (about 4 KB, and 50 µs of a handshake) costs more than the rest of
+/// a client. Futures, `NIOLoopBound` and `assumeIsolated` work as on any loop.
 ///
-/// Threads: `execute` and what is built on it may be called from anywhere; sockets only on the loop. Unchecked, because the
-/// compiler cannot see that what is not in the inbox is touched by the loop's thread alone.
+/// Threads: `execute` and everything built on it may be called from anywhere; sockets only on the loop. Unchecked, because
+/// the compiler cannot see that everything outside the inbox is accessed by the loop's thread alone.
 public final class SocketLoop: EventLoop, @unchecked Sendable {
     private struct Inbox {
         var tasks: [() -> Void] = []
-        /// In `epoll_wait`, or about to be: a task must ring.
+        /// In `epoll_wait`, or about to be: adding a task must ring the bell.
         var isAsleep = false
         var isStopping = false
-        /// The thread has ended, or is about to, and looks into the inbox no more.
+        /// The thread has ended, or is about to, and no longer reads the inbox.
         var hasEnded = false
     }
 
     private struct Registration {
         var socket: any LoopSocket
-        /// Tells this use of a descriptor's number from the one before, of which events may still be around.
+        /// Distinguishes reuses of a descriptor's number; events of the previous use may still be pending.
         var generation: UInt32
     }
 
     private let inbox = Mutex(Inbox())
-    /// After the end: tasks run one at a time, on the threads that ask.
+    /// After the end: tasks run one at a time, on the threads of their callers.
     private let afterEnd = Mutex(())
     private let epoll: CInt
     private let bell: CInt
     private let thread = Atomic<UInt>(0)
-    // Below: the loop's own.
+    // Below: accessed by the loop's thread only.
     private var registrations: ContiguousArray<Registration?> = []
     private var generation: UInt32 = 0
     private var timers = TimerQueue()
     private var endings: [() -> Void] = []
-    /// Where all sockets of the loop receive into.
+    /// Receive buffer shared by all sockets of the loop.
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
     private static let bellToken = UInt64.max
     private static let eventsPerWait = 256
 
     /// Starts the thread.
     ///
-    /// - Parameter name: what `top -H` shows; at most 15 bytes.
+    /// - Parameter name: shown by `top -H`; at most 15 bytes.
     public init(name: String) {
         epoll = csockets_epoll()
         precondition(epoll >= 0, "no epoll set: errno \(-epoll)")
@@ -76,12 +76,12 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
             return (inbox.isAsleep, false)
         }
         if hasEnded { return runAfterEnd(carried.task) }
-        // Who runs on the loop needs no bell: the loop looks into its inbox before it waits again.
+        // On the loop's own thread no bell is needed: it checks its inbox before it waits again.
         if mustRing, !inEventLoop { csockets_ring(bell) }
     }
 
-    /// A future of this loop completes after the loop's end, too, and those who wait for it are told: in the loop's name, on the
-    /// thread that asks.
+    /// Futures of this loop can still complete after its end: their callbacks run on the calling thread, which counts as the
+    /// loop's thread meanwhile.
     private func runAfterEnd(_ task: () -> Void) {
         if inEventLoop { return task() }
         afterEnd.withLock { _ in
@@ -93,7 +93,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
 
     private var hasEnded: Bool { inbox.withLock { $0.hasEnded } }
 
-    /// - Throws (in the future): what the task throws; `EventLoopError.shutdown` after the loop's end, without the task.
+    /// - Throws (in the future): the task's error; after the loop's end `EventLoopError.shutdown`, and the task does not run.
     public func submit<T>(_ task: @escaping @Sendable () throws -> T) -> EventLoopFuture<T> {
         let promise = makePromise(of: T.self)
         execute {
@@ -107,11 +107,11 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         return promise.futureResult
     }
 
-    /// At the end of this turn, when nobody is in the middle of anything. On the loop only.
+    /// Runs the task at the end of this turn, when no other code is in the middle of something. On the loop only.
     func atTurnEnd(_ task: @escaping () -> Void) { endings.append(task) }
 
-    /// - Throws (in the future): what the task throws; `EventLoopError.cancelled`; `EventLoopError.shutdown` when the loop ends
-    ///   before.
+    /// - Throws (in the future): the task's error; `EventLoopError.cancelled`; `EventLoopError.shutdown` when the loop ends
+    ///   first.
     @discardableResult
     public func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
@@ -139,7 +139,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         scheduleTask(deadline: .now() + delay, task)
     }
 
-    /// Closes every socket and ends the thread, after what it was asked to do before. Timers that are left fail.
+    /// Runs tasks queued before, then closes every socket and ends the thread. Remaining timers fail.
     public func stop() {
         execute {
             for registration in self.registrations { registration?.socket.close() }
@@ -228,7 +228,7 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
 
     // MARK: Sockets
 
-    /// - Returns: false when the kernel takes no more.
+    /// - Returns: false when the kernel accepts no more sockets.
     func add(_ socket: any LoopSocket, descriptor: CInt) -> Bool {
         assertInEventLoop()
         generation &+= 1
@@ -244,15 +244,15 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         return true
     }
 
-    /// Whether to be told that there is room to write, too.
+    /// Sets whether to report that the descriptor is writable, too.
     func watch(_ descriptor: CInt, writes: Bool) {
         _ = csockets_rewatch(epoll, descriptor, token(descriptor), writes)
     }
 
-    /// Right before its descriptor is closed, which takes it out of the epoll set (epoll(7), question 6).
+    /// Call right before closing the descriptor, which takes it out of the epoll set (epoll(7), question 6).
     func remove(_ descriptor: CInt) { registrations[Int(descriptor)] = nil }
 
-    /// Its descriptor goes on to somebody else, who adds it again.
+    /// Unregisters a descriptor that stays open, and will be added again by its next owner.
     func release(_ descriptor: CInt) {
         _ = csockets_unwatch(epoll, descriptor)
         registrations[Int(descriptor)] = nil
@@ -262,10 +262,10 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
         UInt64(registrations[Int(descriptor)]!.generation) << 32 | UInt64(UInt32(descriptor))
     }
 
-    /// Receives into the loop's own buffer.
+    /// Receives into the loop's shared buffer.
     ///
-    /// - Returns: the bytes, empty at the stream's end; nil when there are none now.
-    /// - Throws: the connection has failed.
+    /// - Returns: the bytes, empty at the end of the stream; nil when there are none now.
+    /// - Throws: `SocketError` when the connection has failed.
     func receive(_ descriptor: CInt) throws(SocketError) -> UnsafeRawBufferPointer? {
         let count = csockets_receive(descriptor, scratch.baseAddress, scratch.count)
         if count == -Int(EAGAIN) || count == -Int(EINTR) { return nil }
@@ -274,19 +274,19 @@ public final class SocketLoop: EventLoop, @unchecked Sendable {
     }
 }
 
-/// Something with a descriptor of its own. Called on its loop only.
+/// An object with a descriptor registered at the loop. Called on its loop only.
 protocol LoopSocket: AnyObject {
     func ready(_ event: csockets_event)
     func close()
 }
 
-/// A system call's error.
+/// The error of a system call.
 public struct SocketError: Error, CustomStringConvertible {
     let code: CInt
     public var description: String { String(cString: strerror(code)) }
 }
 
-/// A value that crosses to its loop in the inbox; who sends it does not keep it.
+/// A value on its way to the loop's inbox; its sender must not keep it.
 private struct Carried<Value>: @unchecked Sendable {
     let task: Value
     init(_ task: Value) { self.task = task }

@@ -1,30 +1,30 @@
 public import NIOCore
 
-/// A connection, as bytes. On its loop only.
+/// A byte-stream connection. Used on its loop only.
 ///
-/// What is written waits until `flush`. A socket that has ended takes writes and forgets them; nothing it does calls its
-/// owner back before the call has returned.
+/// Writes are queued until `flush`. After the end writes are ignored. No method calls the owner back before it has
+/// returned.
 public protocol StreamSocket: AnyObject {
-    /// Who is told what happens; changed when a handshake becomes a client.
+    /// Receives the socket's events. Replaced when a handshake becomes a client.
     var owner: (any StreamSocketOwner)? { get set }
-    /// The other end.
+    /// The peer's address.
     var peer: PeerAddress { get }
-    /// False while more than the high watermark waits, until less than the low one does; and after the end.
+    /// False from when more than the high watermark is queued until less than the low one is; and after the end.
     var isWritable: Bool { get }
-    /// Bytes that wait for the kernel.
+    /// Bytes queued for the kernel.
     var pendingBytes: Int { get }
-    /// For how long the other end has acknowledged nothing of what is on its way to it; 0: nothing is. A peer that reads
-    /// slowly acknowledges all the same.
+    /// For how long the peer has acknowledged nothing of what was sent to it; 0: nothing is unacknowledged. A peer that reads
+    /// slowly still acknowledges.
     var unansweredSeconds: Int { get }
     func write(_ bytes: ByteBuffer)
     func flush()
-    /// `write` and `flush` in one.
+    /// `write` and `flush` in one call.
     func send(_ bytes: ByteBuffer)
-    /// Ends it now; what waits is lost. The owner is told at the end of the loop's turn.
+    /// Closes immediately; queued bytes are lost. The owner is told at the end of the loop's turn.
     func close()
-    /// Ends the sending side when everything has left; the peer's end, or the owner's deadline, ends the rest.
+    /// Ends the sending side once everything has been sent; the rest ends with the peer, or at the owner's deadline.
     ///
-    /// Closing a socket that holds unread bytes would send a reset, which throws away what the peer has not read yet.
+    /// Closing a socket with unread input would send a reset, which discards what the peer has not read yet.
     func finish()
 }
 
@@ -35,12 +35,12 @@ extension StreamSocket {
     }
 }
 
-/// What a socket tells.
+/// Receives the events of a socket.
 public protocol StreamSocketOwner: AnyObject {
-    /// Some bytes; they are kept by whoever needs them longer.
+    /// Bytes have arrived. The buffer may be kept.
     func received(_ bytes: ByteBuffer)
-    /// There is room again.
+    /// The socket has room again.
     func becameWritable()
-    /// The connection is gone, once.
+    /// The connection has ended. Called once.
     func ended()
 }

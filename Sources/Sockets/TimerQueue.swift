@@ -1,16 +1,16 @@
 import NIOCore
 import Synchronization
 
-/// The few timers of an event loop, in the order of their deadlines: a clock tick, a retry. Clients have none of their own
+/// The few timers of an event loop, sorted by deadline: a clock tick, a retry. Clients have none of their own
 /// (`DeadlineWheel`).
 ///
-/// On its loop only; a timer may be cancelled from anywhere.
+/// Used on its loop only, but a timer may be cancelled from anywhere.
 struct TimerQueue {
     final class Timer: Sendable {
         let deadline: NIODeadline
         let isCancelled = Atomic<Bool>(false)
-        /// Run, and let go of, on the loop only; others hold a timer to cancel it. Told whether its time has come: not when the
-        /// loop ends before.
+        /// Run and released on the loop only; others hold the timer just to cancel it. isDue: false when the loop ends before the
+        /// deadline.
         fileprivate nonisolated(unsafe) let body: (_ isDue: Bool) -> Void
 
         init(deadline: NIODeadline, _ body: @escaping (_ isDue: Bool) -> Void) {
@@ -19,7 +19,7 @@ struct TimerQueue {
         }
     }
 
-    /// The latest first, so that the next one due is at the end.
+    /// The latest deadline first, so that the next due timer is last.
     private var timers: [Timer] = []
 
     mutating func insert(_ timer: Timer) {
@@ -27,7 +27,7 @@ struct TimerQueue {
         timers.insert(timer, at: index)
     }
 
-    /// Takes out what is due.
+    /// Removes and returns the timers that are due.
     mutating func due(_ now: NIODeadline) -> [(_ isDue: Bool) -> Void] {
         var due: [(Bool) -> Void] = []
         while let last = timers.last, last.deadline <= now || last.isCancelled.load(ordering: .relaxed) {
@@ -37,13 +37,13 @@ struct TimerQueue {
         return due
     }
 
-    /// Takes out all that are left, the next one first.
+    /// Removes and returns all remaining timers, the next due first.
     mutating func all() -> [(_ isDue: Bool) -> Void] {
         defer { timers = [] }
         return timers.reversed().filter { !$0.isCancelled.load(ordering: .relaxed) }.map(\.body)
     }
 
-    /// Until the next one, rounded up; -1: there is none.
+    /// Milliseconds until the next timer, rounded up; -1: none.
     func millisecondsLeft(_ now: NIODeadline) -> CInt {
         guard let next = timers.last else { return -1 }
         let left = (next.deadline - now).nanoseconds

@@ -2,9 +2,9 @@ import CSockets
 import Glibc
 import NIOCore
 
-/// Where a queue's bytes go.
+/// The destination of a write queue.
 protocol ByteSink {
-    /// - Returns: how many bytes were taken; a system call's error, negative.
+    /// - Returns: the number of bytes taken; or the system call's error, negated.
     func send(_ bytes: UnsafeRawBufferPointer) -> Int
     func send(_ pieces: UnsafeBufferPointer<iovec>) -> Int
 }
@@ -18,15 +18,15 @@ struct Descriptor: ByteSink {
     }
 }
 
-/// Bytes that wait for one descriptor, in order. A value on its socket's loop.
+/// Bytes queued for one descriptor, in order. A value on its socket's loop.
 ///
-/// One buffer, the usual case, is kept without an allocation; several leave in one system call.
+/// The usual case of one buffer needs no allocation; several leave in one system call.
 struct WriteQueue {
     private(set) var byteCount = 0
     private var first: ByteBuffer?
     private var rest: CircularBuffer<ByteBuffer>?
 
-    /// Pieces of one call; more than this gain nothing.
+    /// Maximum buffers per system call; more gain nothing.
     private static let maximumPieces = 64
 
     mutating func append(_ bytes: ByteBuffer) {
@@ -41,10 +41,10 @@ struct WriteQueue {
         }
     }
 
-    /// Hands to the kernel what it takes.
+    /// Hands as much as possible to the kernel.
     ///
-    /// - Returns: whether everything has left.
-    /// - Throws: the connection has failed.
+    /// - Returns: whether everything was sent.
+    /// - Throws: `SocketError` when the connection has failed.
     mutating func send(to sink: some ByteSink) throws(SocketError) -> Bool {
         while let first {
             let isAlone = rest == nil
@@ -70,7 +70,7 @@ struct WriteQueue {
     private func sendPieces(to sink: some ByteSink) -> Int {
         let count = min(1 + rest!.count, Self.maximumPieces)
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { pieces in
-            // The queue holds the buffers, so the bytes stay where they are until the call returns.
+            // The queue retains the buffers, so their bytes stay in place until the call returns.
             for index in 0..<count {
                 (index == 0 ? first! : rest![offset: index - 1]).withUnsafeReadableBytes { bytes in
                     pieces[index] = iovec(

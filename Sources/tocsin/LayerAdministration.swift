@@ -6,14 +6,14 @@ import Operations
 import RedisClient
 import Synchronization
 
-/// The admin port's view of the fleet, on Redis. The port is open before Redis is dialled; until then every answer is "unavailable".
+/// Fleet operations on Redis. The admin port opens before Redis is dialled; until then every answer is "unavailable".
 final class LayerAdministration: Administration {
     private let inspector = Mutex<LayerInspector?>(nil)
 
     private let waitReplicas: Int
     private let logger: Logger
 
-    /// - Parameter waitReplicas: replicas that must have a message before it counts as accepted.
+    /// - Parameter waitReplicas: number of replicas that must acknowledge a message before it counts as accepted.
     init(waitReplicas: Int, logger: Logger) {
         self.waitReplicas = waitReplicas
         self.logger = logger

@@ -2,7 +2,7 @@ import Broker
 import Foundation
 import Testing
 
-/// docs/protocol.md's table for people says what the code does.
+/// The table in docs/protocol.md matches the code.
 struct CloseCodeTableTests {
     @Test func `The table has every code of ours, once, and no other`() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

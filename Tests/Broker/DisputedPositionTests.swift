@@ -17,7 +17,7 @@ extension GroupCursor {
     }
 }
 
-/// Two messages under one position: anybody who may publish can write a position into a message.
+/// Two messages under one position: anybody who may publish can write any position into a message.
 @Suite struct DisputedPositionTests {
     private func isDispute(_ action: GroupCursor.Action) -> Bool { if case .dispute = action { true } else { false } }
     private func isDrop(_ action: GroupCursor.Action) -> Bool { if case .drop = action { true } else { false } }

@@ -224,8 +224,8 @@ extension GroupCursor.Action {
         #expect(cursor.take(publication(3)).word == "deliver")
     }
 
-    /// A log that keeps everything, and a pub/sub that loses, repeats and swaps: whatever happens, each message is
-    /// delivered once and in order.
+    /// A log that keeps everything, and a pub/sub that loses, repeats and reorders: each message must be delivered exactly once
+    /// and in order.
     @Test(arguments: 1...200 as ClosedRange<UInt64>)
     func `Random losses and repetitions never lose, repeat or reorder a message`(seed: UInt64) {
         var generator = SeededSequence(state: seed)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-/// What a cursor makes of messages that nobody can read: only the log decides what is told of them.
+/// A cursor with unreadable messages: only the log decides what is reported.
 struct UnreadableMessageTests {
     private static let group = try! GroupName("g")
 
@@ -13,7 +13,7 @@ struct UnreadableMessageTests {
         Publication(group: Self.group, position: position(offset), json: ByteBuffer(string: "{}"))
     }
 
-    /// A page up to `now`, of these offsets; below 0: an entry that cannot be read.
+    /// A page up to `now` with these offsets; negative: an unreadable entry.
     private func page(_ offsets: [Int], now: UInt64, proven: UInt64) -> HistoryPage {
         let entries = offsets.map { offset in
             let at = UInt64(offset.magnitude)

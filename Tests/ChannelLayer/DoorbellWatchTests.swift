@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// Every pair of a state and an event of the watch over the doorbell.
+/// Every pair of state and event of `DoorbellWatch`.
 @Suite struct DoorbellWatchTests {
     private static func hearing() -> DoorbellWatch {
         var watch = DoorbellWatch()
@@ -89,7 +89,7 @@ import Testing
         #expect(watch.tick() == [.ring, .look], "what was rung on the old connection counts for nothing")
     }
 
-    /// Whatever happens: a silence of two ticks is polled, and an answered tick is not.
+    /// Always: polls after two ticks of silence, and not after an answered tick.
     @Test(arguments: 0..<20) func `A random life polls exactly while the bell is not heard`(_ seed: Int) {
         var generator = SystemRandomNumberGenerator()
         var watch = DoorbellWatch()

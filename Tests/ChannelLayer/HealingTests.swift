@@ -6,9 +6,9 @@ import Testing
 @testable import ChannelLayer
 @testable import RedisClient
 
-/// What is lost in Redis comes back by itself.
+/// Whatever is lost in Redis is restored automatically.
 struct HealingTests {
-    /// Membership is whole again: the roster and the fleet's member stand, and a message arrives.
+    /// Checks that membership is restored: the roster and the fleet's member exist, and a message arrives.
     private func expectWhole(_ house: LayerHouse, _ cli: Cli, _ connections: Set<ConnectionID>) async throws {
         let channels = Set(connections.map { "specific.gw-a!\($0)" })
         try await waitUntil("the whole roster") { (try? await Set(cli.roster("news").keys)) == channels }
@@ -89,7 +89,7 @@ struct HealingTests {
             try await waitUntil("a new connection") {
                 try await cli("CLIENT", "LIST").text?.contains("name=gw-a") ?? false
             }
-            // Its loop ends with the house, if nothing keeps it busy.
+            // Its loop ends with the house, unless something keeps it busy.
             await house.backplane.stop()
         }
     }
@@ -116,7 +116,7 @@ struct HealingTests {
         try await LayerHouse.onServer { _, house, cli in
             let (connection, _) = try await house.join("news")
             let before = try await house.send(#"{"n":1}"#, to: "news").position
-            // channels_redis' flush(): every key that starts with the prefix, in one script.
+            // channels_redis' flush(): deletes every key with the prefix, in one script.
             try await cli("EVAL", "return redis.call('del', unpack(redis.call('keys', 'asgi*')))", "0")
             try await expectWhole(house, cli, [connection])
             let after = try await house.send(#"{"n":3}"#, to: "news").position
@@ -129,7 +129,7 @@ struct HealingTests {
             try await house.join("news")
             try await cli("FCALL", "group_add", "1", "asgi:group:news", "gw-dead", "60", "specific.gw-dead!1", "7", "")
             #expect(try await cli.roster("news").count == 2)
-            // From the end of its lease on it is swept.
+            // Swept once its lease has ended.
             try await cli("FCALL", "gateway_lease", "0", "asgi", "gw-dead", "1", "")
             try await waitUntil("the dead gateway's connections to go") { try await cli.roster("news").count == 1 }
             try await waitUntil("the dead gateway itself to go") {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// Reads of logs on a real Redis: how many calls they cost, and whose turn it is.
+/// Reading logs on a real Redis: the number of calls, and their order.
 struct HistoryReaderTests {
     private func run(_ body: (LayerHouse, Cli) async throws -> Void) async throws {
         try await RedisServer.run { server in
@@ -17,7 +17,7 @@ struct HistoryReaderTests {
         }
     }
 
-    /// A log of so many messages of such a length; returns the position before the first.
+    /// Fills a log with messages of this length; returns the position before the first.
     private func fill(_ group: String, _ count: Int, bytes: Int, _ house: LayerHouse) async throws -> Position {
         var position = Position.beginning
         for number in 1...count {
@@ -74,7 +74,7 @@ struct HistoryReaderTests {
             let start = try await fill("big", 40, bytes: 50 << 10, house)
             try await cli("CONFIG", "RESETSTAT")
             let tickets = (0..<40).map { _ in ReadTicket() }
-            // In one turn of the loop: the first call is sent at its end, and the tickets are given up after it.
+            // In one turn of the loop: the first call is sent at its end, and then the tickets are given up.
             let pages = try await house.onLoop { loop in
                 let pages = try tickets.enumerated().map { index, ticket in
                     var since = start
@@ -88,7 +88,7 @@ struct HistoryReaderTests {
             for page in pages where (try? await page.get()) != nil { answered += 1 }
             #expect(try await reads(cli) <= 2, "no more than was under way")
             #expect(answered < 20)
-            // And nothing more for them.
+            // And nothing more is read for them.
             await #expect(throws: BackplaneError.self) { try await read(house, "big", start, tickets[0]).get() }
             #expect(try await read(house, "big", start).get().entries.map(\.offset) == [1, 2])
         }

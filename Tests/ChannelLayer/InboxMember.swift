@@ -1,8 +1,8 @@
 import NIOCore
 
-/// Messages as channels_redis 4 puts them into an inbox: twelve random bytes, then a msgpack map.
+/// Messages as channels_redis 4 writes them to an inbox: twelve random bytes, then a msgpack map.
 enum InboxMember {
-    /// Where the fleet's member of a group is told: the CRC-32 of the name, modulo 16 (redis/README.md, "Keys").
+    /// The inbox of the fleet's member of a group: the CRC-32 of the name, modulo 16 (redis/README.md, "Keys").
     static func number(_ group: String) -> Int {
         var crc: UInt32 = .max
         for byte in group.utf8 {

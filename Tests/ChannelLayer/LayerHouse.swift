@@ -8,7 +8,7 @@ import TestSupport
 
 @testable import ChannelLayer
 
-/// An outlet that keeps what it is given.
+/// An outlet that records its deliveries.
 final class Catcher: Outlet {
     private let state = Mutex<[Delivery]>([])
 
@@ -33,14 +33,14 @@ final class Catcher: Outlet {
     /// `GROUP JSON` of each publication, in order.
     var texts: [String] { publications.map { "\($0.group) \(String(buffer: $0.json))" } }
 
-    /// Waits for so many, and returns them.
+    /// Waits for this many messages, and returns them.
     func texts(_ count: Int) async throws -> [String] {
         try await waitUntil("\(count) messages, not \(texts)") { texts.count >= count }
         return texts
     }
 }
 
-/// A backplane of one gateway with two outlets, as a gateway with two event loops has it.
+/// The backplane of one gateway with two outlets, as for two event loops.
 final class LayerHouse: Sendable {
     let backplane: RedisBackplane
     let outlets = [Catcher(), Catcher()]
@@ -62,7 +62,7 @@ final class LayerHouse: Sendable {
         backplane.attach(outlets)
     }
 
-    /// A ready backplane for the time of `body`. Its lease is of one second, so what heals heals soon.
+    /// Runs `body` with a ready backplane. Its lease is one second, so that recovery is quick.
     static func run<R>(
         _ server: RedisServer, id: String = "gw-a", policies: [GroupPolicy] = [], user: String = "",
         _ change: (inout LayerConfiguration) -> Void = { _ in }, isolation: isolated (any Actor)? = #isolation,
@@ -78,7 +78,7 @@ final class LayerHouse: Sendable {
         configuration.leaseSeconds = 1
         configuration.refreshInterval = .hours(1)
         change(&configuration)
-        // A loop of its own: whatever the backplane leaves behind, it must end when the loop does.
+        // A separate loop: whatever the backplane leaves behind must end with it.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let metrics = Metrics(), readiness = Readiness()
@@ -98,7 +98,7 @@ final class LayerHouse: Sendable {
         return try result.get()
     }
 
-    /// The same on a server of its own, with somebody at redis-cli.
+    /// Runs `body` with a backplane and redis-cli on a separate server.
     static func onServer(
         _ change: (inout LayerConfiguration) -> Void = { _ in },
         _ body: (RedisServer, LayerHouse, Cli) async throws -> Void
@@ -138,7 +138,7 @@ final class LayerHouse: Sendable {
         try await backplane.groupSend(ByteBuffer(string: json), to: try GroupName(group)).get()
     }
 
-    /// The value of a line of the metrics, by its name and labels as they are written.
+    /// The value of a metric's line, identified by its name and labels as written.
     func metric(_ series: String) -> Int? {
         let line = metrics.prometheusText.split(separator: "\n").first { $0.hasPrefix(series + " ") }
         return line.flatMap { Int($0.dropFirst(series.count + 1)) }
@@ -147,7 +147,7 @@ final class LayerHouse: Sendable {
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// What a person with redis-cli sees and does, in database 3.
+/// Commands of a person with redis-cli, in database 3.
 struct Cli: Sendable {
     let client: RedisClient
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// What the operator's commands ask.
+/// The queries behind the operator's commands.
 struct LayerInspectorTests {
     private func inspector(_ cli: Cli) -> LayerInspector { LayerInspector(client: cli.client, keys: LayerKeys()) }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// The names that Django, redis-cli and tocsin.lua use too: written out, so that no change of them goes unseen.
+/// Names that Django, redis-cli and tocsin.lua use too: spelled out, so that no change goes unnoticed.
 struct LayerKeysTests {
     private let group = try! GroupName("42isInsufficient")
 

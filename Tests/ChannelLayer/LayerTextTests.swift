@@ -6,7 +6,7 @@ import Testing
 @testable import ChannelLayer
 @testable import RedisClient
 
-/// The small texts that the layer hands to Redis.
+/// Short strings that the layer passes to Redis.
 struct LayerTextTests {
     @Test(arguments: [
         ("", "Kzl"), ("K", "Kzl"), ("Kz", "Kzl"), ("zl", "zlK"), ("E", "EKzl"), ("A", "AK"), ("AE", "AEK"),

@@ -14,7 +14,7 @@ struct LinkHealthTests {
     private static let noRight = RedisError(.server, "NOPERM the user app lacks rights: ACL SETUSER app +info")
     private static let gone = RedisError(.unavailable, "Redis closed the connection")
 
-    /// How a state is come to; the subscription is live, so that reasons are of the commands.
+    /// How each state is reached; the subscription is live, so that the reasons are those of the commands.
     private static let states: [(commands: Health.Commands, events: [Health.Event])] = [
         (.away, [.live]),
         (.preparing, [.live, .up]),
@@ -187,7 +187,7 @@ struct LinkHealthTests {
         for (state, _) in Self.states { #expect(health(state).canRead == (state == .serving || state == .refused)) }
     }
 
-    // MARK: One after the other
+    // MARK: Sequences
 
     @Test func `A preparation of an earlier connection does not count for a later one, and no two overlap`() {
         for ending in [Health.Event.prepared, .notPrepared(Self.gone)] {

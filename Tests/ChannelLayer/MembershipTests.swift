@@ -8,7 +8,7 @@ import Testing
 @testable import ChannelLayer
 
 struct MembershipTests {
-    /// Commands without a connection fail at once, in the turn in which they are sent.
+    /// Commands without a connection fail immediately, in the turn in which they are sent.
     @Test(.timeLimit(.minutes(1)))
     func `A leave without a connection to Redis is tried again later, and the loop goes on meanwhile`() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -27,7 +27,7 @@ struct MembershipTests {
             return NIOLoopBound(membership, eventLoop: loop)
         }
         let membership = try await turns.get()
-        // The first try is due after 10 ms, and so is each next one.
+        // The first attempt is due after 10 ms, and each further one too.
         for _ in 0..<5 { try await loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get() }
         try await loop.submit { membership.value.pause() }.get()
         await client.close()

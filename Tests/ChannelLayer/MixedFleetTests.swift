@@ -6,9 +6,9 @@ import TestSupport
 @testable import ChannelLayer
 @testable import RedisClient
 
-/// Gateways that are not alike: of two versions, or with two configurations.
+/// Gateways that differ, in version or configuration.
 struct MixedFleetTests {
-    /// The library as another version of the gateways has it.
+    /// The library as carried by another version of the gateways.
     private func library(version: Int, compatibleSince: Int) -> String {
         let source = String(buffer: FunctionLibrary.source)
         let own = FunctionLibrary.version
@@ -23,7 +23,7 @@ struct MixedFleetTests {
             for number in 1...40 {
                 if number == 10 { try await cli("FUNCTION", "LOAD", "REPLACE", newer) }
                 try await house.send(#"{"n":\#(number)}"#, to: "news")
-                // The next gateway of the roll starts.
+                // The next gateway of the rolling upgrade starts.
                 guard number == 20 else { continue }
                 try await LayerHouse.run(server, id: "gw-b") { other in
                     try await other.join("news")
@@ -53,7 +53,7 @@ struct MixedFleetTests {
             #expect(error?.code == .unavailable)
             try await cli("FCALL", "group_send", "1", "asgi:group:news", #"{"n":1}"#)
             #expect(try await house.outlets[0].texts(1) == [#"news {"n":1}"#])
-            // It is not this gateway that puts the older one back.
+            // This gateway must not put the older one back.
             #expect(try await cli("FCALL", "tocsin_version", "0").int == 99)
             try await cli("FUNCTION", "LOAD", "REPLACE", String(buffer: FunctionLibrary.source))
             try await house.ready()
@@ -73,7 +73,7 @@ struct MixedFleetTests {
         }
     }
 
-    /// The one that is configured without history would drop what the log has from its slow clients.
+    /// A gateway configured without history would otherwise drop logged messages for its slow clients.
     @Test func `Whether a message is in the log is said by the message, whatever a gateway is configured with`()
         async throws
     {
@@ -106,7 +106,7 @@ struct MixedFleetTests {
         tells.joinLeave = true
         try await RedisServer.run { server in
             try await LayerHouse.run(server) { first in
-                // Without a word of it in its own configuration; the second one's is in force from then on.
+                // Its own configuration has no such policy; that of the second one is in force from then on.
                 try await LayerHouse.run(server, id: "gw-b", policies: [tells]) { second in
                     try await first.join("news")
                     let (connection, _) = try await second.join("news", user: "42")

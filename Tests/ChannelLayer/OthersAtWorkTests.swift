@@ -6,9 +6,9 @@ import Testing
 
 @testable import ChannelLayer
 
-/// What others do to the Redis that gateways share with them.
+/// Effects of other users of a shared Redis.
 struct OthersAtWorkTests {
-    /// The connection for commands is lost, and another one is in use.
+    /// Kills the command connection and waits until another one is in use.
     private func reconnect(_ house: LayerHouse, _ cli: Cli) async throws {
         let before = house.metric("tocsin_redis_losses_total") ?? 0
         try await cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -49,7 +49,7 @@ struct OthersAtWorkTests {
             try await house.send(#"{ "n":2}"#, to: "news")
             #expect(try await house.outlets[0].texts(3).last?.contains(#""n":2"#) == true)
             try await waitUntil("the dispute to be counted") { house.metric("tocsin_positions_disputed_total") == 1 }
-            // Goes on as if nothing had been.
+            // Continues as if nothing had happened.
             try await house.send(#"{"n":3}"#, to: "news")
             #expect(try await house.outlets[0].texts(4).last == #"news {"n":3}"#)
         }
@@ -112,7 +112,7 @@ struct OthersAtWorkTests {
     {
         try await LayerHouse.onServer { _, house, cli in
             let (connection, _) = try await house.join("news")
-            // As a promoted replica has it that lacks the leave.
+            // As on a promoted replica that lacks the leave.
             try await cli(
                 "FCALL", "group_add", "1", "asgi:group:news", "gw-a", "60", "specific.gw-a!00000000000000aa", "", "")
             #expect(try await cli.roster("news").count == 2)

@@ -4,12 +4,12 @@ import Testing
 
 @testable import ChannelLayer
 
-/// Random askers against a log that grows while calls are under way.
+/// Random readers of a log that grows while calls are in flight.
 struct ReadQueueModelTests {
     private struct Asker {
         var place: ReadPlace
         var ticket: Int
-        /// The call that was made last before it asked.
+        /// The last call that was made before it asked.
         var asked: Int
     }
 
@@ -18,7 +18,7 @@ struct ReadQueueModelTests {
         var generator: SeededGenerator
         var calls = 0
         var number = 0
-        /// Who waits.
+        /// The readers that wait.
         var askers: [Int: Asker] = [:]
         var underWay: [ReadQueue<Int, Int>.Read]?
         var lane = ReadLane.cursors
@@ -84,7 +84,7 @@ struct ReadQueueModelTests {
             for waiter in queue.failed() { done(waiter) }
         }
 
-        /// Once, and only who waited.
+        /// Only a waiting reader may be completed, and only once.
         mutating func done(_ waiter: Int) { #expect(askers.removeValue(forKey: waiter) != nil) }
 
         mutating func giveUp(_ ticket: Int) {
@@ -93,7 +93,7 @@ struct ReadQueueModelTests {
             for waiter in gone { done(waiter) }
         }
 
-        /// Everybody is told in the end.
+        /// Runs until every reader has been completed.
         mutating func drain() {
             var steps = 0
             while !askers.isEmpty || queue.isUnderWay, steps < 1000 {

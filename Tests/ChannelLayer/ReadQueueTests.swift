@@ -4,11 +4,11 @@ import Testing
 
 @testable import ChannelLayer
 
-/// The queue of reads, written down: `a:1` asker 1 asks for a, `a!1` the live feed does, `call`, the call's answers
-/// (`page`, `end`, `later`; one for all its reads, or one for each, with commas), `fail`, `-1` asker 1 gives up.
+/// A script for the queue: `a:1` reader 1 asks for a, `a!1` the live feed does, `call`, the call's answers (`page`, `end`,
+/// `later`; one for all its reads, or one for each, separated by commas), `fail`, `-1` reader 1 gives up.
 private struct Script {
     private var queue = ReadQueue<Int, Int>()
-    /// What each step said.
+    /// The result of each step.
     private(set) var trace: [String] = []
     private var underWay: [String] = []
 
@@ -40,7 +40,7 @@ private struct Script {
         }
     }
 
-    /// What is left is read to its end.
+    /// Reads everything that is left.
     mutating func drain() -> String {
         trace = []
         while queue.isUnderWay || queue.waiting > 0 { run(queue.isUnderWay ? "page" : "call") }
@@ -56,7 +56,7 @@ struct ReadQueueTests {
     private static let empty = "", waiting = "a:1", underWay = "a:1 call", late = "a:1 call a:2"
     private static let abandoned = "a:1 call -1"
 
-    /// State, event, what the event says, and what happens then.
+    /// State, event, result of the event, and what happens afterwards.
     private static let table = [
         (empty, "a:1", "", "read a; told 1"), (empty, "call", "no call", ""), (empty, "page", "told ", ""),
         (empty, "end", "told ", ""), (empty, "later", "told ", ""), (empty, "fail", "failed nobody", ""),
@@ -162,7 +162,7 @@ struct ReadQueueTests {
             queue.ask(ReadPlace(group: try! GroupName(group), since: since), bytes: 1, in: .cursors, offset, offset)
         }
         for offset in 1...40 { ask("heavy", offset) }
-        // One finds room in each call.
+        // One read finds room in each call.
         for _ in 0..<3 {
             let count = queue.nextCall()!.reads.count
             _ = queue.answered((0..<count).map { $0 == 0 ? .page : .later })

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// What Django's core layer writes into the fleet's inboxes arrives at the fleet.
+/// Messages that Django's core layer writes to the fleet's inboxes reach the fleet.
 struct RelayTests {
     private func add(_ cli: Cli, _ key: String, _ message: ByteBuffer, at score: Int) -> EventLoopFuture<RedisValue> {
         var command = RedisCommand("ZADD", key, "\(score)")

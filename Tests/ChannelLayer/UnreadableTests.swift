@@ -6,8 +6,8 @@ import Testing
 
 @testable import ChannelLayer
 
-/// Messages with a position that no gateway can read, as another library or somebody else's hand may leave them in Redis: they
-/// are told, in their place.
+/// Messages with a position that no gateway can read, written to Redis by another library or by hand: they must be reported, at
+/// their position.
 struct UnreadableTests {
     /// {"d": {1: "x"}}
     private static let unreadable = hex("81 a164 81 01 a178")
@@ -18,7 +18,7 @@ struct UnreadableTests {
         try await RedisServer.run { server in
             try await Cli.run(server) { cli in
                 try await LayerHouse.run(server, policies: policies) { house in
-                    // A library that takes everything, under the version of the one that gateways carry.
+                    // A library that accepts everything, with the version number of the one that gateways carry.
                     let source = String(buffer: FunctionLibrary.source)
                     let head = "  byte, find = string.byte, string.find\n"
                     try await cli(
@@ -117,7 +117,7 @@ struct UnreadableTests {
 }
 
 extension Catcher {
-    /// The offsets of publications, and of losses with their word, in order.
+    /// The offsets of publications, and of losses with their verdict, in order.
     fileprivate var told: [String] {
         deliveries.compactMap { delivery in
             switch delivery {

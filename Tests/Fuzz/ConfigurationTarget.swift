@@ -5,8 +5,8 @@ import NIOCore
 @testable import tocsin
 
 extension FuzzTargets {
-    /// A YAML file, and behind a line of "# environment" variables, NAME=VALUE in a line each. What is wrong is said in words
-    /// that name a key or a line and no secret; what is right stays right, and stays within its limits.
+    /// A YAML file, followed after a line "# environment" by variables, one NAME=VALUE per line. Errors name a key or a line and
+    /// repeat no secret; a valid configuration is reproducible, and within its limits.
     @Sendable static func configuration(_ input: [UInt8]) {
         let parts = String(decoding: input, as: UTF8.self).split(
             separator: "# environment\n", maxSplits: 1, omittingEmptySubsequences: false)
@@ -20,7 +20,7 @@ extension FuzzTargets {
         do throws(ConfigurationError) {
             let configuration = try Configuration(yaml: yaml, environment: environment)
             check(configuration)
-            // Dictionaries keep no order.
+            // Dictionaries are unordered.
             let again = try Configuration(yaml: yaml, environment: environment)
             precondition(
                 "\(again.gateway)" == "\(configuration.gateway)" && again.routes.count == configuration.routes.count)

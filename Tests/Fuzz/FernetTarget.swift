@@ -7,8 +7,8 @@ import NIOCore
 extension FuzzTargets {
     private static let keys = FernetKeys(["first", "s3cret-key"])
 
-    /// The input as a message: in clear it stays as it is, as a token it is refused. And the input in a token of ours: opened
-    /// it is the input, and with any bit changed it is nothing.
+    /// The input as a message: unencrypted it is returned as it is, as a token it is refused. The input in a valid token: decrypted
+    /// it is the input, and with any bit changed it is refused.
     @Sendable static func fernet(_ input: [UInt8]) {
         let message = ByteBuffer(bytes: input)
         if let opened = try? keys.opened(message), input.first != UInt8(ascii: "g") {

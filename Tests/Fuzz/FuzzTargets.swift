@@ -1,9 +1,9 @@
 import Foundation
 
-/// What libFuzzer calls with each input: the target that TOCSIN_FUZZ names. Not part of the package: scripts/fuzz compiles
-/// it and the modules that it reads with.
+/// Called by libFuzzer with each input; runs the target named by TOCSIN_FUZZ. Not part of the package: scripts/fuzz compiles it
+/// with the modules it needs.
 ///
-/// A target traps where something is not as it must be, which libFuzzer takes for a crash.
+/// A target traps if a property does not hold, which libFuzzer reports as a crash.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     FuzzTargets.chosen(Array(UnsafeBufferPointer(start: start, count: count)))

@@ -5,9 +5,9 @@ import NIOHTTP1
 
 @testable import Gateway
 
-/// What a client sends before and after its handshake.
+/// Bytes that clients send during and after their handshake.
 extension FuzzTargets {
-    /// The first byte: whether compression was negotiated, and how many bytes come at once. The rest: what a client sends.
+    /// The first byte: whether compression was negotiated, and how many bytes arrive at a time. The rest: a client's bytes.
     @Sendable static func frames(_ input: [UInt8]) {
         guard let settings = input.first else { return }
         let bytes = input.dropFirst()
@@ -40,7 +40,7 @@ extension FuzzTargets {
         return events
     }
 
-    /// A compressed payload. What can be read is compressed and read again; nothing depends on what was read before.
+    /// A compressed payload. Valid ones are compressed and inflated again; nothing depends on earlier messages.
     @Sendable static func inflate(_ input: [UInt8]) {
         // libFuzzer has one thread.
         nonisolated(unsafe) let used = usedInflater
@@ -69,7 +69,7 @@ extension FuzzTargets {
         return MessageDeflater(configuration)
     }()
 
-    /// A request's bytes: the parser, whole and byte by byte, and the checks of a handshake.
+    /// A request: the parser, with the bytes at once and one by one, and the checks of a handshake.
     @Sendable static func requests(_ input: [UInt8]) {
         var whole = RequestHeadParser(), single = RequestHeadParser()
         guard case .head(let head, let rest) = whole.feed(ByteBuffer(bytes: input)) else { return }
@@ -101,12 +101,12 @@ extension FuzzTargets {
         }
     }
 
-    /// Nothing of the client's may end a line of an answer.
+    /// Nothing that the client sent may end a line of a response.
     private static func checkLines(_ answer: ByteBuffer, _ count: Int) {
         precondition(String(buffer: answer).components(separatedBy: "\r\n").count == count, "another line")
     }
 
-    /// The places of a request where a token or a session may be.
+    /// The parts of a request where a token or a session may be.
     private static func credentials(_ request: LoginRequest, size: Int) {
         var location = TokenLocation()
         location.cookie = "token"
@@ -121,7 +121,7 @@ extension FuzzTargets {
         }
     }
 
-    /// The PROXY protocol's header, whole and byte by byte.
+    /// The PROXY protocol's header, at once and byte by byte.
     @Sendable static func proxies(_ input: [UInt8]) {
         var whole = ProxyHeaderParser(), single = ProxyHeaderParser()
         let outcome = whole.feed(ByteBuffer(bytes: input))

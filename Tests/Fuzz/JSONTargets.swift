@@ -4,9 +4,9 @@ import NIOCore
 
 @testable import Gateway
 
-/// JSON as clients and publishers write it.
+/// JSON from clients and publishers.
 extension FuzzTargets {
-    /// One text: what is read as an object is one line, means the same when it is read again, and is JSON to Foundation too.
+    /// One text: an accepted object is one line, means the same when parsed again, and is JSON for Foundation too.
     @Sendable static func json(_ input: [UInt8]) {
         let bytes = ByteBuffer(bytes: input)
         let original: JSONObject
@@ -28,7 +28,7 @@ extension FuzzTargets {
         sent(bytes)
     }
 
-    /// What becomes of it when a browser sends it: the type is not the browser's, however that is spelled.
+    /// The message made of it when a browser sends it: the type must not be the browser's, however it is spelled.
     private static func sent(_ bytes: ByteBuffer) {
         guard let message = ClientMessage.message(from: bytes), let fields = try? JSONFields(message),
             let object = try? JSONText.object(message)
@@ -37,7 +37,7 @@ extension FuzzTargets {
         precondition(object.text == message && object.stamp == nil && object.channels == nil)
     }
 
-    /// Nothing that ends a line: the text is sent as one `data:` field, and as one of several lines in a frame.
+    /// No line ends: the text is sent as one `data:` field, and as one of several lines in a frame.
     static func check(isOneLine text: ByteBuffer) {
         precondition(text.readableBytesView.allSatisfy { $0 >= 0x20 || $0 == UInt8(ascii: "\t") }, "it is no one line")
     }
@@ -48,7 +48,7 @@ extension FuzzTargets {
         return input[...last].drop(while: isSpace)
     }
 
-    /// Foundation wants surrogates in pairs, knows bounds of depth and of numbers, and is not asked where that matters.
+    /// Foundation needs paired surrogates and limits depth and numbers; texts where that matters are not compared.
     private static func isForeignJSON(_ text: ByteBuffer) -> Bool {
         let bytes = Array(text.readableBytesView)
         let digits = bytes.count { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
@@ -59,7 +59,7 @@ extension FuzzTargets {
         return (try? JSONSerialization.jsonObject(with: Data(bytes))) is [String: Any]
     }
 
-    /// The entries: each is a value of its own, and a string says the same after it was written again.
+    /// The entries: each is a value by itself, and a string has the same meaning after re-encoding.
     private static func fields(_ object: ByteBuffer) {
         guard let fields = try? JSONFields(object) else { preconditionFailure("an object has no entries") }
         for key in fields.keys {
@@ -87,7 +87,7 @@ extension FuzzTargets {
         }
     }
 
-    /// A frame of a centrifuge client: its commands are those of its lines, and what is answered is one line of JSON.
+    /// A frame of a centrifuge client: its commands are those of its lines, and each reply is one line of JSON.
     @Sendable static func centrifuge(_ input: [UInt8]) {
         let whole = try? CentrifugeCommand.commands(in: ByteBuffer(bytes: input))
         var single: [CentrifugeCommand]? = []
@@ -130,7 +130,7 @@ extension FuzzTargets {
             check(isReply: CentrifugeReply.subscribe(id, subscribed))
         }
         for channel in channels {
-            // Whatever a channel is called: it is a user's name to others.
+            // Any channel name can be another client's user name.
             let info = CentrifugeReply.ClientInfo(user: channel, client: "c")
             check(isReply: CentrifugeReply.presence(id, [info, info]))
             guard let group = try? GroupName(channel) else { continue }

@@ -6,12 +6,12 @@ import NIOHTTP1
 
 @testable import Gateway
 
-/// Sessions and tokens, signed as their issuers sign them: nobody would guess a signature.
+/// Sessions and tokens with valid signatures, which a fuzzer could not guess.
 extension FuzzTargets {
     private static let now = 1_790_000_000.0
     private static let secret = "a secret that sites and issuers share"
 
-    /// A session's JSON as a site's cache has it and as a signed cookie has it; and the bytes as a cookie.
+    /// A session's JSON, stored in a site's cache and in a signed cookie; and the bytes as a cookie.
     @Sendable static func sessions(_ input: [UInt8]) {
         let stored = outcome { () async throws(LoginFailure) in
             let login = DjangoSessionAuthenticator(
@@ -26,7 +26,7 @@ extension FuzzTargets {
         if case (.success(let one), .success(let other)) = (stored, signed), payload.utf8.count < 8000 {
             precondition(one.user == other.user && one.claims == other.claims, "the same session is two")
         }
-        // Any other last character, and the signature is of something else.
+        // With a different last character the signature is that of another text.
         precondition(!isSuccess(session(payload + ":" + djangoSignature(payload + "0"))), "a wrong signature was taken")
         let text = String(decoding: input, as: UTF8.self)
         precondition(!isSuccess(session(text)), "a signature was guessed")
@@ -57,7 +57,7 @@ extension FuzzTargets {
         func session(_ id: String) async throws -> StoredSession? { StoredSession(bytes: bytes, secondsLeft: 60) }
     }
 
-    /// A token's header and its claims, a line each, which are signed; and the bytes as a token.
+    /// A token's header and claims, one per line, which are then signed; and the bytes as a token.
     @Sendable static func jwt(_ input: [UInt8]) {
         let parts = input.split(separator: UInt8(ascii: "\n"), maxSplits: 1, omittingEmptySubsequences: false)
         let signed = Base64URL.encode(parts[0]) + "." + Base64URL.encode(parts.count > 1 ? parts[1] : [])
@@ -94,7 +94,7 @@ extension FuzzTargets {
         return outcome { () async throws(LoginFailure) in try await login.identify(token: token) }
     }
 
-    /// A set of keys, or one in PEM form: what is taken is for signatures that everybody may check, and takes none that is wrong.
+    /// A set of keys, or one in PEM form: an accepted key is a public one, and accepts no wrong signature.
     @Sendable static func jwks(_ input: [UInt8]) {
         var keys = (try? JSONWebKeys.read(ByteBuffer(bytes: input), algorithms: [])) ?? []
         precondition(keys.count <= JSONWebKeys.maximumKeys)
@@ -115,7 +115,7 @@ extension FuzzTargets {
         precondition(one.allSatisfy { $0.algorithms == [.es256] }, "an algorithm that was not allowed")
     }
 
-    /// Of an outcome: an identity names somebody, and a failure repeats nothing.
+    /// Checks an outcome: an identity has a user, and a failure repeats nothing.
     private static func check(_ outcome: Result<Identity, LoginFailure>) {
         switch outcome {
         case .success(let identity):
@@ -131,12 +131,12 @@ extension FuzzTargets {
     }
 }
 
-/// Runs what waits for nothing, at once and on the caller's thread.
+/// Runs a login that never suspends, immediately and on the caller's thread.
 private func outcome(
     _ login: @escaping @Sendable () async throws(LoginFailure) -> Identity
 ) -> Result<Identity, LoginFailure> {
     final class Place { var result: Result<Identity, LoginFailure>? }
-    // libFuzzer has one thread, and the task is over when its initializer returns.
+    // libFuzzer has one thread, and the task has finished when its initializer returns.
     nonisolated(unsafe) let place = Place()
     Task(executorPreference: CallersThread()) {
         do throws(LoginFailure) { place.result = .success(try await login()) } catch { place.result = .failure(error) }

@@ -1,13 +1,13 @@
 import Foundation
 import NIOCore
 
-/// Writes compact JSON as msgpack: what the decoder made of a message, given back to it. Takes the text for right.
+/// Encodes compact JSON as msgpack, to feed the decoder its own output. Assumes valid JSON.
 struct MessagePackWriter {
     private let text: [UInt8]
     private var at = 0
     private(set) var bytes = ByteBuffer()
 
-    /// - Parameter isWide: each length and number in its longest form.
+    /// - Parameter isWide: use the longest form of each length and number.
     init(_ text: ByteBuffer, isWide: Bool) {
         self.text = Array(text.readableBytesView)
         self.isWide = isWide
@@ -33,7 +33,7 @@ struct MessagePackWriter {
         at += length
     }
 
-    /// The number of entries is known at the end, and written in front of them.
+    /// Writes the contents first, because the number of entries is known only at the end.
     private mutating func container(short: UInt8, long: UInt8, isMap: Bool) {
         let outer = bytes
         bytes = ByteBuffer()

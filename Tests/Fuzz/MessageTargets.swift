@@ -3,10 +3,10 @@ import NIOCore
 
 @testable import ChannelLayer
 
-/// What publishers put into Redis.
+/// Messages that publishers put into Redis.
 extension FuzzTargets {
-    /// A message in msgpack or JSON. What is read is one line of JSON, written as msgpack it is read as the same, and what the
-    /// relay lets pass into a log is read from there.
+    /// A message in msgpack or JSON. If it is accepted, it is one line of JSON, it decodes to the same after re-encoding as msgpack,
+    /// and what the relay passes into a log can be read from there.
     @Sendable static func msgpack(_ input: [UInt8]) {
         let bytes = ByteBuffer(bytes: input)
         let decoded: DecodedMessage
@@ -28,7 +28,7 @@ extension FuzzTargets {
             let written = MessagePackWriter(decoded.json, isWide: isWide).bytes
             precondition((try? MessagePack.jsonObject(written))?.json == decoded.json, "it is not what it was")
         }
-        // Its lengths say where it ends.
+        // Its lengths determine where it ends.
         precondition((try? WireMessage.decode(ByteBuffer(bytes: input.dropLast()))) == nil, "a part of it is a whole")
         precondition((try? WireMessage.decode(ByteBuffer(bytes: input + [0xC0]))) == nil, "something may follow it")
     }

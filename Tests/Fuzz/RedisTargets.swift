@@ -2,10 +2,10 @@ import NIOCore
 
 @testable import RedisClient
 
-/// What Redis answers.
+/// Replies from Redis.
 extension FuzzTargets {
-    /// The first byte: how many bytes come at once. The rest: replies. They mean the same in pieces; what they say can be sent
-    /// as a command, which is read as its arguments.
+    /// The first byte: how many bytes arrive at a time. The rest: replies. They mean the same in pieces, and can be re-encoded as a
+    /// command, which parses to its arguments.
     @Sendable static func replies(_ input: [UInt8]) {
         guard let first = input.first else { return }
         let bytes = input.dropFirst()

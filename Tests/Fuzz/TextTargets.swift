@@ -5,7 +5,7 @@ import NIOCore
 @testable import Gateway
 
 extension FuzzTargets {
-    /// Names, positions, cursors, patterns, control messages and templates: what is read is written as the same.
+    /// Names, positions, cursors, patterns, control messages and templates: what was parsed must be written identically.
     @Sendable static func names(_ input: [UInt8]) {
         let text = String(decoding: input, as: UTF8.self)
         if let position = Position(text) {

@@ -1,7 +1,7 @@
 @testable import Gateway
 
 extension FuzzTargets {
-    /// A session cookie's payload: whatever it is, no more comes out than may, and nothing may follow it.
+    /// A session cookie's payload: the output never exceeds its limit, and nothing may follow the stream.
     @Sendable static func zlib(_ input: [UInt8]) {
         let maximum = 20_000
         for stream in [input, [0x78, 0x9C] + input] {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Operations
 
-/// Who may ask the admin port for what.
+/// Access control of the admin port.
 struct AdminAccessTests {
     private static let key = "0123456789abcdef0123456789abcdef"
     private let own = "Host: 127.0.0.1:9090"

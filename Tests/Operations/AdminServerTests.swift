@@ -6,7 +6,7 @@ import Testing
 
 @testable import Operations
 
-/// The admin port over bare TCP.
+/// The admin port over plain TCP.
 struct AdminServerTests {
     struct House {
         let port: Int
@@ -14,7 +14,7 @@ struct AdminServerTests {
         let metrics: Metrics
         let fleet: FakeFleet
 
-        /// Sends a request and returns all that came until the end.
+        /// Sends a request and returns everything up to the end of the connection.
         func ask(_ request: String) async throws -> String {
             let raw = try await RawClient.connect(port: port)
             try await raw.send(request)
@@ -27,7 +27,7 @@ struct AdminServerTests {
         }
     }
 
-    /// - Parameter host: what the port says that it is bound to; it is loopback in any case.
+    /// - Parameter host: the host that the port claims to be bound to; it is on loopback in any case.
     static func run(
         key: String? = nil, host: String = "127.0.0.1", _ body: (House) async throws -> Void
     ) async throws {

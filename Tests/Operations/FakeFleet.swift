@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import Operations
 
-/// A fleet in memory, which writes down what it is asked to do and can be away.
+/// A fleet in memory, which records requests and can be unavailable.
 final class FakeFleet: Administration {
     struct Sent: Equatable {
         var group: String

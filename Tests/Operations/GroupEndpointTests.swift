@@ -4,7 +4,7 @@ import Testing
 
 @testable import Operations
 
-/// The API for groups over bare TCP.
+/// The API for groups over plain TCP.
 struct GroupEndpointTests {
     private typealias House = AdminServerTests.House
 

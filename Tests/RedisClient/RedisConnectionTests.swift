@@ -18,7 +18,7 @@ struct RedisConnectionTests {
             channel = EmbeddedChannel(handler: ChannelWire(connection), loop: loop)
         }
 
-        /// What the connection wrote since the last time, one text a write.
+        /// What the connection has written since the last call, one string per write.
         func written() throws -> [String] {
             channel.embeddedEventLoop.run()
             var writes: [String] = []
@@ -131,7 +131,7 @@ struct RedisConnectionTests {
 
     @Test func `A dial that fails leaves nothing behind`() async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
-        // A free port may be another test's server by the time of the dial; nobody listens on this one.
+        // A free port could be another test's server by the time of the dial; nobody listens on this one.
         let port = 1
         let watch = try await loop.submit { NIOLoopBound(Watch(), eventLoop: loop) }.get()
         let dialled = loop.flatSubmit {

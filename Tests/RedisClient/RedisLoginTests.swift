@@ -4,7 +4,7 @@ import Testing
 
 @testable import RedisClient
 
-/// How a connection introduces itself to a real server.
+/// The setup of a connection to a real server.
 struct RedisLoginTests {
     private let users = [
         "--user", "gateway on >s3cret/ ~* &* +@all", "--user", "mute on >s3cret/ ~* &* +@all -client", "--user",

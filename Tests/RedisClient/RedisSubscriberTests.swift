@@ -4,7 +4,7 @@ import Testing
 
 @testable import RedisClient
 
-/// Subscriptions at a real server.
+/// Subscriptions on a real server.
 struct RedisSubscriberTests {
     private func run(
         _ change: (inout RedisConfiguration) -> Void = { _ in },
@@ -157,7 +157,7 @@ struct RedisSubscriberTests {
 
     // MARK: Refused
 
-    /// A server, a listener that is the user `app`, and a client that may do everything.
+    /// A server, a listener that is the user `app`, and a client with all rights.
     private func withUser(
         _ rules: [String], permanent: [String] = [], _ change: (inout RedisConfiguration) -> Void = { _ in },
         _ body: (RedisClient, Listener) async throws -> Void

@@ -6,9 +6,9 @@ import Testing
 
 @testable import RedisClient
 
-/// TLS against a real server, with authorities made for the test.
+/// TLS with a real server, with authorities made for the test.
 struct RedisTLSTests {
-    /// Makes `NAME.crt` and `NAME.key` of an authority, and of a server that it vouches for.
+    /// Creates `NAME.crt` and `NAME.key` of an authority, and of a server certified by it.
     private func certificates(in place: RedisServer.Place, names: String) async throws {
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for name in ["ca", "stranger"] {

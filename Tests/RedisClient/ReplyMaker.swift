@@ -3,7 +3,7 @@ import TestSupport
 
 @testable import RedisClient
 
-/// Random replies, as values and as the bytes that a Redis would send for them.
+/// Random replies, as values and as the bytes that Redis would send for them.
 struct ReplyMaker {
     var generator: SeededGenerator
 
@@ -32,7 +32,7 @@ struct ReplyMaker {
         return ByteBuffer(bytes: (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) })
     }
 
-    /// Changes a few bytes: flips, cuts, repeats, puts protocol characters where they do not belong.
+    /// Changes a few bytes: flips, cuts, repeats, misplaced protocol characters.
     mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
@@ -62,12 +62,12 @@ struct ReplyMaker {
     }
 }
 
-/// What a reader made of some bytes: the replies up to the end or up to an error.
+/// The replies that a reader parsed, up to the end or an error.
 struct Parsed: Equatable {
     var replies: [RedisValue] = []
     var failed = false
 
-    /// - Parameter piece: how many bytes are fed at once.
+    /// - Parameter piece: how many bytes are fed at a time.
     init(_ bytes: [UInt8], piece: Int = .max, maximumBytes: Int = 1 << 20) {
         let reader = RedisReplyReader(maximumBytes: maximumBytes)
         var rest = bytes[...]

@@ -3,16 +3,16 @@ import Testing
 
 @testable import RedisClient
 
-/// Random events against a simple Redis, which carries requests out and answers them in order.
+/// Random events with a simple model of Redis, which executes requests and answers them in order.
 struct SubscriptionSetModelTests {
     private struct Model {
         var set = SubscriptionSet<Int>()
         var generator: SeededGenerator
         var isUp = false
-        /// Channels sent to the server, one by one, not yet carried out.
+        /// Channels sent to the server, one by one, not yet processed.
         var wire: [(subscribe: Bool, channel: String)] = []
         var subscribed: Set<String> = []
-        /// What ought to be wanted: true when it has been confirmed since.
+        /// The channels that should be wanted; true: confirmed since.
         var wanted: [String: Bool] = [:]
         var asked = 0
         var answers: [Int: Int] = [:]
@@ -96,7 +96,7 @@ struct SubscriptionSetModelTests {
         }
     }
 
-    /// A server that lets nobody subscribe to some channels: it refuses a request as soon as one of them is in it.
+    /// A server that refuses some channels: it refuses a request as soon as it reaches one of them.
     private struct StrictModel {
         var set = SubscriptionSet<Int>()
         var generator: SeededGenerator

@@ -9,7 +9,7 @@ import TestSupport
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 extension RedisConfiguration {
-    /// Of a test: it comes back quickly, and it probes only when told to.
+    /// For tests: reconnects quickly, and probes only when told to.
     static func test(
         _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in }
     ) throws -> RedisConfiguration {
@@ -25,7 +25,7 @@ extension RedisConfiguration {
 }
 
 extension RedisClient {
-    /// A client for the time of `body`; it has not been waited for.
+    /// Runs `body` with a client, without waiting for a connection.
     static func run<R>(
         _ url: String, _ change: (inout RedisConfiguration) -> Void = { _ in },
         onStateChange: @escaping @Sendable (Bool) -> Void = { _ in }, isolation: isolated (any Actor)? = #isolation,
@@ -46,15 +46,15 @@ extension RedisClient {
         return try result.get()
     }
 
-    /// Waits until commands are answered, however long the machine takes.
+    /// Waits until commands are answered, however long it takes.
     func ready() async throws { try await waitUntilUp(.seconds(30)) }
 
-    /// The reply as a text, or the error as one.
+    /// The reply as a string, or the error as one.
     func ask(_ command: RedisCommand) async -> String {
         do { return try await send(command).text ?? "nothing" } catch { return "\(error)" }
     }
 
-    /// Waits until a command fails for a reason with these words in it.
+    /// Waits until a command fails with these words in its error.
     func failure(with words: String) async throws -> RedisError {
         var last: RedisError?
         try await waitUntil("an error with \"\(words)\", not \"\(last?.description ?? "none")\"") {
@@ -70,7 +70,7 @@ extension RedisClient {
     }
 }
 
-/// A subscriber and what it told its delegate; usable from a test's side of the loop.
+/// A subscriber with what it told its delegate; may be used from the test's thread.
 final class Listener: Sendable {
     struct Heard: Sendable {
         var messages: [(channel: String, payload: ByteBuffer)] = []
@@ -104,7 +104,7 @@ final class Listener: Sendable {
         parts = .makeEmptyBox(valueType: (RedisSubscriber, Delegate).self, eventLoop: loop)
     }
 
-    /// A started subscriber for the time of `body`.
+    /// Runs `body` with a started subscriber.
     static func run<R>(
         _ url: String, permanent: [String] = [], _ change: (inout RedisConfiguration) -> Void = { _ in },
         isolation: isolated (any Actor)? = #isolation, _ body: (Listener) async throws -> R
@@ -136,7 +136,7 @@ final class Listener: Sendable {
         try await waitUntil("a live subscriber, time \(times)") { heard.timesLive >= times }
     }
 
-    /// Asks for all in one turn of the loop and waits for every answer.
+    /// Subscribes to all in one turn of the loop and waits for every answer.
     func subscribe(_ channels: [String]) async throws {
         try await loop.flatSubmit { [self] in
             EventLoopFuture.andAllSucceed(channels.map { parts.value!.0.subscribe($0) }, on: loop)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Sockets
 
-/// A descriptor and what waits for it, against the kernel: one end of a pair of Unix sockets, read by the test.
+/// A socket and its write queue, with the kernel: one end of a pair of Unix sockets, read by the test.
 struct PlainSocketTests {
     @Test func `What is sent leaves behind what was written`() async throws {
         let pair = Pair()
@@ -27,7 +27,7 @@ struct PlainSocketTests {
         let pair = Pair()
         let sent: [UInt8] = try await pair.onLoop { socket, owner in
             var sent: [UInt8] = [], number: UInt8 = 0
-            // Some more after it is full: those must not overtake.
+            // Some more after it is full, which must not overtake.
             var more = 5
             while more > 0 {
                 let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7) &+ number }
@@ -65,9 +65,9 @@ struct PlainSocketTests {
     @Test func `A peer that is gone ends it once, and not within the call`() async throws {
         let pair = Pair()
         try await pair.onLoop { socket, owner in
-            // Here, where the loop cannot learn of it before it has been written to.
+            // On the loop, which cannot notice before the socket has been written to.
             pair.closePeer()
-            // The first is taken by the kernel; its refusal comes when it likes.
+            // The kernel accepts the first one; the error comes at any time later.
             for _ in 0..<10_000 where socket.isWritable { socket.send(ByteBuffer(string: "nobody reads this")) }
             #expect(!socket.isWritable && socket.pendingBytes == 0 && owner.ends == 0)
         }
@@ -93,7 +93,7 @@ struct PlainSocketTests {
     }
 }
 
-/// A socket on a loop of its own, and the other end for the test.
+/// A socket on its own loop; the test has the other end.
 private struct Pair: Sendable {
     let loop = SocketLoop(name: "test")
     private let peer: CInt
@@ -121,7 +121,7 @@ private struct Pair: Sendable {
         try await loop.submit { try body(bound.value.0, bound.value.1) }.get()
     }
 
-    /// Waits for so many bytes, or the end.
+    /// Waits for this many bytes, or the end.
     func read(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 65_536)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Sockets
 
-/// The loop as SwiftNIO's event loops are used: tasks, timers, and what becomes of both at its end.
+/// The loop used as SwiftNIO's event loops are: tasks, timers, and what happens to them at its end.
 struct SocketLoopTests {
     private func run(_ body: (SocketLoop) async throws -> Void) async throws {
         let loop = SocketLoop(name: "test")
@@ -39,7 +39,7 @@ struct SocketLoopTests {
         }
     }
 
-    /// Touched on its loop only.
+    /// Used on its loop only.
     private final class Counter: @unchecked Sendable {
         private let loop: SocketLoop
         private(set) var count = 0
@@ -118,7 +118,7 @@ struct SocketLoopTests {
             try await loop.scheduleTask(in: .zero) {}.futureResult.get()
         }
         #expect(error == .shutdown)
-        // A promise of the loop that somebody else keeps, and a chain of futures on it.
+        // A promise of the loop held elsewhere, and a chain of futures on it.
         let chain = late.futureResult.map { $0 + 1 }.flatMap { loop.makeSucceededFuture($0 * 2) }
         late.succeed(20)
         #expect(try await chain.get() == 42)

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Sockets
 
-/// What leaves, and what stays, whatever the kernel answers.
+/// What is sent and what stays queued, for any answers of the kernel.
 struct WriteQueueTests {
-    /// Answers each call as it was told to, and keeps what it took.
+    /// Answers each call as scripted, and records the bytes it took.
     private final class Kernel: ByteSink {
         var answers: [Int]
         private(set) var taken: [UInt8] = []

@@ -1,22 +1,22 @@
 import Glibc
 
-// Swift's Glibc lacks what glibc declares for _GNU_SOURCE only.
+// Swift's Glibc lacks what glibc declares only for _GNU_SOURCE.
 @_silgen_name("posix_spawn_file_actions_addclosefrom_np")
 private func addCloseFrom(_ actions: UnsafeMutablePointer<posix_spawn_file_actions_t>, _ first: Int32) -> Int32
 @_silgen_name("pipe2")
 func pipe2(_ ends: UnsafeMutablePointer<Int32>, _ flags: Int32) -> Int32
 
 /// A child process of a test, started by posix_spawn(3).
-///
-/// Foundation's `Process` walks over this process' descriptors to close them in the child, and crashes when other tests open
-/// and close theirs meanwhile. A child of this one gets no descriptor but its standard ones, and no signal is blocked in it:
+/// Foundation's `Process` iterates over this process' descriptors to close them in the child, and crashes when other tests open
+/// and close theirs meanwhile. A child started here inherits only the standard descriptors and no blocked signals (threads of
+/// Swift's pool block them, and a child would inherit that).
 /// threads of Swift's pool block them, and a child would inherit that.
 public struct ChildProcess: Sendable {
     public let id: Int32
 
-    /// Starts a program that is found in `PATH`.
+    /// Starts a program found in `PATH`.
     ///
-    /// - Parameter input: a descriptor for its standard input; nil: nothing can be read there.
+    /// - Parameter input: a descriptor for its standard input; nil: empty input.
     /// - Throws: `WaitedInVain` when it cannot be started.
     public init(_ arguments: [String], input: Int32? = nil) throws {
         var actions = posix_spawn_file_actions_t()
@@ -47,7 +47,7 @@ public struct ChildProcess: Sendable {
         self.id = id
     }
 
-    /// Until it has ended and been waited for.
+    /// False once it has ended, whether or not it has been waited for.
     public var isRunning: Bool {
         var info = siginfo_t()
         return waitid(P_PID, id_t(id), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info._sifields._sigchld.si_pid == 0
@@ -55,7 +55,7 @@ public struct ChildProcess: Sendable {
 
     public func signal(_ number: Int32) { kill(id, number) }
 
-    /// Waits for its end, which must be near.
+    /// Waits for it to end, which must be imminent.
     ///
     /// - Returns: its exit code; nil when a signal ended it.
     @discardableResult

@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A bare TCP connection: what a test sends is on the wire as it stands, and what comes back is kept as it came.
+/// A plain TCP connection: sends exactly what the test gives it, and records what it receives.
 public final class RawClient: Sendable {
     private struct State {
         var received: [UInt8] = []
@@ -12,7 +12,7 @@ public final class RawClient: Sendable {
 
         mutating func take(_ count: Int) {
             taken += count
-            // Not at each step: the bytes behind would be moved each time.
+            // Not each time: the bytes after it would be moved.
             guard taken > 1 << 20 else { return }
             received.removeFirst(taken)
             taken = 0
@@ -43,7 +43,7 @@ public final class RawClient: Sendable {
     private let keeper: Keeper
 
     /// - Parameters:
-    ///   - reads: false: it never takes a byte, as a client that hangs.
+    ///   - reads: false: it never reads a byte, like a client that hangs.
     ///   - keepsOpen: true: it does not close its side when the server has closed its own.
     public static func connect(port: Int, reads: Bool = true, keepsOpen: Bool = false) async throws -> RawClient {
         let keeper = Keeper()
@@ -66,18 +66,18 @@ public final class RawClient: Sendable {
 
     public func send(_ text: String) async throws { try await send(text.utf8) }
 
-    /// Everything that has come and has not been taken.
+    /// Everything received that has not been taken.
     public var received: [UInt8] { keeper.state.withLock { Array($0.received[$0.taken...]) } }
-    /// How many bytes have come in all.
+    /// Total number of bytes received.
     public var receivedCount: Int { keeper.state.withLock { $0.total } }
 
-    /// For a client that was made with `reads: false`.
+    /// For a client created with `reads: false`.
     public func startReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
 
-    /// The server has closed its side, or the connection is gone.
+    /// Whether the server has closed its side, or the connection was lost.
     public var isEnded: Bool { keeper.state.withLock { $0.isEnded } }
 
-    /// Waits until `parse` makes something of what has come; it answers with that and how many bytes were its.
+    /// Waits until `parse` recognises something in the received bytes; it returns that, and the number of bytes it used.
     public func take<R: Sendable>(
         _ what: String, _ parse: @Sendable (ArraySlice<UInt8>) -> (R, Int)?
     ) async throws -> R {
@@ -95,7 +95,7 @@ public final class RawClient: Sendable {
         return result!
     }
 
-    /// Waits for the end and returns all that came before it.
+    /// Waits for the end and returns everything received before it.
     public func rest() async throws -> String {
         try await waitUntil("the end of the connection") { isEnded }
         return String(decoding: received, as: UTF8.self)

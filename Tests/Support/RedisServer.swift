@@ -4,13 +4,13 @@ import Foundation
     import Glibc
 #endif
 
-/// A real redis-server for a test: a free loopback port, a directory of its own, gone afterwards.
+/// A real redis-server for a test: on a free loopback port, with its own directory, removed afterwards.
 ///
 /// ```swift
 /// try await RedisServer.run { server in … server.port … }
 /// ```
 public actor RedisServer {
-    /// Where a server keeps its things, known before it starts.
+    /// A server's directory and port, known before it starts.
     public struct Place: Sendable {
         public let directory: String
         public let port: Int
@@ -22,14 +22,14 @@ public actor RedisServer {
     public nonisolated var port: Int { place.port }
     private let arguments: [String]
     private var process: ChildProcess?
-    /// Ends the server when this process is gone, however it went: then the pipe to it ends.
+    /// Ends the server when this process ends, in whatever way: the pipe to it is closed then.
     private var watchdog: (process: ChildProcess, pipe: Int32)?
 
-    /// Starts a server, lends it to `body` and ends it, whatever happens.
+    /// Starts a server, passes it to `body`, and ends it in any case.
     ///
     /// - Parameters:
-    ///   - prepare: makes what the server needs in its directory.
-    ///   - arguments: more arguments for its command line, the last word.
+    ///   - prepare: creates what the server needs in its directory.
+    ///   - arguments: further arguments for its command line, which override others.
     public static func run<R>(
         prepare: (Place) async throws -> Void = { _ in }, arguments: (Place) -> [String] = { _ in [] },
         isolation: isolated (any Actor)? = #isolation, _ body: (RedisServer) async throws -> R
@@ -41,7 +41,7 @@ public actor RedisServer {
         return try result.get()
     }
 
-    /// Another process may take the free port before the server does: then the next one is tried.
+    /// Tries another port if a different process takes the free one before the server does.
     private static func started(
         prepare: (Place) async throws -> Void, arguments: (Place) -> [String],
         isolation: isolated (any Actor)? = #isolation
@@ -70,7 +70,7 @@ public actor RedisServer {
 
     private var log: String { (try? String(contentsOfFile: place.file("redis.log"), encoding: .utf8)) ?? "" }
 
-    /// Starts it, or starts it again, and returns when it accepts connections.
+    /// Starts or restarts the server, and returns when it accepts connections.
     public func start() async throws {
         let startsBefore = log.components(separatedBy: "Ready to accept connections").count
         let process = try ChildProcess(
@@ -94,10 +94,10 @@ public actor RedisServer {
         self.watchdog = (watchdog, ends[1])
     }
 
-    /// Ends the server as an administrator does; `start` brings it back on the same port, with what it had saved.
+    /// Ends the server as an administrator would; `start` restarts it on the same port, with its saved data.
     public func stop() async throws { try await end(with: SIGTERM) }
 
-    /// Ends it as a power cut does.
+    /// Ends it as a power cut would.
     public func kill() async throws { try await end(with: SIGKILL) }
 
     private func end(with number: Int32) async throws {
@@ -114,7 +114,7 @@ public actor RedisServer {
         watchdog = nil
     }
 
-    /// Stops it in the middle of what it does (SIGSTOP): the sockets stay, the answers do not come.
+    /// Stops it in the middle of its work (SIGSTOP): the sockets stay, but nothing is answered.
     public func freeze() { process?.signal(SIGSTOP) }
     public func thaw() { process?.signal(SIGCONT) }
 
@@ -123,7 +123,7 @@ public actor RedisServer {
         try? FileManager.default.removeItem(atPath: place.directory)
     }
 
-    /// A port of the loopback that nobody listens on.
+    /// A loopback port that nobody listens on.
     public static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw WaitedInVain(description: "no socket") }

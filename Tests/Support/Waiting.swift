@@ -1,12 +1,12 @@
-/// What was waited for in vain.
+/// A condition that was not met in time.
 public struct WaitedInVain: Error, CustomStringConvertible {
     public let description: String
 }
 
-/// Returns as soon as `condition` holds, asked again and again; for what shows itself only from outside.
+/// Polls until `condition` holds; for effects that are visible only from outside.
 ///
-/// - Parameter patience: how long until the test has failed. Generous: a busy machine is no failure.
-/// - Throws: `WaitedInVain`, naming what did not come.
+/// - Parameter patience: how long until the test fails. Generous, because a busy machine is not a failure.
+/// - Throws: `WaitedInVain`, naming the missing condition.
 public func waitUntil(
     _ what: @autoclosure () -> String, patience: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool

@@ -3,7 +3,7 @@ import Testing
 
 @testable import tocsin
 
-/// What `tocsin bench` counts with.
+/// The counting of `tocsin bench`.
 struct BenchTests {
     @Test func `A message carries its number and its time in exactly the bytes that were asked for`() throws {
         let message = try BenchMessage(run: 0xAB, size: 128)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import tocsin
 
-/// What stops the start, and that it names itself.
+/// Configuration errors, which prevent the start, and name their cause.
 struct ConfigurationErrorTests {
     private func message(_ yaml: String, _ environment: [String: String] = [:]) -> String {
         do {
@@ -14,7 +14,7 @@ struct ConfigurationErrorTests {
         }
     }
 
-    /// The file and what the message must begin with: the key and its line.
+    /// The file, and the beginning of the message: the key and its line.
     private static let wrong: [(String, String)] = [
         ("redis: 5", "redis (line 1) must be a mapping"), ("redis: [a]", "redis (line 1) must be a mapping"),
         ("gateway: text", "gateway (line 1) must be a mapping"),

@@ -3,7 +3,7 @@ import Testing
 
 @testable import tocsin
 
-/// The tables of docs/configuration.md beside the reader: which keys there are, what they default to, what may be written.
+/// Compares the tables of docs/configuration.md with the reader: keys, defaults and ranges.
 struct ConfigurationTableTests {
     struct Row: CustomTestStringConvertible {
         /// `gateway.compression.level`; entries of lists are `groups[].match`.
@@ -24,7 +24,7 @@ struct ConfigurationTableTests {
         }
     }
 
-    /// Of the sections whose keys are not a login's own.
+    /// The rows of all sections except `auth`.
     static let rows: [Row] = {
         let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("docs/configuration.md")
@@ -45,7 +45,7 @@ struct ConfigurationTableTests {
         return rows
     }()
 
-    /// The file that sets one key, with what else has to be there.
+    /// A file that sets one key, with everything else that is required.
     private func yaml(_ path: String, _ value: String) -> String {
         var parts = path.split(separator: ".").map(String.init)
         let section = parts.removeFirst()
@@ -54,7 +54,7 @@ struct ConfigurationTableTests {
         return "\(section.dropLast(2)): [{ \(entry), \(key.dropFirst(2).dropLast(2)) }]"
     }
 
-    /// What an entry of a list has to have.
+    /// The required keys of an entry in a list.
     private static let entries = ["routes[]": "path: /a, groups: [a]", "groups[]": "match: a"]
 
     private func read(_ yaml: String) throws(ConfigurationError) -> Configuration {
@@ -75,7 +75,7 @@ struct ConfigurationTableTests {
         #expect(Self.rows.contains { $0.path == "gateway.compression.level" } && Self.rows.contains { $0.range != nil })
     }
 
-    /// A key that nobody knows is answered with those that are known.
+    /// The error for an unknown key lists the known ones.
     @Test(arguments: [
         "redis", "redis.tls", "gateway", "gateway.compression", "gateway.tls", "routes[]", "groups[]",
         "groups[].history", "log",
@@ -85,7 +85,7 @@ struct ConfigurationTableTests {
         let known = try #require(said.firstMatch(of: /known here: (.*)$/)).1.split(separator: ", ").map(String.init)
         let written = Self.rows.map(\.path).filter { $0.hasPrefix(section + ".") }
         let keys = Set(written.map { String($0.dropFirst(section.count + 1).prefix { $0 != "." }) })
-        // Short for redis.tls.ca_file, in whose row it is.
+        // Short for redis.tls.ca_file, and described in its row.
         #expect(keys == Set(known).subtracting(["ca_file"]) || section == "redis.tls" && keys == Set(known), "\(said)")
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import tocsin
 
-/// Which ports `tocsin dev` takes, and what it says about those that it cannot have.
+/// The ports of `tocsin dev`, and the error when some are taken.
 struct DevPortsTests {
     @Test func `All ports follow from the first one`() throws {
         let standard = try DevPorts(first: 8001, count: 2, redis: nil)

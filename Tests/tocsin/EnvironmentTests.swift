@@ -7,7 +7,7 @@ import Testing
 
 @testable import tocsin
 
-/// The environment over the file.
+/// The environment overrides the file.
 struct EnvironmentTests {
     private func read(_ yaml: String, _ environment: [String: String]) throws -> Configuration {
         try Configuration(yaml: yaml, environment: environment)
@@ -68,7 +68,7 @@ struct EnvironmentTests {
             try read("redis: { hosts: [redis://file] }", ["TOCSIN_REDIS_HOSTS": "redis://long"]).redis.hosts == [
                 "redis://long"
             ])
-        // It may also mend a file that names several.
+        // It also overrides a file with several hosts.
         #expect(
             try read("redis: { hosts: [redis://a, redis://b] }", ["TOCSIN_REDIS": "redis://c"]).redis.hosts == [
                 "redis://c"

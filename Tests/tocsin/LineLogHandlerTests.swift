@@ -6,7 +6,7 @@ import Testing
 
 @testable import tocsin
 
-/// One event is one line, whatever is in it.
+/// One event is one line, whatever it contains.
 struct LineLogHandlerTests {
     private final class Lines: Sendable {
         private let state = Mutex<[String]>([])

@@ -36,7 +36,7 @@ struct LoginConfigurationTests {
         } catch { return "\(error)" }
     }
 
-    /// A file with that text, gone after the body.
+    /// A temporary file with that text, removed after the body.
     private func with<R>(_ text: String, _ body: (String) throws -> R) throws -> R {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         try text.write(toFile: file, atomically: true, encoding: .utf8)

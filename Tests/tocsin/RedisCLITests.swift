@@ -3,7 +3,7 @@ import Testing
 
 @testable import tocsin
 
-/// What a person is told to type.
+/// The command that a person is told to type.
 struct RedisCLITests {
     @Test(arguments: [
         ("redis://127.0.0.1:6379/3", "redis-cli -n 3"), ("redis://127.0.0.1:6390", "redis-cli -p 6390 -n 3"),

@@ -1,8 +1,8 @@
-/// Errors of the centrifuge client protocol: the reply to a command that failed. Numbers and texts are Centrifugo's.
+/// Errors of the centrifuge client protocol: the reply to a command that failed. Codes and messages are Centrifugo's.
 public struct CentrifugeError: Error, Equatable, Sendable {
     public let code: Int
     public let message: String
-    /// The same command may succeed later.
+    /// Whether the same command may succeed later.
     public var isTemporary = false
 
     public static let `internal` = CentrifugeError(code: 100, message: "internal server error", isTemporary: true)
@@ -17,7 +17,7 @@ public struct CentrifugeError: Error, Equatable, Sendable {
     public static let unrecoverablePosition = CentrifugeError(code: 112, message: "unrecoverable position")
 }
 
-/// Why the server ends a centrifuge connection: the WebSocket's close code and reason. 3000–3499: the SDK reconnects;
+/// Why the server ends a centrifuge connection: close code and reason of the WebSocket. 3000–3499: the SDK reconnects;
 /// 3500–3999: it does not.
 public struct CentrifugeDisconnect: Equatable, Sendable {
     public let code: UInt16

@@ -1,8 +1,8 @@
 public import NIOCore
 
-/// One command of a centrifuge client, as far as this server understands it.
+/// One command of a centrifuge client. Commands that this server does not know are `unknown`.
 public struct CentrifugeCommand: Sendable, Equatable {
-    /// What a client that subscribes knows of the channel.
+    /// The position from which a subscribing client wants to recover.
     public struct Recovery: Sendable, Equatable {
         public var epoch: String
         public var offset: UInt64
@@ -16,15 +16,15 @@ public struct CentrifugeCommand: Sendable, Equatable {
         case publish(channel: String, data: ByteBuffer?)
         case presence(channel: String)
         case presenceStats(channel: String)
-        /// limit: 0: the position only; below 0: all.
+        /// limit: 0: only the position; negative: all.
         case history(channel: String, limit: Int, since: Recovery?, reverse: Bool)
         case ping
-        /// A message without an answer.
+        /// A message that gets no answer.
         case send
         case refresh(token: String)
         case subRefresh
         case rpc
-        /// The empty object: the answer to the server's ping.
+        /// The empty object: the client's answer to a ping.
         case pong
         case unknown
     }
@@ -33,7 +33,7 @@ public struct CentrifugeCommand: Sendable, Equatable {
     public var id: UInt32
     public var request: Request
 
-    /// The commands of one frame: JSON objects divided by line feeds.
+    /// Parses the commands of one frame: JSON objects separated by line feeds.
     ///
     /// - Throws: `JSONError` when one of them is not a JSON object.
     public static func commands(in frame: ByteBuffer) throws(JSONError) -> [CentrifugeCommand] {
@@ -96,11 +96,11 @@ public struct CentrifugeCommand: Sendable, Equatable {
 }
 
 extension CentrifugeCommand.Recovery {
-    /// The epoch on the wire is epoch and history: `5f3a.9c01ab23de`. nil when it is none of ours.
+    /// The epoch on the wire combines epoch and history: `5f3a.9c01ab23de`. nil when it is not one of this server's.
     public var position: Position? { Position("\(epoch):\(offset)") }
 }
 
 extension Position {
-    /// The epoch as centrifuge clients keep it. After a restart of Redis it is another one, and comes with the reply.
+    /// The epoch as centrifuge clients see it. It changes when Redis restarts; the reply carries the new one.
     public var wireEpoch: String { "\(epoch).\(history)" }
 }

@@ -1,8 +1,8 @@
 public import NIOCore
 
-/// What the server says in the centrifuge protocol: JSON by hand, of fixed shapes.
+/// Encodes replies and pushes of the centrifuge protocol as JSON of fixed shapes.
 public enum CentrifugeReply {
-    /// What a subscription starts with.
+    /// The initial state of a subscription.
     public struct Subscribed: Sendable {
         public var position: Position
         /// nil: the client did not ask to recover.
@@ -17,11 +17,11 @@ public enum CentrifugeReply {
         }
     }
 
-    /// A client as others see it.
+    /// A client as other clients see it.
     public struct ClientInfo: Sendable {
         public var user: String
         public var client: String
-        /// A JSON object's text.
+        /// The text of a JSON object.
         public var info: ByteBuffer?
 
         public init(user: String, client: String, info: ByteBuffer? = nil) {
@@ -54,7 +54,7 @@ public enum CentrifugeReply {
     }
 
     /// - Parameters:
-    ///   - ping: seconds between the server's pings, which the client answers.
+    ///   - ping: seconds between the server's pings, which the client must answer.
     ///   - subs: server-side subscriptions.
     public static func connect(
         _ id: UInt32, client: String, version: String, ttl: Int?, ping: Int, node: String,
@@ -132,7 +132,7 @@ public enum CentrifugeReply {
         text.writeString("}")
     }
 
-    /// Somebody has joined the channel, or left it.
+    /// A client has joined or left the channel.
     public static func presence(_ group: GroupName, _ info: ClientInfo, joined: Bool) -> ByteBuffer {
         var text = ByteBuffer(string: #"{"push":{"channel":"\#(group.text)","\#(joined ? "join" : "leave")":{"info":"#)
         write(info, to: &text)
@@ -146,7 +146,7 @@ public enum CentrifugeReply {
 
     // MARK: Pushes
 
-    /// The same for every client of the group.
+    /// A publication. Identical for every client of the group.
     public static func push(_ publication: Publication) -> ByteBuffer {
         var text = ByteBuffer(string: #"{"push":{"channel":"\#(publication.group.text)","pub":"#)
         write(publication, to: &text)
@@ -154,7 +154,7 @@ public enum CentrifugeReply {
         return text
     }
 
-    /// 2500: the state is insufficient; the SDK subscribes again and learns that it cannot recover.
+    /// Code 2500, "insufficient state": the SDK subscribes again and learns that it cannot recover.
     public static func unsubscribe(_ group: GroupName, code: Int, reason: StaticString) -> ByteBuffer {
         ByteBuffer(
             string: #"{"push":{"channel":"\#(group.text)","unsubscribe":{"code":\#(code),"reason":"\#(reason)"}}}"#)

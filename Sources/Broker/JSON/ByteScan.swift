@@ -1,11 +1,11 @@
-/// Questions about runs of text, asked of bytes: where does plain ASCII end, how long is this character.
+/// Scans UTF-8 bytes: where plain ASCII ends, and how long a character is.
 ///
-/// The reader and the writers of JSON share these two, so that what one accepts the other writes.
+/// Shared by JSON's reader and writers, so that what one accepts the other writes.
 package enum ByteScan {
-    /// The first offset in `start..<end` whose byte needs a closer look inside a JSON string: a quotation mark, a
-    /// backslash, a control character below 0x20, or any byte of a non-ASCII character. `end` when there is none.
+    /// The first offset in `start..<end` with a byte that needs attention inside a JSON string: a quotation mark, a backslash,
+    /// a control character below 0x20, or any byte of a non-ASCII character. `end` when there is none.
     ///
-    /// Looks at eight bytes at a time. 0x7F is plain: RFC 8259 section 7 does not ask for it to be escaped.
+    /// Examines eight bytes at a time. 0x7F is plain: RFC 8259 section 7 does not require escaping it.
     package static func plainEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
         var at = start
         let raw = bytes.bytes
@@ -23,15 +23,15 @@ package enum ByteScan {
         return at
     }
 
-    /// Whether a byte may stand in a JSON string by itself.
+    /// Whether a byte may appear unescaped in a JSON string. False for non-ASCII bytes.
     @inline(__always)
     package static func isPlain(_ byte: UInt8) -> Bool {
         byte >= 0x20 && byte < 0x80 && byte != 0x22 && byte != 0x5C
     }
 
-    /// The length of the UTF-8 character that starts at `start`, 1 to 4 bytes; 0 when the bytes up to `end` are none.
+    /// The length of the UTF-8 character that starts at `start`, 1 to 4 bytes; 0 when it is invalid or ends after `end`.
     ///
-    /// Refuses overlong forms, surrogates and everything above U+10FFFF (RFC 3629 section 4).
+    /// Rejects overlong forms, surrogates and everything above U+10FFFF (RFC 3629 section 4).
     package static func characterLength(_ bytes: Span<UInt8>, at start: Int, to end: Int) -> Int {
         guard start < end else { return 0 }
         let first = bytes[start]
@@ -58,15 +58,15 @@ package enum ByteScan {
         }
     }
 
-    /// The first offset in `start..<end` whose byte cannot stand in a JSON string by itself: `plainEnd` that goes on
-    /// over non-ASCII characters and stops at a byte of 0x80 and more only when it is not UTF-8.
+    /// The first offset in `start..<end` with a byte that cannot appear unescaped in a JSON string. Like `plainEnd`, but
+    /// skips valid non-ASCII characters and stops at a byte of 0x80 or above only when it is not UTF-8.
     package static func unescapedEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
         var at = plainEnd(bytes, from: start, to: end)
         while at < end, bytes[at] >= 0x80 {
             let length = characterLength(bytes, at: at, to: end)
             guard length > 0 else { return at }
             at += length
-            // Where there is one such character, more will follow soon.
+            // A non-ASCII character is usually followed by more of them.
             if at < end, bytes[at] < 0x80 {
                 at = plainEnd(bytes, from: at, to: end)
             }
@@ -74,7 +74,7 @@ package enum ByteScan {
         return at
     }
 
-    /// The offset of the first byte in `range` that is not part of a UTF-8 character; `nil` when all are.
+    /// The offset of the first byte in `range` that is not part of a valid UTF-8 character; `nil` when all are.
     package static func firstInvalid(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Int? {
         var at = range.lowerBound
         while true {
@@ -92,8 +92,8 @@ package enum ByteScan {
 
     /// Sets the top bit of the first byte that is not plain, and of no byte before it.
     ///
-    /// Bytes after the first may be marked wrongly, because a subtraction borrows from its neighbour above: only the
-    /// lowest mark counts. (Bit Twiddling Hacks, "Determine if a word has a byte less than n".)
+    /// Later bytes may be marked wrongly, because a subtraction borrows from the next higher byte: only the lowest mark
+    /// counts. (Bit Twiddling Hacks, "Determine if a word has a byte less than n".)
     @inline(__always)
     private static func specialBytes(_ word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101

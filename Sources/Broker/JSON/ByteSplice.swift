@@ -1,15 +1,15 @@
 package import NIOCore
 
-/// A stretch of bytes with some of them replaced or left out.
+/// A range of bytes with parts replaced or removed.
 ///
-/// Changes are told from front to back. As long as there is none, nothing is allocated and the result is a slice of
-/// the source; the first change starts a copy of the same size.
+/// Changes must be made from front to back. Without changes nothing is allocated, and the result is a slice of the source;
+/// the first change starts a copy of the same size.
 ///
 ///     source  { " _ _ t o c s i n _ _ " : " P " , " a " : 1 }
 ///             └┘└───────── replaced ───────────┘└─ pending ─┘
 ///             copied                            ^ next
 package struct ByteSplice: ~Copyable {
-    /// A place to come back to when bytes that were passed turn out to be unwanted.
+    /// A state to return to when bytes that were passed turn out to be unwanted.
     package struct Mark {
         fileprivate var next: Int
         fileprivate var copiedBytes: Int
@@ -19,12 +19,12 @@ package struct ByteSplice: ~Copyable {
     /// Offset in the source of the first byte that is neither copied nor replaced.
     private var next: Int
 
-    /// - Parameter start: offset in the source at which the stretch begins.
+    /// - Parameter start: offset in the source at which the range begins.
     package init(from start: Int = 0) {
         self.next = start
     }
 
-    /// Puts `text` in the place of a range, which must not begin before the end of an earlier change.
+    /// Replaces a range by `text`. It must not begin before the end of an earlier change.
     package mutating func replace(_ range: Range<Int>, of source: Span<UInt8>, with text: StaticString = "") {
         var copy = self.takeCopy() ?? ByteBufferAllocator().buffer(capacity: source.count)
         if self.next < range.lowerBound {
@@ -37,20 +37,20 @@ package struct ByteSplice: ~Copyable {
         self.next = range.upperBound
     }
 
-    /// The state of now, for `rewind(to:)`. Changes may be made and taken back any number of times.
+    /// The current state, for `rewind(to:)`, which may be used any number of times.
     package var mark: Mark {
         Mark(next: self.next, copiedBytes: self.copy?.writerIndex ?? 0)
     }
 
-    /// Forgets all changes since `mark` was taken.
+    /// Undoes all changes since `mark` was taken.
     package mutating func rewind(to mark: Mark) {
         self.next = mark.next
         self.copy?.moveWriterIndex(to: mark.copiedBytes)
     }
 
-    /// The bytes from the start of the stretch up to the offset `end`, changes made.
+    /// The bytes from the start up to the offset `end`, with all changes applied.
     ///
-    /// - Parameter source: the buffer whose readable bytes the changes were told of.
+    /// - Parameter source: the buffer whose readable bytes the changes refer to.
     package consuming func finish(at end: Int, of source: ByteBuffer) -> ByteBuffer {
         let pending = self.next..<max(self.next, end)
         guard var copy = self.takeCopy() else {
@@ -60,7 +60,7 @@ package struct ByteSplice: ~Copyable {
         return copy
     }
 
-    /// Moves the copy out, so that it has one owner and is not copied once more when it is written to.
+    /// Moves the copy out, so that it is uniquely referenced and writing does not copy it again.
     private mutating func takeCopy() -> ByteBuffer? {
         defer { self.copy = nil }
         return self.copy

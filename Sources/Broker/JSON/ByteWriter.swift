@@ -1,13 +1,13 @@
 public import NIOCore
 
-/// Writes into a piece of memory that may turn out to be too small: what does not fit is counted and not written.
+/// Writes into memory that may be too small: bytes that do not fit are counted but not written.
 ///
-/// A `ByteBuffer` asks for every byte who else holds its storage and whether it has to grow. Text that is put together
-/// from many small pieces asks once, through `ByteBuffer.writeText`.
+/// A `ByteBuffer` checks uniqueness and capacity on every write. Text that is assembled from many small pieces pays for
+/// that only once, through `ByteBuffer.writeText`.
 @usableFromInline
 package struct ByteWriter {
     @usableFromInline let memory: UnsafeMutableRawBufferPointer
-    /// Number of bytes so far, those that did not fit included.
+    /// Number of bytes so far, including those that did not fit.
     @usableFromInline package internal(set) var count = 0
 
     @inlinable
@@ -42,7 +42,7 @@ package struct ByteWriter {
         self.count += bytes.count
     }
 
-    /// Writes a number in decimal digits.
+    /// Writes a number in decimal.
     package mutating func decimal(_ number: UInt64) {
         var length = 1
         var rest = number
@@ -69,11 +69,11 @@ package struct ByteWriter {
 }
 
 extension ByteBuffer {
-    /// Appends what `body` writes. Nothing is appended when it throws.
+    /// Appends what `body` writes. Appends nothing when it throws.
     ///
     /// - Parameters:
-    ///   - expected: how many bytes that will probably be. More cost a second call of `body`, fewer some memory.
-    ///   - body: writes the text, the same one each time it is called.
+    ///   - expected: the likely number of bytes. If it is too low, `body` is called a second time; if too high, memory is wasted.
+    ///   - body: writes the text; must write the same text each time it is called.
     @inlinable
     package mutating func writeText<Failure: Error>(
         expecting expected: Int,

@@ -1,22 +1,22 @@
 /// Why some bytes are not a JSON object, and where.
 ///
-/// Carries no byte of the text: it may be logged, and shown to whoever sent the text.
+/// Contains nothing of the text, so it may be logged and shown to the sender.
 public struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What is wrong, in the words of RFC 8259.
+    /// The kind of error, in the terms of RFC 8259.
     public enum Reason: Equatable, Sendable {
         /// The text does not begin with `{`, or is empty.
         case notAnObject
-        /// A byte which the grammar does not allow here.
+        /// A byte that the grammar does not allow here.
         case unexpectedByte
         /// The text ends in the middle of the object.
         case unterminated
-        /// A number with a leading zero, or without a digit where one must be.
+        /// A number with a leading zero, or without a digit where one is required.
         case badNumber
         /// A raw control character or an unknown escape in a string.
         case badString
         /// Bytes in a string that are not UTF-8.
         case badUTF8
-        /// More than ``JSONText/maximumNesting`` objects and arrays inside one another.
+        /// Objects and arrays nested deeper than ``JSONText/maximumNesting``.
         case nesting
         /// Something other than white space after the object.
         case trailing

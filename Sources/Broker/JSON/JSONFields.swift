@@ -1,15 +1,15 @@
 public import NIOCore
 
-/// The entries of one JSON object, each value still as its text: for commands, whose few fields are wanted and whose
-/// payload must pass as it is.
+/// The entries of one JSON object with their values as unparsed text. Used for commands, where only a few fields are
+/// needed and the payload must stay unchanged.
 ///
-/// A later entry of the same key replaces an earlier one, as in JavaScript and Python. Keys may be spelled with escapes.
+/// Of several entries with the same key the last one is used, as in JavaScript and Python. Keys may contain escapes.
 public struct JSONFields: Sendable {
     private let values: [String: ByteBuffer]
 
     /// - Throws: `JSONError` when the bytes are not one JSON object.
     public init(_ object: ByteBuffer) throws(JSONError) {
-        // Checks the whole text, and gives it from brace to brace.
+        // Validates the whole text and returns it from brace to brace.
         let text = try JSONText.object(object, removing: [], form: .original).text
         let bytes = text.readableBytesUInt8Span
         var scanner = JSONScanner(from: 1, to: bytes.count, form: .original)
@@ -29,7 +29,7 @@ public struct JSONFields: Sendable {
         self.values = values
     }
 
-    /// The value's text; nil when there is none or it is `null`.
+    /// The value's text; nil when it is missing or `null`.
     public func raw(_ key: String) -> ByteBuffer? {
         guard let value = values[key], !value.readableBytesView.elementsEqual("null".utf8) else { return nil }
         return value
@@ -37,7 +37,7 @@ public struct JSONFields: Sendable {
 
     public var keys: Dictionary<String, ByteBuffer>.Keys { values.keys }
 
-    /// nil when it is missing, `null` or no string.
+    /// nil when missing, `null` or not a string.
     public func string(_ key: String) -> String? {
         guard var value = raw(key), value.readInteger(as: UInt8.self) == UInt8(ascii: "\""),
             let content = value.readSlice(length: value.readableBytes - 1)
@@ -45,10 +45,10 @@ public struct JSONFields: Sendable {
         return JSONText.unescaped(content)
     }
 
-    /// nil when it is missing or no whole number that fits.
+    /// nil when missing, or not an integer in range.
     public func integer(_ key: String) -> Int64? { raw(key).flatMap { Int64(String(buffer: $0)) } }
     public func unsigned(_ key: String) -> UInt64? { raw(key).flatMap { UInt64(String(buffer: $0)) } }
-    /// A number's own text; nil when it is missing or no number.
+    /// A number as written; nil when missing or not a number.
     public func number(_ key: String) -> String? {
         guard let value = raw(key), let first = value.readableBytesView.first,
             first == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first)
@@ -58,6 +58,6 @@ public struct JSONFields: Sendable {
 
     public func flag(_ key: String) -> Bool { raw(key)?.readableBytesView.elementsEqual("true".utf8) ?? false }
 
-    /// nil when it is missing or no object.
+    /// nil when missing or not an object.
     public func object(_ key: String) -> JSONFields? { raw(key).flatMap { try? JSONFields($0) } }
 }

@@ -1,12 +1,12 @@
-/// Walks over the entries of the outermost object and takes the reserved ones out.
+/// Scans the entries of the outermost object and removes the reserved ones.
 ///
-/// An entry that follows a kept one goes with the comma before it, an entry that follows none with the comma after it:
+/// An entry after a kept one is removed with the comma before it, any other with the comma after it:
 ///
 ///     { "__tocsin__":"P", "a":1, "__asgi_channel__":"c", "b":2 }
 ///       └──────────────┘┘      └───────────────────────┘
 struct JSONObjectScanner: ~Copyable {
     var scanner: JSONScanner
-    /// Where the content of the stamp is, if the first entry is one.
+    /// Where the stamp's contents are, if the first entry is a stamp.
     private(set) var stamp: Range<Int>?
     /// Where the value of the last channels entry is.
     private(set) var channels: Range<Int>?
@@ -17,7 +17,7 @@ struct JSONObjectScanner: ~Copyable {
         self.reserved = reserved
     }
 
-    /// Passes over the whole text. Returns the offset after the object's closing brace.
+    /// Scans the whole text. Returns the offset after the object's closing brace.
     mutating func object(_ bytes: Span<UInt8>) throws(JSONError) -> Int {
         guard self.scanner.at < bytes.count, bytes[self.scanner.at] == UInt8(ascii: "{") else {
             throw self.scanner.error(.notAnObject)
@@ -35,11 +35,11 @@ struct JSONObjectScanner: ~Copyable {
         return end
     }
 
-    /// Passes over all entries and the closing brace.
+    /// Scans all entries and the closing brace.
     private mutating func entries(_ bytes: Span<UInt8>) throws(JSONError) {
         var isFirst = true
         var hasKept = false
-        // Where a cut starts if the next entry has to go, and what was written until there.
+        // Where to cut if the next entry must be removed, and the splice's state there.
         var cut = self.scanner.at
         var mark = self.scanner.splice.mark
         while true {
@@ -58,7 +58,7 @@ struct JSONObjectScanner: ~Copyable {
             }
             guard next == UInt8(ascii: ",") else { throw self.scanner.error(.unexpectedByte) }
             if !hasKept {
-                // All entries so far were removed, and the comma goes with the last of them.
+                // All entries so far were removed, and the comma with the last of them.
                 self.scanner.splice.replace(self.scanner.at..<self.scanner.at + 1, of: bytes)
             }
             cut = hasKept ? self.scanner.at : self.scanner.at + 1
@@ -68,7 +68,7 @@ struct JSONObjectScanner: ~Copyable {
         }
     }
 
-    /// Passes over one entry. Returns whether it is kept.
+    /// Scans one entry. Returns whether it is kept.
     private mutating func entry(_ bytes: Span<UInt8>, isFirst: Bool) throws(JSONError) -> Bool {
         let key = try self.scanner.key(bytes)
         let name = JSONText.ReservedEntries.named(bytes, key)

@@ -1,5 +1,5 @@
 extension JSONScanner {
-    /// Passes over a string (RFC 8259 section 7). Returns where its content is, without the quotation marks.
+    /// Scans a string (RFC 8259 section 7). Returns the range of its contents, without the quotation marks.
     mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> Range<Int> {
         self.at += 1
         let start = self.at
@@ -36,7 +36,7 @@ extension JSONScanner {
         }
     }
 
-    /// Passes over a number (RFC 8259 section 6), or over Python's `-Infinity`.
+    /// Scans a number (RFC 8259 section 6), or Python's `-Infinity`.
     mutating func number(_ bytes: Span<UInt8>) throws(JSONError) {
         if bytes[self.at] == UInt8(ascii: "-") {
             let sign = self.at
@@ -56,7 +56,7 @@ extension JSONScanner {
             self.at += 1
             try self.digits(bytes)
         }
-        // 0x20 is what makes an ASCII letter a small one.
+        // 0x20 is the bit that makes an ASCII letter lowercase.
         if try self.peek(bytes) | 0x20 == UInt8(ascii: "e") {
             self.at += 1
             let sign = try self.peek(bytes)
@@ -67,7 +67,7 @@ extension JSONScanner {
         }
     }
 
-    /// Passes over one or more digits.
+    /// Scans one or more digits.
     private mutating func digits(_ bytes: Span<UInt8>) throws(JSONError) {
         guard Self.isDigit(try self.peek(bytes)) else { throw self.error(.badNumber) }
         repeat {

@@ -1,19 +1,19 @@
-/// Walks over JSON tokens and checks them (RFC 8259). Knows nothing of entries, see `JSONObjectScanner`.
+/// Scans and validates JSON tokens (RFC 8259). For the entries of an object see `JSONObjectScanner`.
 ///
 /// Iterative, with one bit per open container, so that no text can exhaust the stack. Methods take the bytes as a
-/// parameter because a `Span` cannot be kept in a property.
+/// parameter because a `Span` cannot be stored in a property.
 struct JSONScanner: ~Copyable {
-    /// Offset of the next byte to look at. Never beyond `end`.
+    /// Offset of the next byte to examine. Never beyond `end`.
     var at: Int
     let end: Int
     var splice: ByteSplice
     var hadLineBreaks = false
     private let form: JSONText.Form
-    /// Bit n is set when the container at depth n is an object: 1024 of them, enough for `maximumNesting`.
+    /// Bit n is set when the container at depth n is an object. 1024 bits, enough for `maximumNesting`.
     private var objects = SIMD16<UInt64>()
 
     /// - Parameters:
-    ///   - start: offset of the first byte to look at, which is also the first that the splice keeps.
+    ///   - start: offset of the first byte to scan, which is also the first that the splice keeps.
     ///   - end: number of bytes.
     init(from start: Int, to end: Int, form: JSONText.Form) {
         self.at = start
@@ -22,7 +22,7 @@ struct JSONScanner: ~Copyable {
         self.form = form
     }
 
-    /// Passes over one value that starts here, inside the outermost object.
+    /// Scans one value inside the outermost object.
     mutating func value(_ bytes: Span<UInt8>) throws(JSONError) {
         var depth = 1
         values: while true {
@@ -44,7 +44,7 @@ struct JSONScanner: ~Copyable {
             } else {
                 try self.scalar(bytes, first)
             }
-            // A value has ended, and the containers around it may end here too.
+            // A value has ended, and containers around it may end here too.
             while depth > 1 {
                 self.skipSpace(bytes)
                 let isObject = self.isObject(at: depth)
@@ -63,7 +63,7 @@ struct JSONScanner: ~Copyable {
         }
     }
 
-    /// Passes over a key, its colon and the white space around that. Returns where the key is, without its quotes.
+    /// Scans a key, its colon and surrounding white space. Returns the key's range, without quotation marks.
     mutating func key(_ bytes: Span<UInt8>) throws(JSONError) -> Range<Int> {
         guard try self.peek(bytes) == UInt8(ascii: "\"") else { throw self.error(.unexpectedByte) }
         let key = try self.string(bytes)
@@ -94,7 +94,7 @@ struct JSONScanner: ~Copyable {
         }
     }
 
-    /// One of the three literals that Python writes for floats which JSON cannot spell.
+    /// Scans one of the three literals that Python writes for floats that JSON cannot represent.
     mutating func notANumber(_ bytes: Span<UInt8>, _ text: StaticString) throws(JSONError) {
         let start = self.at
         try self.literal(bytes, text)
@@ -103,7 +103,7 @@ struct JSONScanner: ~Copyable {
         }
     }
 
-    /// Passes over white space between tokens; CR and LF are left out of the text.
+    /// Skips white space between tokens; CR and LF are dropped from the text.
     @inline(__always)
     mutating func skipSpace(_ bytes: Span<UInt8>) {
         while self.at < self.end, bytes[self.at] <= 0x20 {
@@ -123,7 +123,7 @@ struct JSONScanner: ~Copyable {
         self.at += 1
     }
 
-    /// The next byte, which is not passed over.
+    /// The next byte, without consuming it.
     @inline(__always)
     func peek(_ bytes: Span<UInt8>) throws(JSONError) -> UInt8 {
         guard self.at < self.end else { throw self.error(.unterminated) }

@@ -1,16 +1,16 @@
 public import NIOCore
 
-/// The escapes of JSON strings (RFC 8259 section 7), written and read.
+/// Reading and writing the escapes of JSON strings (RFC 8259 section 7).
 extension JSONText {
-    /// The text that the content of a JSON string stands for.
+    /// Decodes the contents of a JSON string.
     ///
-    /// - Parameter content: the bytes between the quotation marks of a string that was checked. Escapes that cannot
-    ///   be read stay as they are, a lone surrogate becomes U+FFFD, so that there is a text for any bytes.
+    /// - Parameter content: the bytes between the quotation marks of a validated string. Unreadable escapes are kept as they
+    ///   are, and a lone surrogate becomes U+FFFD, so that any bytes give a text.
     public static func unescaped(_ content: ByteBuffer) -> String {
         unescaped(content.readableBytesUInt8Span, 0..<content.readableBytes)
     }
 
-    /// As ``unescaped(_:)``, of the content in `range`.
+    /// As ``unescaped(_:)``, for the contents in `range`.
     package static func unescaped(_ bytes: Span<UInt8>, _ range: Range<Int>) -> String {
         let bytes = bytes.extracting(range)
         guard bytes.indices.contains(where: { bytes[$0] == UInt8(ascii: "\\") }) else {
@@ -34,9 +34,9 @@ extension JSONText {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Reads the escape that starts with the backslash at `start`; `nil` when it is malformed.
+    /// Reads the escape whose backslash is at `start`; `nil` when it is malformed.
     ///
-    /// - Returns: the character and how many bytes it took.
+    /// - Returns: the character, and the number of bytes read.
     private static func readEscape(_ bytes: Span<UInt8>, at start: Int) -> (Unicode.Scalar, length: Int)? {
         guard start + 1 < bytes.count else { return nil }
         switch bytes[start + 1] {
@@ -59,7 +59,7 @@ extension JSONText {
         }
     }
 
-    /// The UTF-16 unit of the `\uXXXX` whose backslash is at `start`.
+    /// The UTF-16 code unit of the `\uXXXX` whose backslash is at `start`.
     private static func readUnit(_ bytes: Span<UInt8>, at start: Int) -> UInt32? {
         guard start + 6 <= bytes.count, bytes[start] == UInt8(ascii: "\\"), bytes[start + 1] == UInt8(ascii: "u")
         else { return nil }
@@ -71,7 +71,7 @@ extension JSONText {
         return unit
     }
 
-    /// The value of a hexadecimal digit, capital or small.
+    /// The value of a hex digit in either case.
     static func hexValue(_ digit: UInt8) -> UInt32? {
         switch digit {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit - UInt8(ascii: "0"))
@@ -81,7 +81,7 @@ extension JSONText {
         }
     }
 
-    /// Writes `"`, `\` or a control character as its escape, the short one where there is one.
+    /// Writes `"`, `\` or a control character as an escape, the short one if there is one.
     static func writeEscape(_ byte: UInt8, to writer: inout ByteWriter) {
         switch byte {
         case 0x22: writer.text("\\\"")
@@ -95,7 +95,7 @@ extension JSONText {
         }
     }
 
-    /// Writes a code point as one `\uXXXX`, or as two with a surrogate pair when it is beyond the BMP.
+    /// Writes a code point as one `\uXXXX`, or as a surrogate pair if it is outside the BMP.
     static func writeEscape(codePoint: UInt32, to writer: inout ByteWriter) {
         if codePoint < 0x10000 {
             writeUnit(codePoint, to: &writer)
@@ -113,7 +113,7 @@ extension JSONText {
         }
     }
 
-    /// The code point of a character of 2 to 4 bytes that was found to be valid (RFC 3629 section 3).
+    /// The code point of a valid UTF-8 character of 2 to 4 bytes (RFC 3629 section 3).
     static func codePoint(_ bytes: Span<UInt8>, at start: Int, length: Int) -> UInt32 {
         var value = UInt32(bytes[start]) & (0x7F >> UInt32(length))
         for at in start + 1..<start + length {

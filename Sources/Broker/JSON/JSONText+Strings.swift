@@ -1,10 +1,10 @@
 public import NIOCore
 
 extension JSONText {
-    /// Appends a JSON string with its quotation marks, escaping only what RFC 8259 section 7 requires: `"`, `\` and
-    /// the characters below 0x20. Everything else, non-ASCII included, stays as it is.
+    /// Appends a JSON string with its quotation marks. Escapes only what RFC 8259 section 7 requires: `"`, `\` and the
+    /// characters below 0x20; everything else, including non-ASCII, is written as is.
     ///
-    /// - Parameter utf8: valid UTF-8. Each byte that is not becomes U+FFFD, so that the result is JSON all the same.
+    /// - Parameter utf8: valid UTF-8. Each invalid byte becomes U+FFFD, so that the result is always JSON.
     @inlinable
     public static func appendString(_ utf8: some Sequence<UInt8>, to output: inout ByteBuffer) {
         if utf8.withContiguousStorageIfAvailable({ appendString($0.span, to: &output) }) == nil {
@@ -12,11 +12,10 @@ extension JSONText {
         }
     }
 
-    /// Appends a JSON string exactly as Python's `json.dumps` writes a `str` by default (`ensure_ascii=True`):
-    /// non-ASCII as `\uXXXX` in lower-case hex, beyond the BMP as a pair of surrogates. 0x7F counts as non-ASCII
-    /// there: it is escaped.
+    /// Appends a JSON string exactly as Python's `json.dumps` writes a `str` by default (`ensure_ascii=True`): non-ASCII as
+    /// `\uXXXX` in lowercase hex, as a surrogate pair outside the BMP. 0x7F counts as non-ASCII there and is escaped.
     ///
-    /// - Parameter utf8: valid UTF-8. Each byte that is not becomes `\ufffd`.
+    /// - Parameter utf8: valid UTF-8. Each invalid byte becomes `\ufffd`.
     @inlinable
     public static func appendPythonString(_ utf8: some Sequence<UInt8>, to output: inout ByteBuffer) {
         if utf8.withContiguousStorageIfAvailable({ appendPythonString($0.span, to: &output) }) == nil {
@@ -38,8 +37,8 @@ extension JSONText {
         }
     }
 
-    /// Writes the bytes in `range` as a JSON string and tells of the first that is not UTF-8, so that a reader of
-    /// another format needs no second pass to check them.
+    /// Writes the bytes in `range` as a JSON string and reports the first that is not UTF-8, so that callers need no second
+    /// pass to validate them.
     ///
     /// - Returns: the offset of the first byte that is not UTF-8 and was replaced; `nil` when there is none.
     package static func writeString(_ utf8: Span<UInt8>, _ range: Range<Int>, to writer: inout ByteWriter) -> Int? {

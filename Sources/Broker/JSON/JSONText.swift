@@ -1,15 +1,15 @@
 public import NIOCore
 
-/// JSON as bytes (RFC 8259): checked, cleaned and written, but never taken apart into values.
+/// JSON as bytes (RFC 8259): validated, cleaned and written, but never parsed into values.
 ///
-/// A message passes through a gateway as the text its sender wrote. Taking it apart and writing it again would change
-/// numbers, the order of keys and the spelling of strings, and cost more than all the rest of its way.
+/// Messages pass through a gateway as their sender wrote them. Parsing and re-encoding would change numbers, key order and
+/// the spelling of strings, and cost more than all other processing.
 public enum JSONText {
-    /// How many objects and arrays may be open at once, the outermost included. Python's `json` gives up at about the
-    /// same depth, its recursion limit.
+    /// Maximum nesting of objects and arrays, including the outermost. Python's `json` gives up at about the same depth, its
+    /// recursion limit.
     public static let maximumNesting = 1000
 
-    /// The top-level entries that belong to the broker and not to the message.
+    /// Top-level entries that belong to the broker rather than the message.
     public struct ReservedEntries: OptionSet, Sendable {
         public let rawValue: UInt8
 
@@ -17,17 +17,17 @@ public enum JSONText {
             self.rawValue = rawValue
         }
 
-        /// `__tocsin__`: the message's position, which the broker puts in front of the other entries.
+        /// `__tocsin__`: the message's position, which the broker puts before the other entries.
         public static var stamp: ReservedEntries { ReservedEntries(rawValue: 1) }
-        /// `__asgi_channel__`: the names of the channels that a Django layer sent the message to.
+        /// `__asgi_channel__`: names of the channels that a Django layer sent the message to.
         public static var channels: ReservedEntries { ReservedEntries(rawValue: 2) }
-        /// `type`: the method of a Django consumer that the message calls, which no browser may choose.
+        /// `type`: the method of a Django consumer that the message calls; browsers must not choose it.
         public static let type = ReservedEntries(rawValue: 4)
-        /// What the broker itself puts into a message.
+        /// The entries that the broker itself adds to a message.
         public static var all: ReservedEntries { [.stamp, .channels] }
 
-        /// The reserved entry that a key names. Bytes are compared as they are: a spelling with escapes is not
-        /// recognised, because no writer of these entries uses one.
+        /// The reserved entry that a key names. Compared byte by byte: a key with escapes is not recognised, because no writer of
+        /// these entries uses any.
         package static func named(_ bytes: Span<UInt8>, _ key: Range<Int>) -> ReservedEntries {
             if matches(bytes, key, "__tocsin__") { return .stamp }
             if matches(bytes, key, "__asgi_channel__") { return .channels }
@@ -48,27 +48,27 @@ public enum JSONText {
         }
     }
 
-    /// How much of the text may be changed beyond the removal of entries.
+    /// How much of the text may be changed besides removing entries.
     public enum Form: Sendable {
-        /// Line breaks between tokens are dropped and Python's `NaN`, `Infinity` and `-Infinity` become `null`: the
-        /// text is one line, fit for an SSE `data:` field, and JSON for every reader.
+        /// Line breaks between tokens are dropped, and Python's `NaN`, `Infinity` and `-Infinity` become `null`: the text is a
+        /// single line, fit for an SSE `data:` field, and valid JSON for every reader.
         case oneLine
         /// Every byte stays as it is.
         case original
     }
 
-    /// Checks that a buffer holds one JSON object and nothing else but white space, and takes reserved entries out.
+    /// Checks that a buffer holds one JSON object, surrounded by nothing but white space, and removes reserved entries.
     ///
-    /// The check is strict: grammar of RFC 8259, UTF-8 (RFC 3629) in strings, nesting up to ``maximumNesting``. Two
-    /// freedoms are taken: a lone surrogate escape such as `\ud800` passes (section 8.2 leaves it open), and so do the
-    /// three literals that Python's `json.dumps` writes for floats that JSON lacks. Keys may repeat.
+    /// The check is strict: the grammar of RFC 8259, UTF-8 (RFC 3629) in strings, nesting up to ``maximumNesting``. There are
+    /// two exceptions: a lone surrogate escape such as `\ud800` is accepted (section 8.2 leaves it open), and so are the three
+    /// literals that Python's `json.dumps` writes for floats that JSON lacks. Keys may repeat.
     ///
     /// - Parameters:
-    ///   - bytes: the text; its readable bytes are read.
-    ///   - reserved: the entries to remove, each with one comma next to it. A stamp and channels are reported whether
-    ///     or not they are removed.
+    ///   - bytes: the text, as the buffer's readable bytes.
+    ///   - reserved: the entries to remove, each with one adjacent comma. A stamp and channels are reported whether or not
+    ///     they are removed.
     ///   - form: what else may be changed.
-    /// - Returns: the object; its text shares the storage of `bytes` when nothing had to be changed.
+    /// - Returns: the object; its text shares the storage of `bytes` if nothing had to be changed.
     /// - Throws: ``JSONError``, with an offset into the readable bytes.
     public static func object(
         _ bytes: ByteBuffer,
@@ -88,18 +88,18 @@ public enum JSONText {
     }
 }
 
-/// A JSON object as checked text, and what the broker's own entries in it said.
+/// A JSON object as validated text, with the values of the broker's own entries.
 public struct JSONObject: Sendable, Equatable {
-    /// The object from `{` to `}`: the sender's bytes but for removed entries and what ``JSONText/Form`` allows.
+    /// The object from `{` to `}`: the sender's bytes, except for removed entries and what ``JSONText/Form`` allows.
     public var text: ByteBuffer
-    /// The string between the quotation marks of the `__tocsin__` entry, escapes as they are. Only the broker puts
-    /// that entry first, so it counts only when it is the first and a string; `nil` otherwise.
+    /// The contents of the `__tocsin__` string, with escapes undecoded. Only the broker puts that entry first, so it is `nil`
+    /// unless the entry is the first and a string.
     public var stamp: ByteBuffer?
-    /// Where in the readable bytes of the input the value of the `__asgi_channel__` entry is, of the last one if there
-    /// are several (as Python reads them); `nil` when there is none.
+    /// Where the value of the `__asgi_channel__` entry is in the input's readable bytes; of several entries the last, as
+    /// Python reads them; `nil` when there is none.
     public var channels: Range<Int>?
-    /// Whether a CR or LF stood between two tokens. The text holds them still in ``JSONText/Form/original`` and no
-    /// more in ``JSONText/Form/oneLine``.
+    /// Whether there was a CR or LF between two tokens. The text still contains them in ``JSONText/Form/original``, but not
+    /// in ``JSONText/Form/oneLine``.
     public var hadLineBreaks: Bool
 
     public init(

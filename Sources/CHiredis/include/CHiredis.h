@@ -1,18 +1,18 @@
-// What a program with its own sockets needs of hiredis: the reply reader.
+// The part of hiredis that a program with its own sockets needs: the reply reader.
 //
-// It compiles with hiredis 0.14 (Debian 12) and 1.x (Debian 13). What differs between them (the type of array counts,
-// the reply functions' table) and hiredis' macros stay behind this header.
+// Compiles with hiredis 0.14 (Debian 12) and 1.x (Debian 13). Their differences (the type of array counts, the table of
+// reply functions) and hiredis' macros are hidden by this header.
 //
-// A reply is given as a flat list of tokens in the order of the wire (an array's token, then its elements, depth first)
-// over one block of bytes. Both belong to the reader and are used again for the next reply: a pub/sub message costs no
-// allocation here. Not thread-safe: one reader, one thread at a time.
+// A reply is a flat list of tokens in wire order (an array's token, then its elements, depth first) over one block of
+// bytes. Both belong to the reader and are reused for the next reply: a pub/sub message costs no allocation here. Not
+// thread-safe: one reader, one thread at a time.
 #ifndef CHIREDIS_H
 #define CHIREDIS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// What a token is. The numbers are hiredis' own (REDIS_REPLY_*); shim.c asserts that.
+// Token types. The numbers are hiredis' own (REDIS_REPLY_*), which shim.c asserts.
 enum {
     CHIREDIS_STRING = 1,
     CHIREDIS_ARRAY = 2,
@@ -22,11 +22,11 @@ enum {
     CHIREDIS_ERROR = 6
 };
 
-// Arrays inside one another, the outermost included: what hiredis 0.14 can read.
+// Maximum nesting of arrays, including the outermost: the limit of hiredis 0.14.
 #define CHIREDIS_MAX_DEPTH 8
 
 typedef struct chiredis_token {
-    int64_t number; // an integer's value; an array's number of elements; otherwise the length in bytes
+    int64_t number; // an integer's value; an array's element count; otherwise the length in bytes
     size_t offset;  // where the bytes of a string, status or error start in the reply's bytes
     int32_t type;   // CHIREDIS_*
 } chiredis_token;
@@ -40,18 +40,18 @@ typedef struct chiredis_reply {
 
 typedef struct chiredis_reader chiredis_reader;
 
-// A reader that refuses replies of more than max_bytes (of strings) in all. NULL when there is no memory.
+// A reader that refuses replies whose strings exceed max_bytes in total. NULL when out of memory.
 chiredis_reader *chiredis_reader_create(size_t max_bytes);
 void chiredis_reader_free(chiredis_reader *reader);
 
 // Copies length bytes from the server into the reader. 0, or -1: see chiredis_reader_error.
 int chiredis_reader_feed(chiredis_reader *reader, const void *bytes, size_t length);
 
-// 1: *reply is the next whole reply, valid until the next call on this reader. 0: more bytes are needed.
-// -1: what came is no RESP2; the reader is of no more use.
+// 1: *reply is the next complete reply, valid until the next call on this reader. 0: more bytes are needed.
+// -1: the input is not RESP2; the reader cannot be used any more.
 int chiredis_reader_next(chiredis_reader *reader, chiredis_reply *reply);
 
-// What went wrong, in hiredis' words. Never NULL; empty when nothing did.
+// hiredis' error text. Never NULL; empty when there was no error.
 const char *chiredis_reader_error(const chiredis_reader *reader);
 
 #endif

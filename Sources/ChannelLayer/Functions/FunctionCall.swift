@@ -20,7 +20,7 @@ enum LayerFunction: String, CaseIterable, Sendable {
     case policySet = "policy_set"
     case tocsinVersion = "tocsin_version"
 
-    /// What the answer is called in an error.
+    /// How error texts describe the expected answer.
     fileprivate var answer: String {
         switch self {
         case .groupSend, .groupPosition: "a position"
@@ -36,16 +36,16 @@ enum LayerFunction: String, CaseIterable, Sendable {
     }
 }
 
-/// One call of a function: the command, and how its reply is read. A value; `RedisClient.call` sends it.
+/// One call of a function: its command, and how to parse the reply. A value; sent by `RedisClient.call`.
 ///
-/// `LayerFunctions` makes them.
+/// Created by `LayerFunctions`.
 struct FunctionCall<Answer: Sendable>: Sendable {
     let function: LayerFunction
     private(set) var command: RedisCommand
-    /// nil: the reply is not what the function answers.
+    /// Returns nil when the reply is not an answer of the function.
     private let read: @Sendable (RedisValue) -> Answer?
 
-    /// - Parameter isReadOnly: by `FCALL_RO`, which a replica carries out too.
+    /// - Parameter isReadOnly: use `FCALL_RO`, which replicas execute too.
     init(
         _ function: LayerFunction, keys: some Collection<String> = EmptyCollection(), isReadOnly: Bool = false,
         read: @escaping @Sendable (RedisValue) -> Answer?
@@ -86,7 +86,7 @@ extension RedisClient {
         submit(call.command).assumeIsolated().whenComplete { then(call.outcome($0)) }
     }
 
-    /// Sends a call, and then waits until as many replicas have what it wrote.
+    /// Sends a call, and waits until that many replicas have acknowledged its writes.
     ///
     /// - Throws (in the future): `RedisError`, as `submit(_:waitingFor:milliseconds:)`; `.unexpectedAnswer`.
     func call<Answer>(

@@ -5,7 +5,7 @@ import RedisClient
 /// The version of a function library.
 struct LibraryVersion: Equatable, Sendable {
     let version: Int
-    /// The oldest version of a gateway's own library with which the gateway can work with this one.
+    /// The oldest library version whose gateways can work with this library.
     let compatibleSince: Int
 
     init(version: Int, compatibleSince: Int) {
@@ -13,7 +13,7 @@ struct LibraryVersion: Equatable, Sendable {
         self.compatibleSince = compatibleSince
     }
 
-    /// Before version 7 a library answers its version alone.
+    /// Libraries before version 7 return only their version.
     init?(_ reply: RedisValue) {
         guard let version = reply.array?.first?.int ?? reply.int else { return nil }
         self.init(version: version, compatibleSince: reply.array?.dropFirst().first?.int ?? version)
@@ -21,18 +21,18 @@ struct LibraryVersion: Equatable, Sendable {
 
     enum Verdict: Equatable { case load, use, tooNew }
 
-    /// What a gateway with library `own` does about this one in Redis.
+    /// What a gateway that carries library version `own` does about this one in Redis.
     func verdict(own: Int) -> Verdict {
         if version < own { return .load }
         return compatibleSince > own ? .tooNew : .use
     }
 }
 
-/// The function library `redis/tocsin.lua`, which the program carries in itself.
+/// The function library `redis/tocsin.lua`, which is embedded in the program.
 enum FunctionLibrary {
     static var source: ByteBuffer { ByteBuffer(bytes: PackageResources.tocsin_lua) }
 
-    /// Reads `local VERSION = n` of the source.
+    /// Parsed from `local VERSION = n` in the source.
     static let version: Int = {
         let text = String(decoding: PackageResources.tocsin_lua, as: UTF8.self)
         for line in text.split(separator: "\n") where line.hasPrefix("local VERSION = ") {
@@ -41,11 +41,11 @@ enum FunctionLibrary {
         fatalError("redis/tocsin.lua says no version")
     }()
 
-    /// Loads the library where Redis has none or an older one; a newer one is left alone, so that gateways of two
-    /// versions can run side by side.
+    /// Loads the library if Redis has none or an older one. A newer one is kept, so that gateways of two versions can run side
+    /// by side.
     ///
-    /// - Throws: `RedisError`; for `NOPERM` its words say what to do, and `TOONEW` when this program is too old for the
-    ///   library in Redis.
+    /// - Throws: `RedisError`; for `NOPERM` its text has the remedy; `TOONEW` when this program is too old for the library in
+    ///   Redis.
     static func ensureLoaded(_ functions: LayerFunctions, by client: RedisClient, logger: Logger) async throws {
         do {
             let loaded = try await client.call(functions.tocsinVersion)
@@ -69,12 +69,12 @@ enum FunctionLibrary {
         logger.notice("loaded the function library", metadata: ["version": "\(version)"])
     }
 
-    /// Redis answers so to FCALL when the library was never loaded, or was flushed.
+    /// Redis' reply to FCALL when the library was never loaded, or was flushed.
     static func isMissing(_ error: RedisError) -> Bool {
         error.code == .server && error.message.hasPrefix("ERR Function not found")
     }
 
-    /// Another gateway has loaded a library that this program does not understand.
+    /// The error for a library in Redis that is too new for this program.
     static func tooNew(_ loaded: LibraryVersion) -> RedisError {
         RedisError(
             .server,

@@ -1,12 +1,12 @@
 import NIOCore
 import RedisClient
 
-/// A count, and the keys of a wrong type that were in the way.
+/// A count, and keys of a wrong type that were skipped.
 struct SweepAnswer: Equatable, Sendable {
     let number: Int
     let foreign: [String]
 
-    /// A number alone, or a number and keys.
+    /// Accepts a number, or a number followed by keys.
     init?(_ reply: RedisValue) {
         guard let number = reply.array?.first?.int ?? reply.int else { return nil }
         self.number = number
@@ -15,12 +15,12 @@ struct SweepAnswer: Equatable, Sendable {
 }
 
 extension LayerFunctions {
-    /// Renews a gateway's lease, or takes its name.
+    /// Renews a gateway's lease, or claims its name.
     ///
     /// - Parameters:
     ///   - seconds: how long the gateway counts as alive without another call, 1 to 3,600.
-    ///   - canary: the one that the gateway knows; empty at first.
-    ///   - fields: what the gateway says of itself, `process` and `link` among it.
+    ///   - canary: the canary that the gateway knows; empty at first.
+    ///   - fields: the gateway's description of itself, including `process` and `link`.
     func gatewayLease(
         _ gateway: String, seconds: Int, canary: String, fields: [(String, String)]
     ) -> FunctionCall<LeaseAnswer> {
@@ -35,14 +35,14 @@ extension LayerFunctions {
         return call
     }
 
-    /// Gives a lease back. False: another process has the name.
+    /// Gives a lease back. The answer is false when another process has the name.
     func gatewayRelease(_ gateway: String, process: String) -> FunctionCall<Bool> {
         var call = FunctionCall(.gatewayRelease) { $0.int.map { $0 == 1 } }
         for argument in [keys.prefix, gateway, process] { call.append(argument) }
         return call
     }
 
-    /// Sweeps connections of dead gateways, or retentions that have ended, at most `limit`. 0: nothing is left to do.
+    /// Sweeps connections of dead gateways and expired retentions, at most `limit`. The answer is 0 when none is left.
     func gatewaySweep(limit: Int) -> FunctionCall<SweepAnswer> {
         var call = FunctionCall(.gatewaySweep, read: SweepAnswer.init)
         call.append(keys.prefix)
@@ -50,7 +50,7 @@ extension LayerFunctions {
         return call
     }
 
-    /// Refreshes the fleet's member in groups that only a retention keeps. The answer is the next start; 0 at the end.
+    /// Refreshes the fleet's member in groups that only a retention keeps. The answer is the next `start`; 0 at the end.
     func gatewayRetain(expiry: Int, from start: Int, limit: Int) -> FunctionCall<SweepAnswer> {
         var call = FunctionCall(.gatewayRetain, read: SweepAnswer.init)
         call.append(keys.prefix)

@@ -2,30 +2,30 @@ public import Broker
 public import NIOCore
 public import RedisClient
 
-/// What a sender may ask for its message.
+/// Optional arguments of `group_send`.
 struct SendOptions: Sendable {
-    /// Seconds after which the message is not delivered any more, 1 to 315,360,000.
+    /// Seconds after which the message is no longer delivered, 1 to 315,360,000.
     var ttl: Int?
-    /// Idempotency key, 1 to 200 bytes: the same key again is answered with the first position and sends nothing.
+    /// Idempotency key, 1 to 200 bytes: a repeated key sends nothing and returns the first position.
     var key: String?
     /// The message is sent to Django's consumers only if its `type` is one of these; nil: whatever it is.
     var consumerTypes: [String]?
 }
 
-/// What Redis' policy says of a group, as `group_add` answers it.
+/// A group's policy in Redis, as returned by `group_add`.
 struct GroupTerms: Equatable, Sendable {
-    /// Messages can be read again later.
+    /// Whether messages are kept and can be read later.
     var isLogged = true
-    /// Joins and leaves are published.
+    /// Whether joins and leaves are published.
     var tellsPresence = false
 }
 
-/// Where a group stood when a connection joined it.
+/// A group's position and policy when a connection joined it.
 struct GroupJoin: Equatable, Sendable {
     let position: Position
     let terms: GroupTerms
 
-    /// `POSITION[ live][ presence]`. Other words are of later versions, and say nothing that this one needs.
+    /// Parses `POSITION[ live][ presence]`. Other flags belong to later versions and are ignored.
     init?(_ text: ByteBuffer) {
         let bytes = text.readableBytesView
         let end = bytes.firstIndex(of: UInt8(ascii: " ")) ?? bytes.endIndex
@@ -44,11 +44,11 @@ struct GroupJoin: Equatable, Sendable {
     }
 }
 
-/// What `group_add` answers.
+/// The answer of `group_add`.
 struct GroupAddAnswer: Equatable, Sendable {
-    /// One for each connection that was added.
+    /// One for each connection added.
     let joins: [GroupJoin]
-    /// Groups from which somebody had removed the fleet's member.
+    /// Number of groups whose fleet member had been removed by somebody.
     let restored: Int
 
     fileprivate init?(_ reply: RedisValue, of count: Int) {
@@ -110,12 +110,12 @@ extension LayerFunctions {
             position: position, gateways: gateways, consumers: .init(told: told, skipped: skipped))
     }
 
-    /// Writes connections into their groups.
+    /// Adds connections to groups.
     ///
     /// - Parameters:
-    ///   - members: each with the group that it joins; at most a few hundred a call.
+    ///   - members: connections with the group each joins; at most a few hundred per call.
     ///   - gateway: the gateway's name.
-    ///   - lease: the gateway as its lease's holder, `GW@PROCESS:LINK`, or its name alone.
+    ///   - lease: the holder of the gateway's lease, `GW@PROCESS:LINK`, or the gateway's name alone.
     ///   - expiry: `group_expiry`, in seconds.
     func groupAdd(
         _ members: some Collection<(group: GroupName, member: Member)>, gateway: String, lease: String, expiry: Int
@@ -134,7 +134,7 @@ extension LayerFunctions {
         return call
     }
 
-    /// Takes connections out of their groups. The answer counts those that were not left to a later sweep.
+    /// Removes connections from groups. The answer counts those removed now rather than left to a later sweep.
     func groupDiscard(
         _ departures: some Collection<(group: GroupName, connection: ConnectionID)>, gateway: String, lease: String
     ) -> FunctionCall<Int> {
@@ -146,14 +146,14 @@ extension LayerFunctions {
         return call
     }
 
-    /// The group's position, made where there is none.
+    /// The group's position, created if there is none.
     func groupPosition(of group: GroupName) -> FunctionCall<Position> {
         FunctionCall(.groupPosition, keys: [keys.group(group)]) { $0.text.flatMap { Position($0) } }
     }
 }
 
 extension LayerKeys {
-    /// `group_send` as a command, for a bench that only tells answers from errors.
+    /// `group_send` as a plain command, for a bench that only distinguishes answers from errors.
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> RedisCommand {
         LayerFunctions(keys: self).groupSend(message, to: group).command
     }

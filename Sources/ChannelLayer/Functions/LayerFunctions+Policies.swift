@@ -2,11 +2,11 @@ import Broker
 import NIOCore
 import RedisClient
 
-/// What `policy_set` answers.
+/// The answer of `policy_set`.
 struct PolicyAnswer: Equatable, Sendable {
-    /// Counts changes of the policies.
+    /// Incremented with each change of the policies.
     let version: Int
-    /// This call made a change.
+    /// Whether this call changed the policies.
     let isChanged: Bool
 
     init?(_ reply: RedisValue) {
@@ -20,7 +20,7 @@ struct PolicyAnswer: Equatable, Sendable {
 }
 
 extension LayerFunctions {
-    /// Writes the policies of groups, which Redis alone goes by.
+    /// Writes the group policies, which are in force only as stored in Redis.
     ///
     /// - Parameters:
     ///   - known: the version that the caller has seen last: a newer one is left as it is.
@@ -45,7 +45,7 @@ extension LayerFunctions {
 }
 
 extension GroupPolicy {
-    /// The policies as `policy_set` takes them: a JSON array.
+    /// The policies as the JSON array that `policy_set` takes.
     static func rules(_ policies: [GroupPolicy]) -> ByteBuffer {
         var text = ByteBuffer(string: "[")
         for (index, policy) in policies.enumerated() {

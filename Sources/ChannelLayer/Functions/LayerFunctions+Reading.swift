@@ -2,22 +2,22 @@ import Broker
 import NIOCore
 import RedisClient
 
-/// What `group_read` answers for one group.
+/// The answer of `group_read` for one group.
 enum GroupReadAnswer: Sendable {
     case page(HistoryPage)
-    /// The call's bytes were spent on the groups before: ask again.
+    /// The call's byte budget was spent on earlier groups: ask again.
     case later
     /// Not an answer of `group_read`, or a verdict of a later version.
     case unknown
 }
 
 extension LayerFunctions {
-    /// Reads what came after a position, for each of the groups.
+    /// Reads the messages after a position, for several groups.
     ///
     /// - Parameters:
-    ///   - places: without a position only where the group is now; `bytes` for each group.
-    ///   - limit: messages of each group, 1 to 10,000.
-    ///   - budget: bytes of messages in all.
+    ///   - places: groups and positions; without a position only the group's position is returned. `bytes` is per group.
+    ///   - limit: messages per group, 1 to 10,000.
+    ///   - budget: total bytes of messages.
     func groupRead(
         _ places: [(place: ReadPlace, bytes: Int)], limit: Int, budget: Int
     ) -> FunctionCall<[GroupReadAnswer]> {
@@ -65,7 +65,7 @@ extension GroupReadAnswer {
     private static func entry(
         _ group: GroupName, _ now: Position?, _ offset: UInt64, _ bytes: ByteBuffer
     ) -> HistoryEntry {
-        // No message is empty: it has expired.
+        // Empty: the message has expired. No real message is empty.
         guard let now, bytes.readableBytes > 0 else { return HistoryEntry(offset: offset, publication: nil) }
         guard let message = try? WireMessage.decode(bytes) else {
             return HistoryEntry(offset: offset, publication: nil, isUnreadable: true)
@@ -77,7 +77,7 @@ extension GroupReadAnswer {
 }
 
 extension Continuity {
-    /// nil: a verdict that this version does not know. A client may not be told anything that is not known.
+    /// nil: an unknown verdict. Nothing may be reported to a client that is not certain.
     init?(verdict: String) {
         switch verdict {
         case "resumed", "position": self = .resumed

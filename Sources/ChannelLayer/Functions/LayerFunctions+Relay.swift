@@ -2,17 +2,17 @@ import Broker
 import NIOCore
 import RedisClient
 
-/// A message of the core layer that was moved out of the fleet's inbox, and not yet told to its groups.
+/// A message of the core layer that was moved out of the fleet's inbox but is not yet sent to its groups.
 struct StagedMessage: Equatable, Sendable {
     let id: String
     let bytes: ByteBuffer
 }
 
-/// What `relay_collect` answers.
+/// The answer of `relay_collect`.
 struct CollectAnswer: Equatable, Sendable {
-    /// There is more than one call may cost Redis.
+    /// Whether there are more than one call may take.
     let hasMore: Bool
-    /// The staging key, when it has a wrong type.
+    /// The staging key, if it has a wrong type.
     let foreign: String?
     let staged: [StagedMessage]
 
@@ -32,13 +32,13 @@ struct CollectAnswer: Equatable, Sendable {
     }
 }
 
-/// What `relay_commit` answers.
+/// The answer of `relay_commit`.
 enum CommitAnswer: Equatable, Sendable {
-    /// So many groups were told; without groups the message was only removed.
+    /// Sent to this many groups; without groups the message was only removed.
     case committed(groups: Int)
-    /// Another gateway has committed it.
+    /// Another gateway has already committed it.
     case gone
-    /// An older message of the inbox has to be committed first.
+    /// An older message of the inbox must be committed first.
     case notItsTurn
 
     init?(_ reply: RedisValue) {
@@ -61,7 +61,7 @@ extension LayerFunctions {
         return call
     }
 
-    /// Sends a staged message to its groups and removes it, if it is the oldest one.
+    /// Sends a staged message to its groups and removes it, provided it is the oldest.
     func relayCommit(
         _ id: String, _ message: ByteBuffer, to groups: [GroupName], inbox: Int
     ) -> FunctionCall<CommitAnswer> {

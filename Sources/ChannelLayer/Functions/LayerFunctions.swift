@@ -1,9 +1,9 @@
 import RedisClient
 
-/// Makes calls of the function library, `redis/tocsin.lua`: the order of arguments, and what a reply has to be, are known
-/// here and nowhere else. redis/README.md has the contract ("Functions").
+/// Creates calls of the function library, `redis/tocsin.lua`. The only place that knows the order of arguments and the form of
+/// replies; the contract is in redis/README.md ("Functions").
 ///
-/// A value without I/O. One extension for each family of verbs.
+/// A value without I/O, with one extension per family of functions.
 struct LayerFunctions: Sendable {
     let keys: LayerKeys
 }

@@ -2,7 +2,7 @@ import Broker
 
 /// Base64 with the standard alphabet and padding (RFC 4648 section 4).
 enum Base64 {
-    /// Writes the text of the bytes, without quotation marks.
+    /// Writes the bytes in Base64, without quotation marks.
     static func write(_ bytes: Span<UInt8>, to writer: inout ByteWriter) {
         var at = 0
         while bytes.count - at >= 3 {
@@ -24,7 +24,7 @@ enum Base64 {
 
     private static let padding = UInt8(ascii: "=")
 
-    /// The character for the lower six bits of a number.
+    /// The Base64 character for the lower six bits of a number.
     @inline(__always)
     private static func digit(_ bits: UInt8) -> UInt8 {
         switch bits & 0x3F {

@@ -2,7 +2,7 @@ import Broker
 
 /// The value of `__asgi_channel__`: one name (the layer's `send`) or an array of names (its `group_send`).
 enum ChannelNames {
-    /// Reads the value from JSON that is known to be valid.
+    /// Reads the value from JSON that has been validated.
     ///
     /// - Parameters:
     ///   - bytes: the whole message.
@@ -12,8 +12,8 @@ enum ChannelNames {
         guard let range else { return [] }
         var names: [String] = []
         var at = range.lowerBound
-        // In valid JSON these bytes come between strings in one order only, so they need no grammar; an array inside
-        // the array is all that has to be told from the array itself.
+        // In valid JSON these bytes can come between strings in one order only, so no grammar is needed; only a nested array
+        // must be distinguished from the outer one.
         while at < range.upperBound {
             switch bytes[at] {
             case UInt8(ascii: "\""):

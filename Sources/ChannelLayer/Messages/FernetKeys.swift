@@ -3,11 +3,11 @@ import Crypto
 import CryptoExtras
 public import NIOCore
 
-/// What opens the messages of a Django side with `symmetric_encryption_keys`: Fernet tokens in the place of msgpack or JSON.
+/// Decrypts messages of a Django site with `symmetric_encryption_keys`: Fernet tokens instead of msgpack or JSON.
 ///
-/// A token is base64url of version, time, initialisation vector, AES-128-CBC text and HMAC-SHA256. Any of the keys may have
-/// made it. Its time is not looked at: channels_redis lets Redis forget what is too old, and what waits in staging is late by
-/// no fault of its sender. Messages in clear are taken too, as every other publisher sends them.
+/// A token is base64url of version, time, initialisation vector, AES-128-CBC ciphertext and HMAC-SHA256. Any of the keys may
+/// have made it. Its time is ignored: channels_redis leaves expiry to Redis, and a message in staging may be late through no
+/// fault of its sender. Unencrypted messages are accepted too, because every other publisher sends them.
 ///
 /// Sources: the Fernet specification (github.com/fernet/spec); channels_redis 4.3, `make_fernet`: a key is the SHA-256 of its
 /// text, 16 bytes to sign and 16 to encrypt.
@@ -31,11 +31,11 @@ public struct FernetKeys: Sendable {
     /// - Parameter texts: as written in Django's settings.
     public init(_ texts: [String] = []) { keys = texts.map(Key.init) }
 
-    /// The message in clear: the bytes themselves where they are no token.
+    /// The decrypted message; bytes that are not a token are returned as they are.
     ///
-    /// - Throws: ``MessageError`` with `encrypted` for a token that no key opens, whether it is foreign or was changed.
+    /// - Throws: ``MessageError`` with `encrypted` for a token that no key opens, whether foreign or modified.
     public func opened(_ bytes: ByteBuffer) throws(MessageError) -> ByteBuffer {
-        // No message begins with this letter, every token does: the version's first bits.
+        // Every token begins with this letter (the version's first bits), and no message does.
         guard bytes.readableBytesView.first == UInt8(ascii: "g") else { return bytes }
         guard let token = Self.decoded(bytes.readableBytesView), token.count >= 73, token[0] == 0x80 else {
             throw MessageError(offset: 0, reason: .encrypted)
@@ -51,7 +51,7 @@ public struct FernetKeys: Sendable {
         throw MessageError(offset: 0, reason: .encrypted)
     }
 
-    /// base64url with its padding (RFC 4648 section 5); nil: it is none.
+    /// Decodes padded base64url (RFC 4648 section 5); nil: invalid.
     private static func decoded(_ text: ByteBufferView) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         return Base64URL.decode(text.dropLast(text.suffix(2).count { $0 == UInt8(ascii: "=") }))

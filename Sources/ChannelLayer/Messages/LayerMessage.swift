@@ -1,14 +1,14 @@
 import Broker
 public import NIOCore
 
-/// Messages from a layer's inbox, on their way into a group's log: cut to size but not translated.
+/// Prepares messages of a layer's inbox for a group's log, without changing their format.
 public enum LayerMessage {
-    /// Takes the random bytes off the front of an inbox member. The core layer of channels_redis 3 and later puts
-    /// them there because a sorted set holds no member twice.
+    /// Removes the random prefix of an inbox member. The core layer of channels_redis 3 and later adds it because a sorted set
+    /// cannot hold a member twice.
     ///
     /// - Parameters:
     ///   - member: a member of the inbox.
-    ///   - prefixLength: how many bytes there are, the layer's `random_prefix_length`.
+    ///   - prefixLength: length of the prefix in bytes, the layer's `random_prefix_length`.
     /// - Returns: the message, a slice of `member`.
     /// - Throws: ``MessageError`` with `truncated` when the member is shorter than the prefix.
     public static func body(
@@ -24,16 +24,15 @@ public enum LayerMessage {
         return body.slice()
     }
 
-    /// Removes the entries `__asgi_channel__` and `__tocsin__` from a message that is otherwise kept byte for byte, in
-    /// the format and the spelling of its sender. Only the count in a msgpack map's header changes, whose new form is
-    /// the shortest, and JSON becomes one line that every reader takes (``JSONText/Form/oneLine``): the functions in
-    /// Redis refuse the `NaN` that Python writes.
+    /// Removes the entries `__asgi_channel__` and `__tocsin__`. The rest stays byte for byte as the sender wrote it, except that
+    /// a msgpack map's header gets its new count in the shortest form, and JSON becomes one line that every reader accepts
+    /// (``JSONText/Form/oneLine``): the functions in Redis refuse the `NaN` that Python writes.
     ///
-    /// The message is checked as strictly as ``WireMessage/decode(_:)`` does: what this lets pass, that reads, and
-    /// `group_send` takes.
+    /// Validation is as strict as that of ``WireMessage/decode(_:)``: whatever passes here can be decoded there, and is
+    /// accepted by `group_send`.
     ///
     /// - Parameter bytes: a msgpack map or a JSON object, without the random prefix.
-    /// - Returns: the message, a slice of `bytes` when nothing had to be removed, and the channels it was for.
+    /// - Returns: the message, a slice of `bytes` if nothing was removed, and the names of its channels.
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func withoutChannels(
         _ bytes: ByteBuffer
@@ -79,8 +78,8 @@ public enum LayerMessage {
         return (message, try reserved.channelNames(span))
     }
 
-    /// Writes a map header over the old one. The new count is smaller, so its shortest form is no longer than the old
-    /// header; what it does not need is left out at the front.
+    /// Overwrites a map header. The new count is smaller, so its shortest form fits into the old header; surplus bytes are
+    /// dropped at the front.
     private static func setMapHeader(of message: inout ByteBuffer, count: Int, oldLength: Int) {
         let start = message.readerIndex
         if count <= 0x0F {

@@ -2,19 +2,19 @@ public import Broker
 
 /// Why a message from Redis cannot be read, and where.
 ///
-/// Carries no byte of the message: it may be logged.
+/// Contains nothing of the message, so it may be logged.
 public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong with the message.
     public enum Reason: Equatable, Sendable {
         /// Neither a msgpack map nor a JSON object.
         case notAMap
-        /// A Fernet token that no key of the configuration opens.
+        /// A Fernet token that none of the configured keys opens.
         case encrypted
         /// A length or count reaches beyond the end, or the message ends too early.
         case truncated
         /// Bytes after the msgpack map.
         case trailing
-        /// More than ``MessagePack/maximumBytes``.
+        /// Longer than ``MessagePack/maximumBytes``.
         case tooLarge
         /// Maps and arrays nested more deeply than ``MessagePack/maximumNesting``.
         case nesting
@@ -22,7 +22,7 @@ public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible 
         case key
         /// A msgpack str that is not UTF-8.
         case badUTF8
-        /// A msgpack extension type, timestamps included: JSON has no word for it.
+        /// A msgpack extension type, including timestamps, which JSON cannot represent.
         case ext
         /// The byte 0xC1, which the msgpack specification never uses.
         case unusedByte
@@ -32,7 +32,7 @@ public struct MessageError: Error, Equatable, Sendable, CustomStringConvertible 
         case json(JSONError.Reason)
     }
 
-    /// Number of bytes of the message before the offending ones.
+    /// Number of bytes before the offending ones.
     public var offset: Int
     public var reason: Reason
 

@@ -1,31 +1,31 @@
 import Broker
 public import NIOCore
 
-/// msgpack maps as channels_redis writes them, turned into JSON.
+/// Converts msgpack maps, as written by channels_redis, to JSON.
 public enum MessagePack {
-    /// How many maps and arrays may be open at once, the outermost map included.
+    /// Maximum nesting of maps and arrays, including the outermost map.
     public static let maximumNesting = JSONText.maximumNesting
 
-    /// The longest message in bytes: 512 MiB, Redis' limit for a string. The JSON of a message of that size can still
-    /// be held by a `ByteBuffer`: a byte becomes six at most.
+    /// Maximum length of a message in bytes: 512 MiB, Redis' limit for a string. Its JSON still fits into a `ByteBuffer`,
+    /// because a byte becomes six at most.
     public static let maximumBytes = 1 << 29
 
-    /// Turns a msgpack map into a JSON object, exactly and in one pass.
+    /// Converts a msgpack map to a JSON object, exactly and in one pass.
     ///
     /// | msgpack | JSON |
     /// |---|---|
     /// | nil, bool | `null`, `true`, `false` |
-    /// | integers | all their digits, up to 18446744073709551615 |
-    /// | float 32, float 64 | as Python's `json.dumps`: `12.5`, `12.0`, `1e+16`; NaN and the infinities as `null` |
-    /// | str | a string; non-ASCII stays as it is |
-    /// | bin | a string of Base64, padded |
-    /// | array, map | the same, without white space, keys in their order, repeated ones too |
+    /// | integers | all digits, up to 18446744073709551615 |
+    /// | float 32, float 64 | as Python's `json.dumps`: `12.5`, `12.0`, `1e+16`; NaN and infinities as `null` |
+    /// | str | a string; non-ASCII is kept |
+    /// | bin | a string of padded Base64 |
+    /// | array, map | the same, without white space; keys keep their order, repeated ones are kept |
     ///
-    /// A bin as a map key is a string if it is UTF-8 and Base64 if it is not; Django refuses all other keys but str
-    /// (`strict_map_key`), and so does this.
+    /// A bin as a map key is written as a string if it is UTF-8, otherwise in Base64. Other keys than str and bin are refused,
+    /// as by Django (`strict_map_key`).
     ///
-    /// The top-level entries `__tocsin__` and `__asgi_channel__` do not go into the JSON. The stamp counts only when it is
-    /// the first entry and a str.
+    /// The top-level entries `__tocsin__` and `__asgi_channel__` are left out of the JSON. The stamp is recognised only as the
+    /// first entry, and only if it is a str.
     ///
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func jsonObject(_ bytes: ByteBuffer) throws(MessageError) -> DecodedMessage {
@@ -33,7 +33,7 @@ public enum MessagePack {
         guard span.count <= Self.maximumBytes else { throw MessageError(offset: 0, reason: .tooLarge) }
         var json = ByteBuffer()
         var reserved = ReservedValues()
-        // Text takes a little more room than msgpack, numbers take twice as much.
+        // Strings take a little more room than in msgpack, numbers twice as much.
         try json.writeText(expecting: span.count + span.count / 2 + 16) { (writer) throws(MessageError) in
             var sink = JSONSink(writer: writer)
             reserved = try self.convert(span, into: &sink)
@@ -45,7 +45,7 @@ public enum MessagePack {
         return DecodedMessage(json: json, stamp: stamp)
     }
 
-    /// Where the stamp's bytes are if the first entry is one, whatever follows.
+    /// Where the stamp's bytes are, if the first entry is a stamp; the rest is not validated.
     static func stamp(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
         var reader = MessagePackReader(end: bytes.count)
         guard try reader.outermostMap(bytes) > 0 else { return nil }
@@ -54,7 +54,7 @@ public enum MessagePack {
         return try reader.string(bytes)
     }
 
-    /// Walks over the whole message.
+    /// Converts the whole message.
     private static func convert(
         _ bytes: Span<UInt8>,
         into sink: inout JSONSink

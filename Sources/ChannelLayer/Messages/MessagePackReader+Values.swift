@@ -1,13 +1,13 @@
 import Broker
 
 extension MessagePackReader {
-    /// Passes over one value inside the outermost map.
+    /// Reads one value inside the outermost map.
     mutating func value(_ bytes: Span<UInt8>, into sink: inout some MessagePackSink) throws(MessageError) {
         var open = OpenContainers()
         values: while true {
             let start = self.at
             if let container = try self.scalarOrContainer(bytes, into: &sink) {
-                // The outermost map is the level that `open` does not know of.
+                // The outermost map is a level that `open` does not contain.
                 guard open.depth + 1 < MessagePack.maximumNesting else {
                     throw MessageError(offset: start, reason: .nesting)
                 }
@@ -19,7 +19,7 @@ extension MessagePackReader {
                 }
                 sink.structure(UInt8(ascii: container.isMap ? "}" : "]"))
             }
-            // A value has ended, and the containers around it may end here too.
+            // A value has ended, and containers around it may end here too.
             while open.depth > 0 {
                 open.innermost.remaining -= 1
                 let isMap = open.innermost.isMap
@@ -35,13 +35,13 @@ extension MessagePackReader {
         }
     }
 
-    /// Passes over a map key and hands it on together with its colon.
+    /// Reads a map key and passes it on, followed by a colon.
     mutating func key(_ bytes: Span<UInt8>, into sink: inout some MessagePackSink) throws(MessageError) {
         let key = try self.key(bytes)
         Self.write(key, bytes, into: &sink)
     }
 
-    /// Hands a map key on as a JSON string, a bin that is not a text in Base64, and a colon after it.
+    /// Passes on a map key as a JSON string (in Base64 for a bin that is not UTF-8), followed by a colon.
     static func write(_ key: Key, _ bytes: Span<UInt8>, into sink: inout some MessagePackSink) {
         if key.isText {
             _ = sink.string(bytes, key.range)
@@ -51,7 +51,7 @@ extension MessagePackReader {
         sink.structure(UInt8(ascii: ":"))
     }
 
-    /// Passes over a scalar, or over the header of a map or array only, which is returned.
+    /// Reads a scalar; or only the header of a map or array, which is returned.
     private mutating func scalarOrContainer(
         _ bytes: Span<UInt8>,
         into sink: inout some MessagePackSink
@@ -86,7 +86,7 @@ extension MessagePackReader {
         return nil
     }
 
-    /// Passes over a two's complement number of 1, 2, 4 or 8 bytes.
+    /// Reads a two's complement number of 1, 2, 4 or 8 bytes.
     private mutating func signed(
         _ bytes: Span<UInt8>,
         width: Int,
@@ -94,7 +94,7 @@ extension MessagePackReader {
     ) throws(MessageError) {
         let unused = UInt64(64 - width * 8)
         let bits = try self.bigEndian(bytes, width: width)
-        // Up to the top of 64 bits and down again: the second shift fills with the sign.
+        // Shift to the top of 64 bits and back: the second shift extends the sign.
         let value = Int64(bitPattern: bits << unused) >> Int64(unused)
         sink.integer(value.magnitude, isNegative: value < 0)
     }

@@ -1,12 +1,11 @@
 import Broker
 
-/// Walks over msgpack values and checks them (github.com/msgpack/msgpack, spec.md), handing each to a sink.
+/// Reads and validates msgpack values (github.com/msgpack/msgpack, spec.md), passing each to a sink.
 ///
-/// Iterative, so that no message can exhaust the stack, and trusting no length: each is compared with what is left of
-/// the message before anything is done with it. Methods take the bytes as a parameter because a `Span` cannot be kept
-/// in a property.
+/// Iterative, so that no message can exhaust the stack. Lengths are not trusted: each is checked against the rest of the
+/// message before it is used. Methods take the bytes as a parameter because a `Span` cannot be stored in a property.
 struct MessagePackReader {
-    /// Offset of the next byte to look at. Never beyond `end`.
+    /// Offset of the next byte to read. Never beyond `end`.
     private(set) var at = 0
     let end: Int
 
@@ -14,13 +13,13 @@ struct MessagePackReader {
         self.end = end
     }
 
-    /// A map key: its bytes, and whether it is a str that was UTF-8 or a bin.
+    /// A map key: its bytes, and whether they are UTF-8 text, from a str or a bin.
     struct Key {
         var range: Range<Int>
         var isText: Bool
     }
 
-    /// Reads the header of the map that a message is, and returns the number of its entries.
+    /// Reads the header of the outermost map, and returns its number of entries.
     mutating func outermostMap(_ bytes: Span<UInt8>) throws(MessageError) -> Int {
         guard !bytes.isEmpty, let count = try self.mapHeader(bytes) else {
             throw MessageError(offset: 0, reason: .notAMap)
@@ -33,7 +32,7 @@ struct MessagePackReader {
         guard self.at == self.end else { throw MessageError(offset: self.at, reason: .trailing) }
     }
 
-    /// Reads a map key, which Django's receiver wants to be a str or a bin.
+    /// Reads a map key, which must be a str or a bin, as for Django.
     mutating func key(_ bytes: Span<UInt8>) throws(MessageError) -> Key {
         let start = self.at
         if let text = try self.string(bytes) {
@@ -46,7 +45,7 @@ struct MessagePackReader {
         return Key(range: range, isText: ByteScan.firstInvalid(bytes, range) == nil)
     }
 
-    /// Reads a str and returns where its bytes are; reads nothing and returns `nil` when another type is next.
+    /// Reads a str and returns where its bytes are; reads nothing and returns `nil` if another type is next.
     mutating func string(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int>? {
         guard self.at < self.end else { throw self.truncated }
         let tag = bytes[self.at]
@@ -62,7 +61,7 @@ struct MessagePackReader {
         }
     }
 
-    /// Reads the number of entries when a map is next; reads nothing and returns `nil` otherwise.
+    /// Reads a map's number of entries; reads nothing and returns `nil` if another type is next.
     mutating func mapHeader(_ bytes: Span<UInt8>) throws(MessageError) -> Int? {
         guard self.at < self.end else { throw self.truncated }
         let tag = bytes[self.at]
@@ -78,7 +77,7 @@ struct MessagePackReader {
         }
     }
 
-    /// Reads the number of elements when an array is next; reads nothing and returns `nil` otherwise.
+    /// Reads an array's number of elements; reads nothing and returns `nil` if another type is next.
     mutating func arrayHeader(_ bytes: Span<UInt8>) throws(MessageError) -> Int? {
         guard self.at < self.end else { throw self.truncated }
         let tag = bytes[self.at]
@@ -100,7 +99,7 @@ struct MessagePackReader {
         return bytes[self.at]
     }
 
-    /// Reads an unsigned number of 1, 2, 4 or 8 bytes, the most significant first.
+    /// Reads a big-endian unsigned number of 1, 2, 4 or 8 bytes.
     mutating func bigEndian(_ bytes: Span<UInt8>, width: Int) throws(MessageError) -> UInt64 {
         guard self.end - self.at >= width else { throw self.truncated }
         var value: UInt64 = 0
@@ -111,7 +110,7 @@ struct MessagePackReader {
         return value
     }
 
-    /// Passes over as many bytes as a length claims, and returns where they are.
+    /// Skips `length` bytes, and returns where they are.
     mutating func run(_ length: UInt64) throws(MessageError) -> Range<Int> {
         guard length <= UInt64(self.end - self.at) else { throw self.truncated }
         let start = self.at
@@ -119,7 +118,7 @@ struct MessagePackReader {
         return start..<self.at
     }
 
-    /// Checks a claimed number of elements against the bytes that are left: each takes one at least.
+    /// Checks a claimed number of elements against the remaining bytes: each takes at least one.
     private func count(_ count: UInt64, valuesEach: UInt64) throws(MessageError) -> Int {
         guard count * valuesEach <= UInt64(self.end - self.at) else { throw self.truncated }
         return Int(count)

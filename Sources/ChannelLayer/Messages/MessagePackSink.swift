@@ -1,8 +1,8 @@
 import Broker
 
-/// What becomes of the values that a `MessagePackReader` passes over.
+/// Receives the values that a `MessagePackReader` reads.
 ///
-/// A generic parameter and no existential, so that checking without writing costs no more than it must.
+/// Used as a generic parameter rather than an existential, so that validating without writing costs no more than it must.
 protocol MessagePackSink {
     mutating func null()
     mutating func bool(_ value: Bool)
@@ -35,7 +35,7 @@ struct JSONSink: MessagePackSink {
     }
 
     mutating func double(_ value: Double) {
-        // The shortest digits that read back as the same number, always with a point or an exponent. JSON cannot spell NaN and
+        // The shortest digits that parse to the same number, always with a point or an exponent. JSON cannot represent NaN and
         // the infinities.
         guard value.isFinite else { return self.writer.text("null") }
         var text = value.description
@@ -57,7 +57,7 @@ struct JSONSink: MessagePackSink {
     }
 }
 
-/// Writes nothing: for values that are only checked.
+/// Writes nothing: for values that only need validation.
 struct CheckingSink: MessagePackSink {
     mutating func null() {}
     mutating func bool(_ value: Bool) {}

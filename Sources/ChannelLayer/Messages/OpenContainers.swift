@@ -1,8 +1,8 @@
-/// The maps and arrays around a value that is being read, the innermost last.
+/// The stack of maps and arrays around the value being read, the innermost last.
 ///
-/// The first sixteen are kept in place, so that messages of usual depth allocate nothing here.
+/// The first sixteen are stored inline, so that messages of usual depth need no allocation.
 struct OpenContainers {
-    /// A map or an array with values still to come: pairs of them in a map.
+    /// A map or an array with the number of values still to come; in a map, of pairs.
     struct Container {
         var remaining: Int
         var isMap: Bool
@@ -22,7 +22,7 @@ struct OpenContainers {
     }
 
     private(set) var depth = 0
-    /// The last container pushed; without meaning at depth 0.
+    /// The last container pushed; meaningless at depth 0.
     var innermost = Container(remaining: 0, isMap: false)
     private var near = SIMD16<UInt64>()
     private var far: [UInt64] = []

@@ -1,18 +1,18 @@
 import Broker
 
-/// What the broker's and the layer's entries of a msgpack map say.
+/// Collects the entries of a msgpack map that belong to the broker and the layer.
 struct ReservedValues {
-    /// Where the bytes of the stamp are.
+    /// Where the stamp's bytes are.
     private(set) var stamp: Range<Int>?
-    /// Before the value of the last channels entry: only the relay wants to know what it says.
+    /// A reader before the value of the last channels entry. Parsed on demand, because only the relay needs it.
     private var channels: MessagePackReader?
 
-    /// Passes over the value of a reserved entry.
+    /// Skips the value of a reserved entry.
     ///
     /// - Parameters:
     ///   - key: the entry's key, which `reader` has just read.
     ///   - isFirst: whether it is the map's first entry, as the broker's own stamp is.
-    /// - Returns: whether the entry is a reserved one; if not, its value is still to be read.
+    /// - Returns: whether the entry is reserved; if not, its value has not been read.
     mutating func take(
         _ key: MessagePackReader.Key,
         isFirst: Bool,
@@ -32,9 +32,9 @@ struct ReservedValues {
         return true
     }
 
-    /// One name or an array of names; empty when there is no such entry.
+    /// The channel names, from a single name or an array; empty when there is no such entry.
     ///
-    /// - Throws: ``MessageError`` with `channels` when the last one holds something else.
+    /// - Throws: ``MessageError`` with `channels` when the last such entry holds something else.
     func channelNames(_ bytes: Span<UInt8>) throws(MessageError) -> [String] {
         guard var reader = self.channels else { return [] }
         guard let count = try reader.arrayHeader(bytes) else {

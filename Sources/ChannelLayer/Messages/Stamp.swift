@@ -12,7 +12,7 @@ struct Stamp: Equatable {
     private static let live: StaticString = " live"
     private static let copy: StaticString = " copy"
 
-    /// nil: somebody else's entry under the broker's name.
+    /// nil: an entry under the broker's name that the broker has not written.
     init?(_ text: ByteBuffer) {
         let stamp = text.withUnsafeReadableBytes { Stamp(utf8: $0.bindMemory(to: UInt8.self)) }
         guard let stamp else { return nil }

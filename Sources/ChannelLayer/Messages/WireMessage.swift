@@ -1,11 +1,11 @@
 import Broker
 public import NIOCore
 
-/// A message as it left Redis, ready for the clients.
+/// A message from Redis, decoded for clients.
 public struct DecodedMessage: Sendable, Equatable {
     /// The message as one JSON object on one line, without the broker's and the layer's entries.
     public var json: ByteBuffer
-    /// The stamp that the broker put in front of the message, as it is written; `nil` when there is none.
+    /// The stamp that the broker put at the front, undecoded; `nil` when there is none.
     public var stamp: ByteBuffer?
 
     public init(json: ByteBuffer, stamp: ByteBuffer? = nil) {
@@ -14,15 +14,15 @@ public struct DecodedMessage: Sendable, Equatable {
     }
 }
 
-/// A message in whichever of the two formats its sender chose: the msgpack map of channels_redis, or a JSON object
-/// (channels_redis with `serializer_format="json"`, redis-cli, any other language).
+/// A message in either of two formats: the msgpack map of channels_redis, or a JSON object (channels_redis with
+/// `serializer_format="json"`, redis-cli, any other language).
 public enum WireMessage {
-    /// The two formats. The first byte tells them apart: no msgpack map begins with a byte that JSON may begin with.
+    /// Recognised by the first byte: no msgpack map begins with a byte that JSON may begin with.
     enum Format {
         case messagePack
         case json
 
-        /// The format of the message; `nil` when it can be neither.
+        /// The format of the message; `nil` when it is neither.
         init?(_ bytes: Span<UInt8>) {
             guard !bytes.isEmpty else { return nil }
             switch bytes[0] {
@@ -33,10 +33,10 @@ public enum WireMessage {
         }
     }
 
-    /// Reads a message from a pub/sub channel, a log or an inbox (without the random prefix).
+    /// Decodes a message of a pub/sub channel, a log or an inbox (without the random prefix).
     ///
-    /// What this refuses `group_send` refuses, with the same exceptions for both (Tests/Messages/corpus.txt). Whom a Django
-    /// layer sent the message to is not asked here: a strange answer would be no reason not to show it.
+    /// Refuses what `group_send` refuses, with the same exceptions (Tests/Messages/corpus.txt). The channels that a Django layer
+    /// sent the message to are not checked here: an odd value there is no reason not to deliver it.
     ///
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func decode(_ bytes: ByteBuffer) throws(MessageError) -> DecodedMessage {
@@ -51,7 +51,7 @@ public enum WireMessage {
         }
     }
 
-    /// The stamp of a message that cannot be read: it is the first entry, and what is wrong comes after it.
+    /// The stamp of an unreadable message: it is the first entry, so the error comes after it.
     static func stamp(ofUnreadable bytes: ByteBuffer) -> ByteBuffer? {
         let span = bytes.readableBytesUInt8Span
         let range: Range<Int>? =
@@ -63,7 +63,7 @@ public enum WireMessage {
         return range.flatMap { bytes.getSlice(at: bytes.readerIndex + $0.lowerBound, length: $0.count) }
     }
 
-    /// As `group_send` writes it after the first brace.
+    /// Finds a stamp as `group_send` writes it, right after the first brace.
     private static func stamp(inJSON bytes: ByteBufferView) -> Range<Int>? {
         let head = "{\"__tocsin__\":\"".utf8
         guard let brace = bytes.firstIndex(of: UInt8(ascii: "{")), bytes[brace...].starts(with: head),
@@ -72,12 +72,12 @@ public enum WireMessage {
         return brace + head.count - bytes.startIndex..<end - bytes.startIndex
     }
 
-    /// `JSONText.object` with the errors of this module.
+    /// `JSONText.object` with its errors converted to this module's.
     static func jsonObject(_ bytes: ByteBuffer, form: JSONText.Form) throws(MessageError) -> JSONObject {
         do throws(JSONError) {
             return try JSONText.object(bytes, form: form)
         } catch {
-            // White space and then something else may be any format, but no message.
+            // White space followed by anything else may be any format, but is not a message.
             throw error.reason == .notAnObject
                 ? MessageError(offset: error.offset, reason: .notAMap)
                 : MessageError(error)

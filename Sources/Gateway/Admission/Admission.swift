@@ -3,9 +3,9 @@ import NIOCore
 import NIOHTTP1
 import Synchronization
 
-/// Who may come in: the places of this gateway, of an address and of a user, and how many handshakes a second.
+/// Admission control: limits on connections to this gateway, per client network and per user, and on handshakes per second.
 ///
-/// Any thread. Locks and atomics are touched when a connection comes and when it goes, never for a message.
+/// Safe from any thread. Locks and atomics are touched when a connection opens or closes, never per message.
 final class Admission: Sendable {
     private let maximumConnections: Int
     private let admitted = Atomic<Int>(0)
@@ -22,15 +22,15 @@ final class Admission: Sendable {
             perSecond: configuration.maximumHandshakesPerSecond, burst: configuration.maximumHandshakesPerSecond)
     }
 
-    /// Takes the places that can be taken before the login is known.
+    /// Reserves a slot against the limits that can be checked before the login is known.
     ///
-    /// - Throws: `Refusal`: 503 for what is the gateway's, 429 for what is the address' own doing.
+    /// - Throws: `Refusal`: 503 when the gateway is at a limit, 429 when the client's network is.
     func enter(_ connection: ConnectionID, from network: ClientNetwork, at now: NIODeadline = .now()) throws(Refusal)
         -> ConnectionSlot
     {
         if handshakeRate.isLimited {
             guard handshakes.withLock({ $0.take(of: handshakeRate, at: now) }) else {
-                // Not all at the same second: those who are refused together must not come back together.
+                // Random, so that clients refused together do not all retry in the same second.
                 throw Self.refusal(.serviceUnavailable, "too many clients connect now", .rate, .random(in: 1...5))
             }
         }
@@ -47,7 +47,7 @@ final class Admission: Sendable {
         return ConnectionSlot(connection: connection, network: network)
     }
 
-    /// Takes one of the user's places.
+    /// Counts the connection against its user's limit.
     ///
     /// - Throws: `Refusal`; the slot is unchanged.
     func identify(_ slot: inout ConnectionSlot, as user: String) throws(Refusal) {
@@ -57,14 +57,14 @@ final class Admission: Sendable {
         slot.user = user
     }
 
-    /// Releases the slot. Call once.
+    /// Releases the slot. Call exactly once per `enter`.
     func leave(_ slot: ConnectionSlot) {
         admitted.wrappingSubtract(1, ordering: .relaxed)
         addresses.leave(slot.network)
         if let user = slot.user { users.leave(user) }
     }
 
-    /// Connections and handshakes under way.
+    /// Open connections plus handshakes in progress.
     var count: Int { admitted.load(ordering: .relaxed) }
 
     private static func refusal(

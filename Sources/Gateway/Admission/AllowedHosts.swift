@@ -1,14 +1,14 @@
-/// Which Origins may open a connection: the rules of `channels.security.websocket`'s AllowedHostsOriginValidator, so that
-/// a Django project's `ALLOWED_HOSTS` can be copied.
+/// Which Origins may open a connection. Follows `AllowedHostsOriginValidator` of `channels.security.websocket`, so that a
+/// Django project's `ALLOWED_HOSTS` can be copied.
 ///
-/// - `*` allows everything, a missing Origin too; without it a missing Origin, `null` or one without a host is refused.
-/// - `example.com`: that host, whatever scheme and port; `.example.com`: it and every subdomain.
-/// - `https://example.com:8443`: scheme and port must be equal too, after the defaults (http and ws 80, https and wss 443).
-/// - `example.com:8000`: no host with a port but an address of the scheme `example.com`, as for channels: it lets nobody in.
-/// - An empty list: the host of the request itself.
+/// - `*` allows everything, including a missing Origin. Otherwise an Origin that is missing, `null` or has no host is refused.
+/// - `example.com`: that host with any scheme and port; `.example.com`: the host and every subdomain.
+/// - `https://example.com:8443`: scheme and port must match too, with defaults filled in (http and ws 80, https and wss 443).
+/// - `example.com:8000`: read as a URL with the scheme `example.com`, as channels does, so it never matches.
+/// - An empty list: the Origin's host must equal the request's own Host.
 ///
-/// What no browser sends (an Origin without a scheme, with a port that is not a number, with a host that is none) is
-/// refused even where Python's urlparse makes sense of it.
+/// Origins that no browser sends (no scheme, a port that is not a number, an invalid host) are refused even where Python's
+/// urlparse accepts them.
 public struct AllowedHosts: Sendable, Equatable {
     private enum Pattern: Sendable, Equatable {
         case any
@@ -21,7 +21,7 @@ public struct AllowedHosts: Sendable, Equatable {
         var host: String
         var port: Int?
 
-        /// nil: no host in it. As Python's urlparse reads it.
+        /// Parsed as Python's urlparse does. nil when there is no host.
         init?(_ text: String, isPattern: Bool = false) {
             guard let scheme = AllowedHosts.scheme(text) else { return nil }
             let rest = text.utf8[scheme.endIndex...]
@@ -47,11 +47,11 @@ public struct AllowedHosts: Sendable, Equatable {
     private let patterns: [Pattern]
     private let wantsOwnHost: Bool
 
-    /// Whether only a request's own Host is allowed.
+    /// Whether the list is empty, which allows only the request's own Host.
     public var isEmpty: Bool { wantsOwnHost }
 
     public init(_ patterns: [String]) {
-        // What cannot be read lets nobody in; it must not leave an empty list behind, which means something else.
+        // An unreadable pattern matches nothing. It must not be dropped silently: an empty list has a different meaning.
         wantsOwnHost = patterns.isEmpty
         self.patterns = patterns.compactMap { text in
             if text == "*" { return .any }
@@ -61,9 +61,9 @@ public struct AllowedHosts: Sendable, Equatable {
         }
     }
 
-    // By bytes: no character outside ASCII is part of what is looked for, and a request waits for each of them.
+    // Compared as bytes: everything matched here is ASCII, and this runs on every handshake.
 
-    /// The part before the first colon, if it can be a scheme (RFC 3986 section 3.1).
+    /// The part before the first colon, if it is a valid scheme (RFC 3986 section 3.1).
     private static func scheme(_ text: String) -> Substring.UTF8View? {
         guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), let first = text.utf8.first, isLetter(first)
         else { return nil }
@@ -77,7 +77,7 @@ public struct AllowedHosts: Sendable, Equatable {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// Host and port of what follows `//`.
+    /// The authority without its userinfo; takes the text after `//`.
     private static func authority(_ text: Substring.UTF8View) -> Substring.UTF8View {
         let authority = text.prefix { !"/?#".utf8.contains($0) }
         guard let at = authority.lastIndex(of: UInt8(ascii: "@")) else { return authority }
@@ -86,7 +86,7 @@ public struct AllowedHosts: Sendable, Equatable {
 
     /// - Parameters:
     ///   - origin: the request's Origin header.
-    ///   - host: the request's Host header, for the empty list.
+    ///   - host: the request's Host header, used when the list is empty.
     func allows(origin: String?, host: String) -> Bool {
         if patterns.contains(where: { if case .any = $0 { true } else { false } }) { return true }
         guard let origin = origin.flatMap({ Origin($0) }) else { return false }
@@ -106,7 +106,7 @@ public struct AllowedHosts: Sendable, Equatable {
         return host == pattern.dropFirst() || (host.hasSuffix(pattern) && host.utf8.count > pattern.utf8.count)
     }
 
-    /// `Example.com:8000` → `example.com`, 8000; `[::1]:80` → `::1`, 80. nil when it cannot be read.
+    /// `Example.com:8000` → `example.com`, 8000; `[::1]:80` → `::1`, 80. nil when malformed.
     private static func split(_ text: Substring.UTF8View) -> (host: String, port: Int?)? {
         let colon = UInt8(ascii: ":")
         var host = text.prefix { $0 != colon }, rest = text[host.endIndex...]

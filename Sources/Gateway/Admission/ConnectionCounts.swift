@@ -1,17 +1,17 @@
 import Synchronization
 
-/// How many connections each of something has on this gateway: each address, each user.
+/// Counts this gateway's open connections per key (client network or user) and enforces a limit on each.
 ///
-/// Any thread; a lock is taken when a connection comes and when it goes, never for a message, and not at all without a
-/// limit.
+/// Safe from any thread. The lock is taken when a connection opens or closes, never per message, and not at all when there
+/// is no limit.
 final class ConnectionCounts<Key: Hashable & Sendable>: Sendable {
-    /// 0: no limit.
+    /// Connections allowed per key; 0: no limit.
     private let limit: Int
     private let counts = Mutex<[Key: Int]>([:])
 
     init(limit: Int) { self.limit = limit }
 
-    /// Takes a place; whoever was let in gives it back with `leave`.
+    /// Counts one more connection. Returns false at the limit; on true, call `leave` once when the connection ends.
     func enter(_ key: Key) -> Bool {
         guard limit > 0 else { return true }
         return counts.withLock { counts in
@@ -30,6 +30,6 @@ final class ConnectionCounts<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// Keys with a place now.
+    /// Number of keys with at least one connection.
     var count: Int { counts.withLock { $0.count } }
 }

@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 import Sockets
 
-/// What counts as one address: an IPv4 address, or the /64 that an IPv6 subscriber has to himself (RFC 6177).
+/// The unit that per-address limits apply to: an IPv4 address, or an IPv6 subscriber's /64 (RFC 6177).
 struct ClientNetwork: Hashable, Sendable {
     private let bits: UInt64
     private let isIPv4: Bool
@@ -13,21 +13,21 @@ struct ClientNetwork: Hashable, Sendable {
     }
 }
 
-/// What a connection was let in with: kept by the client, and given back when it goes.
+/// A connection's claim on the gateway's limits. Held by the client and released with `Admission.leave` when it ends.
 struct ConnectionSlot: Sendable {
     let connection: ConnectionID
     let network: ClientNetwork
-    /// nil: nobody is logged in.
+    /// nil: not logged in.
     var user: String?
-    /// When its login ends; nil: not before the connection does.
+    /// When the login expires; nil: not before the connection ends.
     var expiry: NIODeadline?
 
     func isExpired(at now: NIODeadline = .now()) -> Bool { expiry.map { now >= $0 } ?? false }
 
-    /// When to look at the connection again: after so many seconds, or when its login has just ended.
+    /// Seconds until the connection's next check: `seconds`, or sooner if its login expires before that.
     func lookAgain(in seconds: Int, now: NIODeadline = .now()) -> Int {
         guard let expiry else { return seconds }
-        // The wheel's first second may be almost over.
+        // Two seconds extra, rounded up: the wheel's current second may be almost over.
         let left = max((expiry - now).nanoseconds, 0) / 1_000_000_000 + 2
         return min(seconds, Int(left))
     }

@@ -1,15 +1,15 @@
 import NIOCore
 
-/// How often something may happen: so many times a second on average, and so many at once after a rest.
+/// A rate limit: an average number of events per second, plus a burst after a quiet period.
 struct TokenRate: Sendable, Equatable {
-    /// Between two of an even stream, nanoseconds. 0: no limit.
+    /// Nanoseconds between two events at the average rate. 0: no limit.
     fileprivate let interval: UInt64
-    /// What a full bucket holds, nanoseconds' worth.
+    /// Capacity of the bucket, in nanoseconds.
     fileprivate let depth: UInt64
 
     /// - Parameters:
-    ///   - perSecond: on average. 0: no limit.
-    ///   - burst: at once when the bucket is full; 1 at least.
+    ///   - perSecond: average rate. 0: no limit.
+    ///   - burst: events allowed back to back when the bucket is full; at least 1.
     init(perSecond: Int, burst: Int) {
         interval = perSecond > 0 ? 1_000_000_000 / UInt64(perSecond) : 0
         depth = interval * UInt64(max(burst, 1))
@@ -18,14 +18,14 @@ struct TokenRate: Sendable, Equatable {
     var isLimited: Bool { interval > 0 }
 }
 
-/// A token bucket: eight bytes a connection, and the clock is the caller's.
+/// A token bucket in eight bytes. The caller provides the clock.
 ///
-/// Kept as the time at which it will be full again (the "theoretical arrival time" of the generic cell rate algorithm,
-/// ITU-T I.371), so that nothing has to be refilled. Time must not run backwards; no thread rules but a value's.
+/// Stores the time at which the bucket will be full again (the "theoretical arrival time" of the generic cell rate
+/// algorithm, ITU-T I.371), so nothing needs refilling. `now` must not go backwards. A plain value: not synchronized.
 struct TokenBucket: Sendable, Equatable {
     private var fullAt: UInt64 = 0
 
-    /// Takes tokens if there are so many. None are taken when there are fewer.
+    /// Takes `count` tokens if there are enough. Otherwise takes none and returns false.
     mutating func take(_ count: Int = 1, of rate: TokenRate, at now: NIODeadline) -> Bool {
         guard rate.isLimited, count > 0 else { return true }
         let now = now.uptimeNanoseconds

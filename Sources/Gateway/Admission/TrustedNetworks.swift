@@ -1,7 +1,7 @@
 import Glibc
 import NIOCore
 
-/// Networks in CIDR notation (RFC 4632): `10.0.0.0/8`, `::1/128`, or a single address.
+/// A list of networks in CIDR notation (RFC 4632): `10.0.0.0/8`, `::1/128`, or a single address.
 public struct TrustedNetworks: Sendable {
     private struct Network: Sendable {
         var bytes: [UInt8]
@@ -9,7 +9,7 @@ public struct TrustedNetworks: Sendable {
     }
     private let networks: [Network]
 
-    /// - Throws: `TemplateError` naming the entry that is not a network.
+    /// - Throws: `TemplateError` naming the invalid entry.
     public init(_ texts: [String]) throws(TemplateError) {
         var networks: [Network] = []
         for text in texts {
@@ -28,7 +28,7 @@ public struct TrustedNetworks: Sendable {
 
     private init() { networks = [] }
 
-    /// Nobody's.
+    /// The empty list: trusts no address.
     public static let none = TrustedNetworks()
 
     public var isEmpty: Bool { networks.isEmpty }
@@ -43,7 +43,7 @@ public struct TrustedNetworks: Sendable {
         }
     }
 
-    /// An IPv4 address mapped into IPv6 (a dual-stack listener's view of an IPv4 peer) counts as IPv4.
+    /// The address in network byte order. An IPv4-mapped IPv6 address (from a dual-stack listener) counts as IPv4.
     private static func bytes(_ address: SocketAddress) -> [UInt8]? {
         guard let text = address.ipAddress?.prefix(while: { $0 != "%" }) else { return nil }
         if let v4 = parse(String(text), AF_INET, count: 4) { return v4 }

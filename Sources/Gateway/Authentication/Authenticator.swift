@@ -2,17 +2,17 @@ public import Broker
 public import NIOCore
 public import NIOHTTP1
 
-/// Who somebody is, as far as a login said.
+/// The result of a successful login.
 public struct Identity: Sendable, Equatable {
     public var user: String
-    /// Groups that the login adds to the route's.
+    /// Groups to join in addition to the route's.
     public var groups: [GroupName]
-    /// What others may see of the user (presence): a JSON object's text.
+    /// What other clients may see of the user (presence): the text of a JSON object.
     public var info: ByteBuffer?
-    /// What else the login said, for `{claims.NAME}` in the route's groups: texts, numbers as they were written, `true` and
-    /// `false`. Lists and objects are left out.
+    /// The login's other values, for `{claims.NAME}` in the route's groups: strings, numbers as written, `true` and `false`.
+    /// Lists and objects are left out.
     public var claims: [String: String]
-    /// When the login ends, in seconds since 1970 (UTC). nil: it does not end by itself.
+    /// When the login expires, in seconds since 1970 (UTC). nil: it does not expire.
     public var expiresAt: Int64?
 
     public init(
@@ -27,34 +27,33 @@ public struct Identity: Sendable, Equatable {
     }
 }
 
-/// What an authenticator may look at.
+/// The parts of a handshake that an authenticator may use.
 public struct LoginRequest: Sendable {
     public var uri: String
     public var headers: HTTPHeaders
-    /// The other end of the socket: a proxy, or the client itself.
+    /// The address at the other end of the socket: a proxy, or the client itself.
     public var peer: SocketAddress?
-    /// The client itself, as `gateway.trusted_proxies` have told; nil: none are configured. Never a reason to trust a
-    /// request.
+    /// The client's own address, as reported by `gateway.trusted_proxies`; nil: none are configured. Never a basis for trust.
     public var client: SocketAddress?
 }
 
-/// A login's outcome that is not an identity.
+/// Why a login did not produce an identity.
 public enum LoginFailure: Error, Sendable, Equatable {
-    /// Answered with 403. The text is for the log: it repeats nothing that the client sent.
+    /// Answered with 403. The text is for the log and repeats nothing that the client sent.
     case refused(String)
-    /// As refused; but what the client brought was right once, and a fresh one may let it in.
+    /// Like `refused`, but the credentials were valid once, and fresh ones may succeed.
     case expired(String)
-    /// Nobody could be asked, or the answer is of no use: answered with 503 and Retry-After. The text is for the log.
+    /// The site could not be reached or its answer was unusable: answered with 503 and Retry-After. The text is for the log.
     case unavailable(String)
 }
 
-/// One kind of `auth:`. Called from any thread.
+/// One `kind:` of `auth:`. Called from any thread.
 public protocol Authenticator: Sendable {
     /// - Throws: `LoginFailure`.
     func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity
-    /// Headers of its own choice that a page may have to send for it, in lowercase, beside those that any page may.
+    /// Custom request headers that a page may need to send for this login, in lowercase, beyond those any page may send.
     var pageHeaders: [String] { get }
-    /// The user's connections were ended: discard any cached results for this user.
+    /// Called when the user's connections are revoked: discard any cached results for this user.
     func forget(_ user: String) async
 }
 

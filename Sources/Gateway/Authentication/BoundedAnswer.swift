@@ -3,19 +3,19 @@ import NIOCore
 import NIOHTTP1
 
 extension HTTPClient {
-    /// Asks, and reads the whole answer: at most so many bytes, and all of it within the time.
+    /// Sends the request and reads the whole response: at most `maximum` bytes, all within `timeout`.
     ///
-    /// - Throws: `HTTPClientError`, `NIOTooManyBytesError`, or what a connection fails with.
+    /// - Throws: `HTTPClientError`, `NIOTooManyBytesError`, or the connection's error.
     func answer(
         to question: HTTPClientRequest, timeout: TimeAmount, maximum: Int
     ) async throws -> (status: HTTPResponseStatus, body: ByteBuffer) {
         let deadline = ContinuousClock.now + .nanoseconds(timeout.nanoseconds)
         let answer = try await execute(question, timeout: timeout)
-        // The client's own time-out ends with the head of the answer; the body has what is left of it.
+        // execute's own time-out covers only the response head; the body gets whatever time is left.
         let body = try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
             group.addTask { try await answer.body.collect(upTo: maximum) }
             group.addTask {
-                // HTTPClient has a Task of its own.
+                // Qualified: HTTPClient has a nested type called Task.
                 try await _Concurrency.Task.sleep(until: deadline)
                 throw HTTPClientError.deadlineExceeded
             }

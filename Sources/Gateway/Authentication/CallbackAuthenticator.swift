@@ -4,20 +4,20 @@ import Broker
 public import NIOCore
 import NIOHTTP1
 
-/// `kind: callback`: the site itself is asked, with the browser's own cookies, who this is.
+/// `kind: callback`: asks the site who the user is, passing on the browser's cookies.
 ///
-/// 200 with `{"user": …}` lets in, 401 and 403 refuse; anything else, or no answer in time, is "unavailable". Handshakes
-/// with the same credentials at the same time share one question (singleflight), and an answer is kept briefly: a page
-/// that reconnects, or opens several sockets, costs the site one request.
+/// 200 with `{"user": …}` accepts, 401 and 403 refuse; any other status, or a time-out, means unavailable. Concurrent
+/// handshakes with the same credentials share one request (singleflight), and a success is cached briefly, so a page that
+/// reconnects or opens several sockets costs the site one request.
 public actor CallbackAuthenticator: Authenticator {
     public struct Configuration: Sendable {
         public var url: String
-        /// Headers of the handshake that are passed on, in lower case.
+        /// Lowercase names of the handshake's headers that are passed on.
         public var forward: [String] = ["cookie", "authorization"]
         public var timeout: TimeAmount = .seconds(3)
-        /// The key of the answer that names the user.
+        /// The key of the site's JSON answer that names the user.
         public var userKey = "user"
-        /// How long a yes is kept. Zero: not at all.
+        /// How long a successful answer is cached. Zero: not at all.
         public var cache: TimeAmount = .seconds(2)
 
         public init(url: String) { self.url = url }
@@ -67,7 +67,7 @@ public actor CallbackAuthenticator: Authenticator {
         cached[key] = (identity, .now() + configuration.cache)
     }
 
-    /// Cookies are secrets: only a hash of what was asked is kept.
+    /// Cache key. Cookies are secrets, so only a hash of the credentials is kept.
     private func digest(of request: LoginRequest) -> SHA256Digest {
         var hash = SHA256()
         func add(_ text: String) {
@@ -82,7 +82,7 @@ public actor CallbackAuthenticator: Authenticator {
         return hash.finalize()
     }
 
-    /// Cookies are one header, however many lines they came in; others are passed on as they are.
+    /// Cookie headers are joined into one; any other header is passed on as received.
     private static func values(_ name: String, of request: LoginRequest) -> [String] {
         name == "cookie" ? [RequestCookies.joined(request.headers)].compactMap { $0 } : request.headers[name]
     }
@@ -108,7 +108,7 @@ public actor CallbackAuthenticator: Authenticator {
         }
     }
 
-    /// Where it is known which proxies can be believed, the client alone: the site may read the list from either end.
+    /// X-Forwarded-For. If trusted proxies are configured, only the client's address: sites differ in which end they read.
     private static func forwardedFor(_ request: LoginRequest) -> String {
         if let client = request.client?.ipAddress { return client }
         let peer = [request.peer?.ipAddress].compactMap { $0 }
@@ -119,7 +119,7 @@ public actor CallbackAuthenticator: Authenticator {
         guard let answer = try? JSONFields(body) else {
             return .failure(.unavailable("the site's answer is not a JSON object"))
         }
-        // A number is taken as the text that the site wrote.
+        // A numeric id is used exactly as the site wrote it.
         guard let user = answer.user(configuration.userKey) else {
             return .failure(.unavailable("the site's answer has no \"\(configuration.userKey)\""))
         }

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// `kind: header`: a proxy has logged the user in and says who it is. Believed only from trusted networks.
+/// `kind: header`: a proxy has authenticated the user and sends the name in a header. Accepted only from trusted networks.
 public struct HeaderAuthenticator: Authenticator {
     private let header: String
     private let trusted: TrustedNetworks

@@ -1,9 +1,9 @@
-/// A route's logins, tried in order.
+/// A route's logins, tried in order until one accepts.
 struct LoginChain<Login: Sendable>: Sendable {
     let logins: [Login]
 
-    /// The first that lets in counts. Where none does, "nobody could be asked" beats "expired", and both beat "refused": a
-    /// later try may succeed.
+    /// Returns the first success. If none accepts, `unavailable` outranks `expired`, which outranks `refused`: the failure most
+    /// likely to succeed on a retry is reported.
     func identify(
         _ ask: @Sendable (Login) async throws(LoginFailure) -> Identity
     ) async -> Result<Identity, LoginFailure> {
@@ -20,7 +20,7 @@ struct LoginChain<Login: Sendable>: Sendable {
 }
 
 extension LoginFailure {
-    /// How likely the same client is let in later.
+    /// Precedence of a failure: the higher, the more likely the client can get in later.
     fileprivate var hope: Int {
         switch self {
         case .refused: 0

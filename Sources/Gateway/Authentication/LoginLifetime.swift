@@ -3,11 +3,11 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// How long a login lets its connection stay.
+/// Converts a login's expiry to the event loop's clock.
 enum LoginLifetime {
-    /// When the login ends, on the monotonic clock; nil: it does not end, or in more than a year.
+    /// When the login expires, on the monotonic clock; nil: never, or in more than a year.
     ///
-    /// - Throws: `Refusal` when it has ended.
+    /// - Throws: `Refusal` when it has already expired.
     static func end(of identity: Identity) throws(Refusal) -> NIODeadline? {
         guard let end = identity.expiresAt else { return nil }
         let left = Double(end) - Date().timeIntervalSince1970

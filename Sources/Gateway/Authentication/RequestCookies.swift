@@ -1,16 +1,16 @@
 import NIOHTTP1
 
-/// The cookies of a request as Python's web frameworks read them.
+/// A request's cookies, read as Python's web frameworks do.
 enum RequestCookies {
-    /// All Cookie headers as one: HTTP/2 carries cookies in pieces, and not every proxy puts them together again (RFC 9113
-    /// section 8.2.3). nil: there are none.
+    /// All Cookie headers joined into one: HTTP/2 may split cookies, and not every proxy rejoins them (RFC 9113 section
+    /// 8.2.3). nil when there are none.
     static func joined(_ headers: HTTPHeaders) -> String? {
         let lines = headers["cookie"].filter { !$0.isEmpty }
         return lines.isEmpty ? nil : lines.joined(separator: "; ")
     }
 
-    /// The value of the last cookie of that name, without quotation marks around it (Django's `parse_cookie`, which Channels
-    /// uses too; RFC 6265 section 4.2.1).
+    /// The value of the last cookie with that name, without surrounding quotation marks (Django's `parse_cookie`, which
+    /// Channels uses too; RFC 6265 section 4.2.1).
     static func value(_ name: String, in headers: HTTPHeaders) -> String? {
         guard let header = joined(headers) else { return nil }
         var found: Substring?

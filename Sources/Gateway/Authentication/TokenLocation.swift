@@ -1,17 +1,17 @@
 import NIOHTTP1
 
-/// Where in a handshake a token is looked for. The first place that has one counts:
+/// Where in a handshake to look for a token. The first place that has one is used:
 ///
 /// 1. `Authorization: Bearer TOKEN` (RFC 6750 section 2.1)
-/// 2. `Sec-WebSocket-Protocol: bearer.TOKEN`, perhaps among others: a page's WebSocket can send no other header of its own
-/// 3. `?token=TOKEN`: proxies write addresses into their logs, so this can be switched off
+/// 2. `Sec-WebSocket-Protocol: bearer.TOKEN`, possibly among others: the only header a page's WebSocket can set
+/// 3. `?token=TOKEN`; can be turned off, because proxies write URLs to their logs
 /// 4. a cookie
 ///
-/// What somebody put there on purpose goes before the cookie that a browser always sends.
+/// A token that was sent deliberately comes before a cookie, which the browser always sends.
 public struct TokenLocation: Sendable {
-    /// The parameter of the query. nil: none is looked at.
+    /// Name of the query parameter. nil: the query is not searched.
     public var query: String? = "token"
-    /// The cookie's name. nil: none is looked at.
+    /// Name of the cookie. nil: cookies are not searched.
     public var cookie: String?
 
     public init() {}
@@ -31,7 +31,7 @@ public struct TokenLocation: Sendable {
         throw .refused("there is no token")
     }
 
-    /// Other schemes (a proxy's `Basic`) are not for us.
+    /// Bearer tokens of the Authorization headers. Other schemes, such as a proxy's `Basic`, are ignored.
     private func bearers(_ headers: HTTPHeaders) -> [String] {
         headers["authorization"].compactMap { value in
             let parts = value.split(separator: " ", maxSplits: 1)

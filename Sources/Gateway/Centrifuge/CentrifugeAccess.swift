@@ -1,23 +1,23 @@
 import Broker
 import NIOCore
 
-/// What one centrifuge client may do, worked out once at its handshake.
+/// What one centrifuge client may do; computed once, when it logs in.
 struct CentrifugeAccess {
-    /// Subscribed by the server as soon as the client connects.
+    /// Groups that the server subscribes the client to when it connects.
     var serverGroups: [GroupName]
     /// Groups that the client may subscribe to.
     var mayJoin: [GroupPattern]
-    /// Groups that it may publish to.
+    /// Groups that the client may publish to.
     var mayPublish: [GroupPattern]
-    /// And to all that it may join (`receive: group_send`).
+    /// Whether it may also publish to every group it may join (`receive: group_send`).
     var mayPublishWhereItMayJoin: Bool
     /// Groups whose presence and history it may read. nil: those that it may join.
     var maySee: [GroupPattern]?
     var user: String?
-    /// What others may see of it: a JSON object's text.
+    /// What other clients may see of it: the text of a JSON object.
     var info: ByteBuffer?
 
-    /// Nothing.
+    /// No rights at all.
     static let none = CentrifugeAccess(
         serverGroups: [], mayJoin: [], mayPublish: [], mayPublishWhereItMayJoin: false, maySee: [])
 

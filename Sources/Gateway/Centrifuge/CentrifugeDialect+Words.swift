@@ -1,11 +1,11 @@
 import Broker
 
 extension CentrifugeDialect {
-    /// In centrifuge's codes: 3000–3499 come back, 3500–3999 do not. Codes of the plain protocol mean the opposite of
-    /// centrifuge's own 4000–4999, so none of them may be among these.
+    /// The centrifuge close code and reason: 3000–3499 reconnect, 3500–3999 do not. The plain protocol's 44xx and 45xx mean
+    /// the opposite of what centrifuge gives 4000–4999, so they must never appear here.
     static func words(for reason: CloseReason) -> CloseWords? {
         switch reason {
-        // The SDK knows by itself to come back, each client at a time of its own.
+        // SDKs reconnect by themselves after this code, each after its own random delay.
         case .drain: CloseWords(.shutdown)
         case .revoked: CloseWords(.forced)
         case .expired: CloseWords(.expired)

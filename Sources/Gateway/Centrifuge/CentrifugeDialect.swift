@@ -1,9 +1,9 @@
 import Broker
 import NIOCore
 
-/// The bidirectional centrifuge protocol of one client: commands in, replies and pushes out.
+/// The bidirectional centrifuge protocol for one client: commands in, replies and pushes out.
 ///
-/// Groups are its channels. Lives on its shard's loop, owned by its connection.
+/// Each group is a centrifuge channel. Lives on its shard's loop; owned by its connection.
 final class CentrifugeDialect: ClientDialect {
     private enum Stage { case waiting, connecting, connected, ended }
 
@@ -14,24 +14,24 @@ final class CentrifugeDialect: ClientDialect {
     private var access: CentrifugeAccess
     private unowned let connection: any DialectConnection
     private var stage = Stage.waiting
-    /// Subscriptions that are under way.
+    /// Subscriptions in progress.
     private var pending: [GroupName: Joining] = [:]
-    /// The server's own subscriptions, while the client connects.
+    /// The server-side subscriptions, while the client connects.
     private var connecting: Joining?
-    /// Commands that wait for another one of the same client: for its connect, or for a subscription to the same channel.
-    /// SDKs send their subscriptions right after the connect. Or for a client that asks and does not read the answers.
+    /// Commands that wait for an earlier one of the same client: for its connect (SDKs send subscriptions right after it), or
+    /// for a subscription to the same channel. Also those of a client that sends commands without reading the replies.
     private var held: [CentrifugeCommand] = []
     private static let maximumHeld = 256
     private var joins = TokenBucket()
-    /// Histories and presences are read one at a time: the answers can be long.
+    /// Whether a history or presence read is in progress. One at a time, because the answers can be long.
     private var isReading = false
     private let subscriptions: CentrifugeSubscriptions
 
     private static let version = "tocsin"
-    /// The SDKs' ping interval, seconds.
+    /// The SDKs' ping interval, in seconds.
     static let pingSeconds = 25
     static let pongSeconds = 8
-    /// Seconds until the first command must have come.
+    /// Seconds within which the first command must arrive.
     static let connectSeconds = 10
 
     init(
@@ -48,7 +48,7 @@ final class CentrifugeDialect: ClientDialect {
 
     var isEstablished: Bool { stage == .connected || stage == .connecting }
 
-    /// An SDK in a browser cannot see a WebSocket's ping: the protocol has one of its own.
+    /// The protocol's own ping: an SDK in a browser cannot see WebSocket pings.
     var keepAlive: KeepAlive {
         KeepAlive(
             ping: FrameWriter.text(CentrifugeReply.ping), interval: Self.pingSeconds, wait: Self.pongSeconds)
@@ -73,7 +73,7 @@ final class CentrifugeDialect: ClientDialect {
         for command in commands where stage != .ended { handle(command) }
     }
 
-    /// The connection is over. Joins that are under way are undone; nothing more is read.
+    /// Called when the connection has ended. Cancels joins in progress and stops reading.
     func ended() {
         stage = .ended
         connecting?.cancel()
@@ -111,7 +111,7 @@ final class CentrifugeDialect: ClientDialect {
         held.append(command)
     }
 
-    /// What they waited for is done. Those that wait for something else stay in their order.
+    /// Runs held commands after the one they waited for has finished. Those that must still wait keep their order.
     private func resumeHeld() {
         let commands = held
         held = []
@@ -148,7 +148,7 @@ final class CentrifugeDialect: ClientDialect {
         do { return try GroupName(channel) } catch { throw .badRequest }
     }
 
-    /// The same answer whether or not the group exists.
+    /// The group of a channel name. Answers the same whether or not the group exists.
     private func group(_ channel: String, _ allows: (GroupName) -> Bool) throws(CentrifugeError) -> GroupName {
         let group = try name(channel)
         guard allows(group) else { throw .permissionDenied }
@@ -184,7 +184,7 @@ final class CentrifugeDialect: ClientDialect {
         }
     }
 
-    /// A fresh token of the same user.
+    /// Extends the login with a fresh token of the same user.
     private func refresh(_ command: UInt32, _ token: String) throws(CentrifugeError) {
         guard let login = entry.login else { throw .notAvailable }
         identify(token, login) { result in
@@ -276,7 +276,7 @@ final class CentrifugeDialect: ClientDialect {
         return subscriptions.join(member, group, outlet: shard.index, recovery: recovery)
     }
 
-    /// The reply is out; what comes now is pushed. A recovery that was cut at its limit goes on from its end.
+    /// Call after the reply was sent; publications are pushed from now on. A recovery that was cut at its limit continues here.
     private func begin(_ joining: Joining, _ all: [CentrifugeReply.Subscribed]) {
         let starts = all.map { subscribed in
             Session.Start(
@@ -286,8 +286,8 @@ final class CentrifugeDialect: ClientDialect {
         session.add(joining.take(), at: starts)
     }
 
-    /// Continuity of a group was lost: the SDK subscribes again and is told that it cannot recover; a subscription of the
-    /// server's own comes again with the connection.
+    /// Called when a group's continuity was lost. The SDK re-subscribes and learns that it cannot recover; for a server-side
+    /// subscription it has to reconnect.
     func lost(_ group: GroupName, _ continuity: Continuity) {
         if continuity == .liveOnly { return }
         if access.serverGroups.contains(group) { return connection.close(CentrifugeDisconnect.insufficientState) }
@@ -300,7 +300,7 @@ final class CentrifugeDialect: ClientDialect {
     private func publish(_ id: UInt32, _ group: GroupName, _ data: ByteBuffer?) throws(CentrifugeError) {
         guard let data, let message = ClientMessage.message(from: data) else { throw .badRequest }
         let sent = shard.state.backplane.groupSend(message, to: group).flatMapErrorThrowing { error in
-            // The same again would be refused again: "temporary" would have the SDK try for ever.
+            // Retrying would fail again: a "temporary" error would make the SDK retry forever.
             throw (error as? BackplaneError)?.code == .refused ? CentrifugeError.badRequest : error
         }
         answer(id, sent) { _ in CentrifugeReply.empty(id, "publish") }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The tokens that a centrifuge client may bring with its `connect` and `refresh` commands: those of the route's `jwt` logins.
+/// Verifies the tokens of a centrifuge client's `connect` and `refresh` commands with the route's `jwt` logins.
 struct CentrifugeLogin: Sendable {
     private let chain: LoginChain<JWTAuthenticator>
 
@@ -15,16 +15,16 @@ struct CentrifugeLogin: Sendable {
     }
 }
 
-/// How a centrifuge client gets in: by its handshake, or by the token of its first command.
+/// How a centrifuge client is authenticated: by its handshake, or by the token of its connect command.
 struct CentrifugeEntry {
-    /// nil: the token decides.
+    /// nil: decided by the token.
     let access: CentrifugeAccess?
     let login: CentrifugeLogin?
-    /// What a login lets the client do; nil: its claims make no group's name, or too many.
+    /// The rights that a login grants; nil: its claims give an invalid group name, or too many groups.
     let accessOf: (Identity) -> CentrifugeAccess?
 }
 
 extension Identity {
-    /// Whole seconds until the login ends; nil: it does not.
+    /// Whole seconds until the login expires; nil: it does not.
     var secondsLeft: Int? { expiresAt.map { max(Int(clamping: $0) - Int(Date().timeIntervalSince1970), 0) } }
 }

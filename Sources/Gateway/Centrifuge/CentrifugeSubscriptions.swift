@@ -1,21 +1,21 @@
 import Broker
 import NIOCore
 
-/// Joins with recovery, and reads of history, in the centrifuge protocol's terms. Lives on its shard's loop.
+/// Joins with recovery, and history reads, in the centrifuge protocol's terms. Lives on its shard's loop.
 struct CentrifugeSubscriptions {
     let backplane: any Backplane
     let eventLoop: any EventLoop
-    /// Of all that is read for the client.
+    /// Identifies all reads made for this client, so that they can be cancelled together.
     let ticket = ReadTicket()
 
-    /// Publications in one subscribe reply; what is more follows as pushes.
+    /// Maximum publications in one subscribe reply; the rest follow as pushes.
     static let maximumRecovered = 500
-    /// Publications in one history reply.
+    /// Maximum publications in one history reply.
     static let maximumHistory = 1000
-    /// Bytes of messages after which a reply is full, whatever their number.
+    /// Bytes of messages after which a reply is full, regardless of their number.
     static let maximumBytes = 1 << 20
 
-    /// Whether a recovery was perhaps cut here, so that the log has to be read on.
+    /// Whether a recovery may have been cut at its limit, so that the log must be read further.
     static func isFull(_ publications: [Publication]) -> Bool {
         publications.count >= maximumRecovered || bytes(publications) >= maximumBytes
     }
@@ -31,7 +31,7 @@ struct CentrifugeSubscriptions {
         let (backplane, eventLoop) = (backplane, eventLoop)
         let joined = backplane.groupAdd(member, to: group, outlet: outlet).hop(to: eventLoop).flatMap { now in
             guard now == .beginning else { return eventLoop.makeSucceededFuture(now) }
-            // The first message may be sent before this is answered, and comes after the join.
+            // The first message may be sent before this read is answered; it counts as coming after the join.
             return backplane.position(of: group).hop(to: eventLoop).map { made in
                 Position(epoch: made.epoch, history: made.history, offset: 0)
             }
@@ -60,7 +60,7 @@ struct CentrifugeSubscriptions {
         var position: Position
     }
 
-    /// What came after `since`, oldest first; in reverse, what was before it, newest first.
+    /// Publications after `since`, oldest first; with `reverse`, those before it, newest first.
     ///
     /// - Throws (in the future): `CentrifugeError.unrecoverablePosition` when `since` cannot be continued from.
     func history(
@@ -68,7 +68,7 @@ struct CentrifugeSubscriptions {
     ) -> EventLoopFuture<History> {
         let (backplane, eventLoop) = (backplane, eventLoop)
         return backplane.read(group, since: nil, bytes: 1, ticket).hop(to: eventLoop).flatMap { page in
-            // Nothing was ever sent.
+            // No message has ever been sent to the group.
             guard let now = page.position else {
                 return eventLoop.makeSucceededFuture(History(publications: [], position: .beginning))
             }
@@ -98,7 +98,7 @@ struct CentrifugeSubscriptions {
             return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
         }
         return backplane.read(group, since: start, bytes: 1, ticket).hop(to: eventLoop).flatMap { [self] page in
-            // What came after it may be gone: what was before it is asked for.
+            // What came after `since` may have expired; only what came before it matters here.
             guard page.continuity.isRecovered || page.continuity == .gap else {
                 return eventLoop.makeFailedFuture(CentrifugeError.unrecoverablePosition)
             }
@@ -106,8 +106,8 @@ struct CentrifugeSubscriptions {
         }
     }
 
-    /// Offsets have no holes, so pages can be taken from the end. The log reads forwards: a page that is cut before its end
-    /// is of no use, and fewer are asked for then.
+    /// Pages backwards from the end, which works because offsets have no holes. The log only reads forwards, so a page that
+    /// was cut before its end is useless; it is retried with fewer entries.
     private func backwards(
         _ group: GroupName, now: Position, last: UInt64, limit: Int, count: UInt64 = 16, found: [Publication]
     ) -> EventLoopFuture<History> {
@@ -121,7 +121,7 @@ struct CentrifugeSubscriptions {
             limit: Int(count), bytes: left, found: [], allowGap: true
         ).flatMap { [self] collected in
             guard let collected, let first = collected.first, first <= last else {
-                // Older ones are gone.
+                // Older entries have expired.
                 return eventLoop.makeSucceededFuture(History(publications: found, position: now))
             }
             guard collected.position.offset >= last || count == 1 else {
@@ -136,13 +136,13 @@ struct CentrifugeSubscriptions {
 
     private struct Collected: Sendable {
         var publications: [Publication] = []
-        /// Where reading can go on.
+        /// Where reading can continue.
         var position: Position
-        /// Of the first entry, which may have expired.
+        /// Offset of the first entry, which may have expired since.
         var first: UInt64?
     }
 
-    /// Pages, until there are no more or one of the bounds is reached. nil: continuity cannot be shown.
+    /// Reads pages until the log ends or a limit is reached. nil: continuity cannot be established.
     private func collect(
         _ group: GroupName, since: Position, upTo last: UInt64 = .max, limit: Int, bytes: Int = Self.maximumBytes,
         found: [Publication], first: UInt64? = nil, allowGap: Bool = false

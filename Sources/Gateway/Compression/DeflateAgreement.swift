@@ -1,11 +1,11 @@
 import NIOHTTP1
 
-/// The windows that messages are compressed with. Two and no more, so that no client can have every message compressed
-/// once more for itself.
+/// The windows that messages are compressed with: only two, so that no client can make the gateway compress every message
+/// once more just for it.
 enum DeflateWindow: Hashable {
     /// The configured one.
     case full
-    /// The smallest that zlib can make, for every client that cannot inflate the full one.
+    /// The smallest that zlib supports, for every client that cannot inflate the full one.
     case small
 
     static let smallBits = 9
@@ -15,19 +15,20 @@ enum DeflateWindow: Hashable {
     }
 }
 
-/// What client and server agreed on: permessage-deflate in which each message stands for itself, in both directions.
+/// The parameters client and server agreed on: permessage-deflate without context takeover, in both directions.
 ///
-/// So one compressed message is the same bytes for all clients of a window, and one inflater serves all clients of a loop.
+/// Each message is compressed independently, so one compressed message serves all clients with the same window, and one
+/// inflater serves all clients of a loop.
 struct DeflateAgreement: Equatable {
     var window: DeflateWindow
-    /// The value of `Sec-WebSocket-Extensions` in the answer.
+    /// The value of `Sec-WebSocket-Extensions` in the response.
     var response: String
 
-    /// The first offer that can be kept.
+    /// Accepts the first offer that can be met.
     ///
     /// - Parameter fields: the request's `Sec-WebSocket-Extensions`.
-    /// - Returns: nil: compression is off, not offered, or not in a way that can be kept; the connection goes without.
-    /// - Throws: the handshake is to be refused: RFC 6455 section 9.1 allows no extension field that cannot be read.
+    /// - Returns: nil when compression is off, not offered, or no offer can be met; the connection is then uncompressed.
+    /// - Throws: `Refusal` when a field is malformed: RFC 6455 section 9.1 forbids ignoring it.
     static func negotiate(
         _ fields: [String], _ configuration: CompressionConfiguration
     ) throws(Refusal) -> DeflateAgreement? {
@@ -43,7 +44,7 @@ struct DeflateAgreement: Equatable {
         return nil
     }
 
-    /// nil: the client inflates no more than a window of 8 bits, and zlib compresses with none below 9.
+    /// nil when the client's window is 8 bits: zlib cannot compress with less than 9.
     init?(_ offer: DeflateOffer, _ configuration: CompressionConfiguration) {
         let largest = offer.serverWindowBits ?? 15
         if largest >= configuration.windowBits {
@@ -53,10 +54,10 @@ struct DeflateAgreement: Equatable {
         } else {
             return nil
         }
-        // Both may be said whether the client asked for them or not (sections 7.1.1.1 and 7.1.1.2).
+        // Both may be sent whether or not the client asked for them (sections 7.1.1.1 and 7.1.1.2).
         response = "\(DeflateOffer.name); server_no_context_takeover; client_no_context_takeover"
         let bits = window.bits(configuration)
         if bits < 15 || offer.serverWindowBits != nil { response += "; server_max_window_bits=\(bits)" }
-        // client_max_window_bits is not asked for: the inflater takes any window, and costs one for all clients.
+        // client_max_window_bits is not requested: the inflater takes any window, and all clients share its cost.
     }
 }

@@ -1,14 +1,14 @@
-/// What a client asks for with one `permessage-deflate` (RFC 7692 section 7.1).
+/// One `permessage-deflate` offer of a client (RFC 7692 section 7.1).
 struct DeflateOffer: Equatable {
     static let name = "permessage-deflate"
 
-    /// `server_no_context_takeover`: the server is to compress each message by itself.
+    /// `server_no_context_takeover`: the server must compress each message independently.
     var wantsServerWithoutContext = false
-    /// `client_no_context_takeover`: the client says that it compresses each message by itself.
+    /// `client_no_context_takeover`: the client will compress each message independently.
     var clientHasNoContext = false
-    /// `server_max_window_bits`: the largest window that the client can inflate, 8 to 15; nil: any.
+    /// `server_max_window_bits`: the largest window the client can inflate, 8 to 15; nil: any.
     var serverWindowBits: Int?
-    /// `client_max_window_bits`: the client can keep to a window of the server's choice, and its own bound for it.
+    /// `client_max_window_bits`: the client can limit its window as the server asks; with the client's own limit, if any.
     var clientWindowBits: ClientWindow?
 
     enum ClientWindow: Equatable {
@@ -16,8 +16,7 @@ struct DeflateOffer: Equatable {
         case any
     }
 
-    /// - Returns: nil when the offer is to be declined: a parameter that is not known, comes twice, or whose value is none
-    ///   that it may have.
+    /// - Returns: nil when the offer must be declined: a parameter is unknown, repeated or has an invalid value.
     init?(_ parameters: [ExtensionOffer.Parameter]) {
         for parameter in parameters {
             switch (parameter.name, parameter.value) {
@@ -35,7 +34,7 @@ struct DeflateOffer: Equatable {
         }
     }
 
-    /// 8 to 15 in decimal, without zeros in front.
+    /// 8 to 15 in decimal, without leading zeros.
     private static func bits(_ value: String) -> Int? {
         guard let bits = Int(value), (8...15).contains(bits), String(bits) == value else { return nil }
         return bits

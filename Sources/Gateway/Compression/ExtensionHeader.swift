@@ -1,8 +1,8 @@
-/// One extension that a client offers, as it is written in `Sec-WebSocket-Extensions`.
+/// One extension that a client offers in `Sec-WebSocket-Extensions`.
 struct ExtensionOffer: Equatable {
     struct Parameter: Equatable {
         var name: String
-        /// Unquoted; nil when there is none.
+        /// Without quotes; nil when the parameter has no value.
         var value: String?
     }
 
@@ -10,15 +10,15 @@ struct ExtensionOffer: Equatable {
     var parameters: [Parameter] = []
 }
 
-/// Reads `Sec-WebSocket-Extensions` (RFC 6455 section 9.1): `name; parameter; parameter=value, name…`.
+/// Parses `Sec-WebSocket-Extensions` (RFC 6455 section 9.1): `name; parameter; parameter=value, name…`.
 ///
-/// Empty elements of the list are passed over, as RFC 9110 section 5.6.1.2 asks for.
+/// Empty list elements are skipped, as RFC 9110 section 5.6.1.2 requires.
 struct ExtensionHeader {
     private var rest: Substring.UTF8View
 
-    /// The offers of all fields of the request, in their order, which is the client's order of preference.
+    /// The offers of all fields in order, which is the client's order of preference.
     ///
-    /// - Returns: nil when a field does not keep to the grammar; the handshake is to fail then.
+    /// - Returns: nil when a field is malformed; the handshake must then fail.
     static func offers(in fields: [String]) -> [ExtensionOffer]? {
         var offers: [ExtensionOffer] = []
         for field in fields {
@@ -66,7 +66,7 @@ struct ExtensionHeader {
         return String(Substring(token))
     }
 
-    /// A quoted string whose value, without quotes and backslashes, is a token.
+    /// A quoted string whose unescaped value is a token.
     private mutating func readQuoted() -> String? {
         rest.removeFirst()
         var value: [UInt8] = []

@@ -3,22 +3,22 @@ import NIOCore
 
 /// Decompresses the messages of one event loop.
 ///
-/// A message is inflated when it is complete: its fragments are collected compressed, up to the bound of any message, so
-/// one stream serves all clients. It stops at the first byte too many, so a message that is small on the wire and large
-/// in memory costs no more than one that is large on the wire. Belongs to its loop.
+/// A message is inflated only when complete: its fragments are collected compressed, up to the usual message limit, so one
+/// stream serves all clients. Inflating stops at the first byte over the limit, so a message that is small on the wire and
+/// large in memory costs no more than one that is large on the wire. Used only on its loop.
 final class MessageInflater {
-    /// Bytes of a message after it has been inflated.
+    /// Maximum bytes of a message after inflation.
     let maximumMessageBytes: Int
     private let stream = InflateStream()
 
     init(maximumMessageBytes: Int) { self.maximumMessageBytes = maximumMessageBytes }
 
-    /// The message that a `FrameParser.Event.compressed` stands for.
+    /// Inflates the payload of a `FrameParser.Event.compressed`.
     ///
-    /// - Returns: `.text` or `.binary`, or a `.violation`: 1009 when it has more than `maximumMessageBytes`, 1007 when it
-    ///   cannot be inflated, or when it is text and not UTF-8.
+    /// - Returns: `.text` or `.binary`, or a `.violation`: 1009 for more than `maximumMessageBytes`, 1007 when the data is
+    ///   corrupt, or is text but not UTF-8.
     func message(_ payload: ByteBuffer, isText: Bool) -> FrameParser.Event {
-        // A sender of nothing ought to send 00 (RFC 7692 section 7.2.3.6); some send nothing.
+        // For an empty message a sender should send 00 (RFC 7692 section 7.2.3.6); some send no bytes.
         guard payload.readableBytes > 0 else { return isText ? .text(payload) : .binary(payload) }
         let message: ByteBuffer
         do throws(InflateStream.Failure) {

@@ -1,17 +1,16 @@
 import CZlib
 import NIOCore
 
-/// Compresses, one message after the other, each by itself: zlib's stream is used again, its memory of the message before
-/// is not.
+/// Compresses messages independently of each other. zlib's stream is reused, its window is reset for each message.
 ///
-/// Belongs to one event loop.
+/// Used only on one event loop.
 final class DeflateStream {
-    /// At its own address: zlib's state points back to it.
+    /// At a fixed address, because zlib's state points back to it.
     private let stream: UnsafeMutablePointer<z_stream>
 
     /// - Parameters:
     ///   - level: 1 to 9.
-    ///   - windowBits: 9 to 15; zlib makes no raw stream with 8.
+    ///   - windowBits: 9 to 15; zlib has no raw stream with 8.
     init(level: Int, windowBits: Int) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
@@ -24,14 +23,14 @@ final class DeflateStream {
         stream.deallocate()
     }
 
-    /// Appends the input in blocks of which none is the last, up to a byte's end: an empty stored block, `00 00 FF FF`,
-    /// comes at the end.
+    /// Appends the input as non-final blocks, flushed to a byte boundary: the output ends with an empty stored block,
+    /// `00 00 FF FF`.
     func compress(_ input: ByteBuffer, into output: inout ByteBuffer) {
         deflateReset(stream)
         input.withUnsafeReadableBytes { source in
             stream.setInput(source)
             repeat {
-                // One turn, as a rule. zlib wants more than six bytes of room, or it repeats the empty block.
+                // Usually one turn. zlib needs more than six bytes of room, or it emits the empty block twice.
                 let room = Int(deflateBound(stream, uLong(stream.pointee.avail_in))) + 16
                 output.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { target in
                     stream.setOutput(target)
@@ -44,25 +43,25 @@ final class DeflateStream {
     }
 }
 
-/// Decompresses, one message after the other, each by itself, and no more of it than was asked for.
+/// Decompresses messages independently of each other, up to a given size.
 ///
-/// Belongs to one event loop.
+/// Used only on one event loop.
 final class InflateStream {
     enum Failure: Error {
-        /// These are no DEFLATE blocks.
+        /// The input is not valid DEFLATE data.
         case corrupt
-        /// The last block has no end.
+        /// The input ends inside a block.
         case truncated
-        /// More than the bytes that are allowed.
+        /// The output exceeds the allowed size.
         case tooBig
     }
 
     private let stream: UnsafeMutablePointer<z_stream>
 
-    /// With the largest window, which inflates whatever was made with a smaller one.
+    /// A raw stream with the largest window, which inflates data made with any smaller one.
     convenience init() { self.init(hasHeader: false) }
 
-    /// - Parameter hasHeader: and a checksum at the end (RFC 1950).
+    /// - Parameter hasHeader: expect a zlib header and trailing checksum (RFC 1950).
     private init(hasHeader: Bool) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
@@ -70,7 +69,7 @@ final class InflateStream {
         precondition(result == Z_OK, "inflateInit2 says \(result): out of memory")
     }
 
-    /// What Python's `zlib.compress` wrote, whole, and nothing after it.
+    /// Inflates the complete output of Python's `zlib.compress`; trailing bytes are an error.
     static func zlib(_ input: [UInt8], maximumBytes: Int) throws(Failure) -> [UInt8] {
         let inflating = InflateStream(hasHeader: true)
         var output = ByteBufferAllocator().buffer(capacity: min(4 * input.count, maximumBytes) + 1)
@@ -85,16 +84,16 @@ final class InflateStream {
         stream.deallocate()
     }
 
-    /// The message in blocks that the sender ended with an empty stored one, of which it left out `00 00 FF FF`.
+    /// Inflates one message, whose sender omitted the trailing `00 00 FF FF` of the final empty stored block.
     ///
-    /// A block may say that it is the last one (BFINAL); blocks after it are a stream of their own (RFC 7692 section
-    /// 7.2.3.4). Where the last one ends the message, the sender may have left out the empty block.
+    /// A block may be marked final (BFINAL); blocks after it form a new stream (RFC 7692 section 7.2.3.4). If a final block
+    /// ends the message, the sender may have left out the empty block entirely.
     func decompress(_ input: ByteBuffer, maximumBytes: Int) throws(Failure) -> ByteBuffer {
         inflateReset(stream)
         var output = ByteBufferAllocator().buffer(capacity: min(4 * input.readableBytes, maximumBytes) + 1)
         if try feed(input, into: &output, maximumBytes: maximumBytes) == .ended { return output }
         if try feed(Self.leftOut, into: &output, maximumBytes: maximumBytes) == .goesOn {
-            // zlib's data_type: 128 between two blocks, and in the lowest six the bits that are left of the last byte.
+            // zlib's data_type: 128 between two blocks; the lowest six bits count the unused bits of the last byte.
             guard stream.pointee.data_type & 0b1011_1111 == 128 else { throw .truncated }
         }
         return output
@@ -104,7 +103,7 @@ final class InflateStream {
 
     private enum End { case ended, goesOn }
 
-    /// ended: the input ended with a block that says that it is the last one.
+    /// Inflates `input` into `output`. Returns `.ended` when the input ended exactly at the end of a final block.
     ///
     /// - Parameter mayGoOn: another stream may follow one that has ended.
     private func feed(
@@ -114,7 +113,7 @@ final class InflateStream {
             stream.setInput(source)
             while true {
                 var result = Z_OK
-                // One byte more than is allowed, to see that there are more.
+                // One byte over the limit, to detect that there is more.
                 let room = maximumBytes + 1 - output.readableBytes
                 output.writeWithUnsafeMutableBytes(minimumWritableBytes: 1) { target in
                     let target = UnsafeMutableRawBufferPointer(rebasing: target.prefix(room))
@@ -129,7 +128,7 @@ final class InflateStream {
                     guard mayGoOn else { return .failure(.corrupt) }
                     inflateReset(stream)
                 case Z_OK, Z_BUF_ERROR:
-                    // All is read, and there was room for more than it gave.
+                    // All input is consumed and the output buffer was not filled.
                     if stream.pointee.avail_in == 0, stream.pointee.avail_out > 0 { return .success(.goesOn) }
                 default: return .failure(.corrupt)
                 }
@@ -140,7 +139,7 @@ final class InflateStream {
 }
 
 extension UnsafeMutablePointer<z_stream> {
-    /// The bytes must stay where they are until zlib has been called.
+    /// The bytes must stay valid until zlib has been called.
     fileprivate func setInput(_ bytes: UnsafeRawBufferPointer) {
         // zlib reads next_in and does not write to it.
         pointee.next_in = UnsafeMutablePointer<Bytef>(mutating: bytes.baseAddress?.assumingMemoryBound(to: Bytef.self))

@@ -1,12 +1,12 @@
 extension EventCursor {
-    /// The cursor that a request brings; nil: none. Of several the newest counts:
+    /// The cursor in a request; nil: none. If there are several, the most recent wins:
     ///
-    /// 1. `Last-Event-ID`, which a browser sends of itself when it comes back.
-    /// 2. `lastEventId=` in the address, appended by clients that come back and cannot send the header (the EventSource
-    ///    polyfill, whose users name it `Last-Event-ID`, too).
-    /// 3. `since=` in the address that the page once wrote.
+    /// 1. `Last-Event-ID`, which a browser sends by itself when it reconnects.
+    /// 2. `lastEventId=` in the URL, appended on reconnect by clients that cannot set the header (the EventSource polyfill,
+    ///    whose users may name it `Last-Event-ID` instead).
+    /// 3. `since=` in the URL, as the page first wrote it.
     ///
-    /// A broken escape is kept: it makes a cursor that nobody can read, which the client is told.
+    /// A broken percent-escape is kept: it makes an unreadable cursor, which is reported to the client.
     static func brought(by head: RequestHead) -> String? {
         if let header = head.last("last-event-id"), !header.isEmpty { return header }
         var appended: String?, written: String?

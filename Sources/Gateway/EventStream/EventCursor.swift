@@ -1,15 +1,15 @@
 import Broker
 
-/// The `id:` of an event: where the client is in each of its groups, in their order, separated by commas. Opaque to users.
+/// The `id:` of an event: the client's position in each of its groups, in order, separated by commas. Opaque to users.
 enum EventCursor {
-    /// What a stream that was told to stay away comes back with. No position is written like this.
+    /// The cursor of a stream that was told not to reconnect. Never the text of a position.
     static let end = "end"
 
     static func text(_ positions: [Position?]) -> String {
         positions.map { $0?.description ?? "-" }.joined(separator: ",")
     }
 
-    /// - Returns: a position for each group, nil where there is none; nil when the text is not a cursor of so many groups.
+    /// - Returns: one position per group, nil where there is none; nil when the text is not a cursor for that many groups.
     static func parse(_ text: String, groups: Int) -> [Position?]? {
         guard text.utf8.count <= groups * 111 else { return nil }
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
@@ -27,7 +27,7 @@ enum EventCursor {
         return positions
     }
 
-    /// Where a stream begins: at the client's cursor, or where the groups are now.
+    /// Where a stream starts: at the client's cursor, or at the groups' current positions.
     static func starts(
         _ cursor: String?, _ groups: [GroupName], _ positions: [Position]
     ) -> ([Session.Start], unreadable: [GroupName]) {

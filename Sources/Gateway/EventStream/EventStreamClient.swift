@@ -2,23 +2,23 @@ import Broker
 import NIOCore
 import Sockets
 
-/// One client of server-sent events: its socket's owner, and its session's transport.
+/// One client of server-sent events: owns its socket, and is its session's transport.
 ///
-/// The answer has no length and ends with the connection. Lives on its shard's loop.
+/// The response has no length and ends with the connection. Lives on its shard's loop.
 final class EventStreamClient: ConnectedClient, SessionTransport {
-    /// Below every proxy's patience.
+    /// Seconds between comments on an idle stream; shorter than any proxy's idle time-out.
     private static let commentSeconds = 15
 
     private let shard: Shard
     private let socket: any StreamSocket
     private(set) var session: Session!
     private let starts: [Session.Start]
-    /// Until the session is open.
+    /// nil once the session is open.
     private var joining: Joining?
-    /// Groups whose cursor the client brought in a form that nobody can read: it is told so.
+    /// Groups whose cursor in the request was unreadable; reported to the client when the stream begins.
     private let unreadable: [GroupName]
     private var isUnflushed = false
-    /// A comment went out a while ago.
+    /// Whether a comment was sent recently whose acknowledgement is still to be checked.
     private var isProbing = false
     private(set) var isOpen = true
     let slot: ConnectionSlot
@@ -44,14 +44,14 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         shard.schedule(self, in: slot.lookAgain(in: Self.commentSeconds))
         write(EventWriter.retry(milliseconds: Int.random(in: 1000...3000)))
         for group in unreadable { tellLost(group, .reset) }
-        // A client to which nothing is ever sent must know where it was all the same.
+        // Even a client that never receives a message must know where it was.
         write(EventWriter.cursor(EventCursor.text(starts.map(\.position))))
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
         flush()
     }
 
-    /// Anything that a client sends after its request is ignored.
+    /// Ignored: a client has nothing to send after its request.
     func received(_ bytes: ByteBuffer) {}
 
     func becameWritable() { session.proceedAll() }
@@ -63,7 +63,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         shard.closed(self)
     }
 
-    // MARK: The session's transport
+    // MARK: SessionTransport
 
     var isWritable: Bool { isOpen && socket.isWritable }
 
@@ -88,7 +88,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     var pendingBytes: Int { socket.pendingBytes }
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
-        // Before the session is open it has shown nothing.
+        // Before the session is open, the client has seen nothing beyond the start positions.
         let shown = session.shown.isEmpty ? starts.map(\.position) : session.shown
         write(EventWriter.gap(group: group.text, reason: continuity.word, id: EventCursor.text(shown)))
     }
@@ -144,7 +144,7 @@ extension EventStreamClient: Ticking {
         return shard.settings.configuration.pongSeconds
     }
 
-    /// A stream hears nothing from its client but TCP's acknowledgements: one that gives none is dead.
+    /// Checks whether the client is alive. All it ever sends is TCP acknowledgements; without them it counts as dead.
     private func probed() -> Int? {
         isProbing = false
         guard socket.unansweredSeconds >= shard.settings.configuration.pongSeconds else {

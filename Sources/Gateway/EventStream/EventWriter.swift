@@ -1,8 +1,8 @@
 import NIOCore
 
-/// Events as `text/event-stream` has them (WHATWG HTML, "Server-sent events").
+/// Encodes `text/event-stream` events (WHATWG HTML, "Server-sent events").
 enum EventWriter {
-    /// A message: its JSON is one line, so it is one `data:` field.
+    /// A message. Its JSON is a single line, so it fits in one `data:` field.
     static func message(_ json: ByteBuffer, id: String?) -> ByteBuffer {
         var text = ByteBufferAllocator().buffer(capacity: json.readableBytes + (id?.utf8.count ?? 0) + 16)
         if let id {
@@ -16,29 +16,29 @@ enum EventWriter {
         return text
     }
 
-    /// Sets the client's cursor without an event: a block without data is not dispatched, but its id counts.
+    /// Sets the client's cursor without an event: a block without data is not dispatched, but its id is stored.
     static func cursor(_ id: String) -> ByteBuffer { ByteBuffer(string: "id: \(id)\n\n") }
 
-    /// Continuity was lost: `event: gap`, with the group and the reason. Who has been told is not told again: the id says so.
+    /// Continuity was lost: `event: gap`, with the group and the reason. The id moves past the gap, so it is reported once.
     static func gap(group: String, reason: String, id: String) -> ByteBuffer {
         ByteBuffer(
             string: "id: \(id)\nevent: gap\ndata: {\"group\":\"\(group)\",\"reason\":\"\(reason)\"}\n\n")
     }
 
-    /// Messages of a group without history that this client was too slow for.
+    /// Messages of a group without history were dropped because this client was too slow.
     static func dropped(group: String, count: Int) -> ByteBuffer {
         ByteBuffer(string: "event: dropped\ndata: {\"group\":\"\(group)\",\"count\":\(count)}\n\n")
     }
 
-    /// The operator has ended the stream: the id makes the browser's next request one that is answered 204, after which it
-    /// stays away.
+    /// The stream was ended by the operator. The id makes the browser's next request one that is answered with 204, after
+    /// which it does not reconnect.
     static func end(reason: String) -> ByteBuffer {
         ByteBuffer(string: "id: \(EventCursor.end)\nevent: end\ndata: {\"reason\":\"\(reason)\"}\n\n")
     }
 
-    /// How long the client waits before it connects again.
+    /// How long the client should wait before it reconnects.
     static func retry(milliseconds: Int) -> ByteBuffer { ByteBuffer(string: "retry: \(milliseconds)\n\n") }
 
-    /// Keeps proxies from believing that nobody is there.
+    /// Keeps proxies from closing an idle stream.
     static let comment = ByteBuffer(string: ":\n\n")
 }

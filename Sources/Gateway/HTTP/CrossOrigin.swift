@@ -1,11 +1,11 @@
 import NIOCore
 
-/// What lets a page of an allowed Origin read an answer, and ask for one with headers of its own (WHATWG Fetch, "CORS
-/// protocol"). Without it a browser tells the page nothing but that the request failed.
+/// CORS (WHATWG Fetch, "CORS protocol"): lets a page of an allowed Origin read responses and send custom headers. Without
+/// it a browser only tells the page that the request failed.
 enum CrossOrigin {
-    /// The fields of every answer, refusals too.
+    /// The header fields for every response, refusals included.
     ///
-    /// - Parameter page: the Origin that may read it; nil: none.
+    /// - Parameter page: the Origin that may read the response; nil: none.
     static func fields(for page: String?) -> [(String, String)] {
         let vary = ("Vary", "Origin")
         guard let page, page.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { return [vary] }
@@ -15,14 +15,13 @@ enum CrossOrigin {
         ]
     }
 
-    /// A browser's question whether a page may send what it is about to (a stream with `Authorization`, for one). Any other
-    /// OPTIONS is none.
+    /// Whether this is a CORS preflight: a browser asking whether a page may send a request (a stream with `Authorization`,
+    /// for example). Other OPTIONS requests are not.
     static func isPreflight(_ head: RequestHead) -> Bool {
         head.method == "OPTIONS" && head.has("origin") && head.has("access-control-request-method")
     }
 
-    /// The answer to a preflight. It is the same whatever the path: what the page asks then may be refused, and it can read
-    /// why.
+    /// The response to a preflight. It does not depend on the path: if the actual request is refused, the page can read why.
     ///
     /// - Parameter names: headers that the route's logins read, in lowercase.
     static func preflight(page: String, names: [String]) -> ByteBuffer {
@@ -35,17 +34,17 @@ enum CrossOrigin {
         return ByteBuffer(string: text + "\r\n")
     }
 
-    /// Tokens and cursors, and what libraries for streams send of themselves. Not whatever is asked for: a header by which a
-    /// proxy names the user is none of a page's.
+    /// Headers for tokens and cursors, and those that stream libraries add. A fixed list, not whatever is requested: a page
+    /// must not be able to set a header in which a proxy names the user.
     private static let usualNames = [
         "accept", "authorization", "cache-control", "content-type", "last-event-id", "pragma", "x-accel-buffering",
         "x-requested-with",
     ]
 
-    /// Seconds that a browser may remember the answer. Chromium takes two hours at most.
+    /// Seconds that a browser may cache the response. Chromium caps it at two hours.
     private static let maximumAge = 7200
 
-    /// What no page can set, or what is not a name of a header.
+    /// Names that a page cannot set, or that are not header names.
     private static func isBrowsers(_ name: String) -> Bool {
         name == "cookie" || name == "origin" || !RequestHeadParser.isToken(name)
     }

@@ -1,9 +1,9 @@
 import NIOCore
 import NIOHTTP1
 
-/// The page that shows notifications arriving, for `tocsin dev` and the compose file (`gateway.demo_page`).
+/// The page that shows notifications as they arrive, for `tocsin dev` and the compose file (`gateway.demo_page`).
 enum DemoPage {
-    /// - Parameter command: what sends, up to the name of the group. Shown as it is, so that it can be copied.
+    /// - Parameter command: the command that sends, up to the group's name. Shown verbatim, for copying.
     static func response(command: String) -> HTTPAnswer {
         let page = String(decoding: PackageResources.demo_html, as: UTF8.self)
             .replacing("{{command}}", with: attribute(command))
@@ -19,7 +19,7 @@ enum DemoPage {
             contentType: "text/html; charset=utf-8", body: ByteBuffer(string: page))
     }
 
-    /// A text as the value of an attribute between double quotes.
+    /// Escapes text for an attribute value in double quotes.
     private static func attribute(_ text: String) -> String {
         text.replacing("&", with: "&amp;").replacing("\"", with: "&quot;").replacing("<", with: "&lt;")
     }

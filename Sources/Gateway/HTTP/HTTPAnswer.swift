@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// A whole HTTP answer after which the connection ends.
+/// A complete HTTP response, after which the connection is closed.
 struct HTTPAnswer {
     let bytes: ByteBuffer
 
@@ -22,7 +22,7 @@ struct HTTPAnswer {
             body: ByteBuffer(string: "\(refusal.status.code) \(refusal.message)\n"))
     }
 
-    /// Nothing can be made for a connection that comes when the process has no descriptor left.
+    /// Prepared in advance: when the process is out of file descriptors, nothing can be set up for the connection.
     static let outOfDescriptors = HTTPAnswer(
         Refusal(
             status: .serviceUnavailable, message: "the gateway is full", headers: [("Retry-After", "5")],

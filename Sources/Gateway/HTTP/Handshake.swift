@@ -5,9 +5,9 @@ import NIOCore
 import NIOHTTP1
 import Sockets
 
-/// From a request's head to a client, or to a refusal: the plan, the login, the joins, then 101 (or 200 for a stream).
+/// Turns a request head into a client or a refusal: plan, login, joins, then 101 (or 200 for an event stream).
 ///
-/// One request per connection: a client that is refused is answered once, and the connection ends. The head is bounded in
+/// One request per connection: a refused client gets one response, then the connection is closed. The head is limited in
 /// bytes, the whole handshake in time. Lives on its shard's loop.
 ///
 /// ```
@@ -15,7 +15,7 @@ import Sockets
 ///      └─────────────┴──────────┴───────────┴─────▶ over: a refusal, then the end
 /// ```
 final class Handshake: StreamSocketOwner {
-    /// A request that has a place, until it is a client.
+    /// A request that holds a connection slot but is not a client yet.
     private struct Entrant {
         let plan: HandshakePlan
         var slot: ConnectionSlot
@@ -34,11 +34,11 @@ final class Handshake: StreamSocketOwner {
     private let shard: Shard
     private let socket: any StreamSocket
     private var stage = Stage.reading(RequestHeadParser())
-    /// The Origin of the page that may read the answer; nil: none.
+    /// The Origin of the page that may read the response; nil: none.
     private var page: String?
     private let id = ConnectionID.random()
     private let began = NIODeadline.now()
-    /// Who a proxy in front said (PROXY protocol) that it speaks for; else the other end of the socket.
+    /// The client's address from the PROXY protocol; otherwise the socket's peer.
     private let peer: PeerAddress
     var wheelPlace: WheelPlace?
 
@@ -46,15 +46,15 @@ final class Handshake: StreamSocketOwner {
     /// Those of the handshake's beginning: a plan refers to their routes.
     private let settings: GatewaySettings
 
-    /// For the logins, however many there are, and the joins.
+    /// Seconds for all logins and joins together.
     private static let loginSeconds = 10
     /// Seconds the peer gets to read the error response before the connection is closed.
     private static let farewellSeconds = 2
 
-    /// Begins to read: the socket's owner from here on.
+    /// Takes over the socket and starts reading.
     ///
     /// - Parameters:
-    ///   - source: who a proxy in front said that it speaks for.
+    ///   - source: the client's address, as reported by a proxy in front.
     ///   - seconds: what is left of `handshakeSeconds`.
     init(_ socket: any StreamSocket, shard: Shard, source: PeerAddress? = nil, seconds: Int? = nil) {
         self.shard = shard
@@ -89,7 +89,7 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    /// Frames that come before the answer wait in memory: one message's worth of them.
+    /// Frames that arrive before the response are kept in memory, up to one message's worth.
     private func checkEarly(_ entrant: Entrant) {
         guard entrant.early.readableBytes > settings.configuration.maximumMessageBytes else { return }
         refuse(.bad("wait for the answer before you send"))
@@ -115,7 +115,7 @@ final class Handshake: StreamSocketOwner {
         undo()
     }
 
-    /// Gives back what the handshake has taken.
+    /// Releases whatever the handshake has acquired.
     private func undo() {
         switch stage {
         case .loggingIn(let entrant): state.admission.leave(entrant.slot)
@@ -172,7 +172,7 @@ final class Handshake: StreamSocketOwner {
     }
 
     private func loggedIn(_ result: Result<Identity, LoginFailure>) {
-        // The connection may have ended meanwhile, or the time.
+        // Meanwhile the connection may have ended, or the time run out.
         guard case .loggingIn(var entrant) = stage else { return }
         let path = route(of: entrant.plan).path.text
         do throws(Refusal) {
@@ -196,7 +196,7 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    /// A centrifuge client may bring its token with its first command instead.
+    /// A centrifuge client may instead send its token in its connect command.
     private func connectLogin(_ plan: HandshakePlan) -> CentrifugeLogin? {
         let route = route(of: plan)
         guard route.clientProtocol == .centrifuge, case .webSocket = plan.transport else { return nil }
@@ -222,7 +222,7 @@ final class Handshake: StreamSocketOwner {
         }
         guard !isRevoked(entrant) else { throw Self.revoked }
         if route.clientProtocol == .centrifuge, case .webSocket = plan.transport {
-            // It joins when it sends its first command, which says what it has seen already.
+            // It joins on its first command, which tells what it has seen already.
             let access = route.access(resolved.values, resolved.groups, identity)
             let entry = CentrifugeEntry(access: access, login: connectLogin(plan)) { _ in access }
             return becomeCentrifuge(entrant, entry)
@@ -243,7 +243,7 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    /// The user's connections were ended after this handshake began: what the login said may be over.
+    /// Whether the user's connections were ended after this handshake began, so that its login may be outdated.
     private func isRevoked(_ entrant: Entrant) -> Bool {
         entrant.slot.user.map { shard.wasRevoked($0, since: began) } ?? false
     }
@@ -283,7 +283,7 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    /// A centrifuge client that nobody knows yet: its first command has its token.
+    /// Upgrades a centrifuge client that is not authenticated yet: its first command carries the token.
     private func becomeUnidentified(_ entrant: Entrant, _ login: CentrifugeLogin) {
         let (route, values) = (route(of: entrant.plan), entrant.plan.values)
         let most = settings.configuration.maximumGroups
@@ -309,7 +309,7 @@ final class Handshake: StreamSocketOwner {
         SwitchingAnswer.webSocket(key: key, deflate: plan.deflate, subprotocol: plan.subprotocol)
     }
 
-    /// The answer is out, and the socket has a new owner, who has the place from here on.
+    /// Writes the response and hands socket and slot over to the client.
     private func hand(over entrant: Entrant, to client: some ConnectedClient, saying answer: ByteBuffer) {
         stage = .upgraded
         shard.unschedule(self)
@@ -343,7 +343,7 @@ final class Handshake: StreamSocketOwner {
 extension Handshake: Ticking {
     func tick() -> Int? {
         switch stage {
-        case .over: socket.close()  // The refusal has had its time to be read.
+        case .over: socket.close()  // The peer has had time to read the refusal.
         case .loggingIn, .joining: refuse(.later("the login takes too long", .loginUnavailable, seconds: 2))
         case .reading:
             refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: .timeout))

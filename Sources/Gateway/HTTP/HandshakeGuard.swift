@@ -1,6 +1,6 @@
 import NIOHTTP1
 
-/// Whether a request may become a client (RFC 6455 section 4.2.1): pure, on the request's head.
+/// Checks whether a request may become a client (RFC 6455 section 4.2.1). Pure functions of the request head.
 enum HandshakeGuard {
     /// The value to hash into Sec-WebSocket-Accept.
     struct Upgrade: Equatable {
@@ -9,7 +9,7 @@ enum HandshakeGuard {
 
     static let maximumHeaders = 64
 
-    /// What any request must be, before its path is looked at.
+    /// Checks that apply to any request, before its path is looked up.
     static func checkRequest(_ head: RequestHead) throws(Refusal) {
         guard head.fieldCount <= maximumHeaders else {
             throw Refusal(
@@ -19,7 +19,7 @@ enum HandshakeGuard {
         guard head.isHTTP11 else { throw .bad("speak HTTP/1.1") }
         guard let host = head.only("host"), !host.isEmpty else { throw .bad("exactly one Host header is needed") }
         guard head.isPath else { throw .bad("the request target must be a path") }
-        // A body on a GET, framed in whatever way, is how requests are smuggled past proxies.
+        // A body on a GET is a means of request smuggling past proxies.
         guard !head.has("transfer-encoding") else { throw .bad("the request must not have a body") }
         if head.has("content-length"), head.only("content-length") != "0" {
             throw .bad("the request must not have a body")
@@ -49,7 +49,7 @@ enum HandshakeGuard {
         return Upgrade(key: key)
     }
 
-    /// 16 bytes in base64: 22 characters, the last of which carries 2 bits, and `==` (RFC 4648 section 4).
+    /// 16 bytes in base64: 22 characters, the last of which carries 2 bits, then `==` (RFC 4648 section 4).
     private static func isKey(_ key: String) -> Bool {
         guard key.utf8.count == 24, key.utf8.suffix(2).elementsEqual("==".utf8) else { return false }
         return key.utf8.prefix(22).allSatisfy { byte in

@@ -3,41 +3,41 @@ import NIOCore
 import NIOHTTP1
 import Sockets
 
-/// What a request is to become, as far as its head and the configuration say: everything before places, logins and joins.
+/// What a request is to become, as decided from its head and the configuration alone, before slots, logins and joins.
 ///
 /// A value without I/O.
 struct HandshakePlan {
     /// The route's index in `routes:`.
     let route: Int
-    /// Of the path's parameters.
+    /// Values of the path's parameters.
     let values: [String: String]
     let transport: RequestedTransport
-    /// nil: the WebSocket goes without compression.
+    /// nil: the WebSocket is not compressed.
     let deflate: DeflateAgreement?
-    /// nil: the client is answered none.
+    /// The subprotocol to answer with; nil: none.
     let subprotocol: String?
-    /// The client, as far as trusted proxies have told; else the other end of the socket.
+    /// The client's address as reported by trusted proxies; otherwise the socket's peer.
     let client: PeerAddress
-    /// The Origin of the page that may read the answer; nil: none.
+    /// The Origin of the page that may read the response; nil: none.
     let page: String?
 }
 
-/// What is done with a request.
+/// How to handle a request.
 enum RequestDecision {
     case handshake(HandshakePlan)
-    /// An answer, after which the connection ends.
+    /// Send a response, then close the connection.
     case answer(ByteBuffer)
-    /// A stream that its client was told not to ask for again (HTML, "server-sent events": 204).
+    /// A stream whose client was told not to reconnect (WHATWG HTML, "Server-sent events": 204).
     case endOfStream(ByteBuffer)
 }
 
 extension HandshakePlan {
-    /// All checks of a request, in their order.
+    /// Runs all checks of a request, in order.
     ///
     /// - Parameters:
-    ///   - origin: the request's.
-    ///   - peer: the other end of the socket, or who a proxy in front said that it speaks for.
-    ///   - pageHeaders: the headers of a route (nil: of none) that pages may send.
+    ///   - origin: the request's Origin.
+    ///   - peer: the socket's peer, or the address that a proxy in front reported.
+    ///   - pageHeaders: for a route (nil: no route), the custom headers that pages may send.
     /// - Throws: `Refusal`.
     static func decide(
         _ head: RequestHead, _ origin: RequestOrigin, from peer: PeerAddress, _ configuration: GatewayConfiguration,

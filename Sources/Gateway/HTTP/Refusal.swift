@@ -15,10 +15,10 @@ enum RefusalReason: String, CaseIterable, Sendable {
     case proxyHeader = "proxy_header"
 }
 
-/// An HTTP answer that refuses a request, for a person with curl as much as for a program.
+/// An HTTP response that refuses a request, readable for a person with curl as well as for a program.
 struct Refusal: Error, Sendable, Equatable {
     var status: HTTPResponseStatus
-    /// One line of text: what is wrong and what to do.
+    /// One line of text: what is wrong, and what to do about it.
     var message: String
     var headers: [(String, String)] = []
     var reason: RefusalReason
@@ -30,7 +30,7 @@ struct Refusal: Error, Sendable, Equatable {
         Refusal(status: .badRequest, message: message, reason: .malformed)
     }
 
-    /// 503: the same request may succeed after so many seconds.
+    /// 503: the same request may succeed after `seconds`.
     static func later(_ message: String, _ reason: RefusalReason, seconds: Int) -> Refusal {
         Refusal(
             status: .serviceUnavailable, message: message, headers: [("Retry-After", String(seconds))], reason: reason)

@@ -1,8 +1,8 @@
 import NIOHTTP1
 
-/// A request's line and header fields, as ranges of its bytes; made by `RequestHeadParser`.
+/// A request line and its header fields, stored as ranges of the raw bytes; produced by `RequestHeadParser`.
 ///
-/// Names are compared without case, values have no spaces around them (RFC 9112 section 5).
+/// Names are matched case-insensitively; values are trimmed (RFC 9112 section 5).
 struct RequestHead: Sendable {
     typealias Place = Range<Int>
 
@@ -37,9 +37,9 @@ struct RequestHead: Sendable {
     var isHTTP11: Bool { equals(versionPlace, "HTTP/1.1") }
     var isPath: Bool { bytes[targetPlace].first == UInt8(ascii: "/") }
 
-    /// The values of a field's lines, in order.
+    /// The values of all lines of a field, in order.
     ///
-    /// - Parameter name: in lowercase.
+    /// - Parameter name: must be lowercase.
     func values(of name: StaticString) -> [String] {
         var values: [String] = []
         for field in fields where isNamed(field, name) { values.append(text(field.value)) }
@@ -51,7 +51,7 @@ struct RequestHead: Sendable {
         fields.last { isNamed($0, name) }.map { text($0.value) }
     }
     func has(_ name: StaticString) -> Bool { place(of: name) != nil }
-    /// The field's only value; nil when it is missing or there are several.
+    /// The field's value if it occurs exactly once, otherwise nil.
     func only(_ name: StaticString) -> String? {
         var only: Place?
         for field in fields where isNamed(field, name) {
@@ -61,9 +61,9 @@ struct RequestHead: Sendable {
         return only.map(text)
     }
 
-    /// Whether one of the field's comma-separated elements is this token, without case.
+    /// Whether one of the field's comma-separated elements is this token, ignoring case.
     ///
-    /// - Parameter token: in lowercase.
+    /// - Parameter token: must be lowercase.
     func has(_ name: StaticString, token: StaticString) -> Bool {
         for field in fields where isNamed(field, name) {
             for element in bytes[field.value].split(separator: UInt8(ascii: ",")) {
@@ -74,7 +74,7 @@ struct RequestHead: Sendable {
         return false
     }
 
-    /// All fields, for logins.
+    /// All fields, for authenticators.
     var headers: HTTPHeaders { HTTPHeaders(fields.map { (text($0.name), text($0.value)) }) }
 
     private func text(_ place: Place) -> String { String(decoding: bytes[place], as: UTF8.self) }
@@ -97,7 +97,7 @@ struct RequestHead: Sendable {
         }
     }
 
-    /// Without the spaces and tabs around it (OWS, RFC 9110 section 5.6.3).
+    /// Without surrounding spaces and tabs (OWS, RFC 9110 section 5.6.3).
     static func trim(_ place: Place, in bytes: [UInt8]) -> Place {
         func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
         var (low, high) = (place.lowerBound, place.upperBound)

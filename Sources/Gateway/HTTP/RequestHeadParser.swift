@@ -1,21 +1,21 @@
 import NIOCore
 
-/// Collects the bytes of one request's head and reads it, strictly (RFC 9112 sections 2 to 5).
+/// Collects and parses the bytes of one request head, strictly (RFC 9112 sections 2 to 5).
 ///
-/// A handshake is one GET without a body on a connection of its own, so little of HTTP is needed; what this does not know
-/// it refuses: bare CR and LF, folded lines, spaces before a colon, control characters, other characters in names. Two
-/// readers that disagree about such a request are how requests are smuggled past proxies. A value without I/O.
+/// A handshake is a single GET without a body on its own connection, so little of HTTP is needed. Anything unusual is
+/// refused: bare CR or LF, folded lines, spaces before a colon, control characters, invalid characters in names. Requests
+/// on which two parsers disagree are how requests are smuggled past proxies. A value without I/O.
 struct RequestHeadParser {
     enum Outcome {
         case needsMore
-        /// rest: the bytes after the head.
+        /// rest: bytes after the head.
         case head(RequestHead, rest: ByteBuffer)
         case malformed
     }
 
     private var bytes: [UInt8] = []
 
-    /// Bytes of the head so far.
+    /// Bytes of the head received so far.
     var count: Int { bytes.count }
 
     mutating func feed(_ input: ByteBuffer) -> Outcome {
@@ -41,7 +41,7 @@ struct RequestHeadParser {
 
     private static func isSpacing(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r") }
 
-    /// All lines have come, each ended by CR LF, the last one empty.
+    /// Parses the complete head: every line ends with CR LF, and the last one is empty.
     private mutating func finish(end: Int) -> Outcome {
         let rest = ByteBuffer(bytes: bytes[end...])
         bytes.removeSubrange(end...)
@@ -60,10 +60,10 @@ struct RequestHeadParser {
             RequestHead(bytes: bytes, method: method, target: target, version: version, fields: fields), rest: rest)
     }
 
-    /// Where the line's CR is.
+    /// Index of the line's CR.
     private func lineEnd(from start: Int) -> Int? { bytes[start...].firstIndex(of: UInt8(ascii: "\r")) }
 
-    /// `GET /path HTTP/1.1`: three words with one space between.
+    /// `GET /path HTTP/1.1`: three parts, separated by single spaces.
     private func requestLine(_ line: Range<Int>) -> (Range<Int>, Range<Int>, Range<Int>)? {
         guard let first = bytes[line].firstIndex(of: UInt8(ascii: " ")),
             let second = bytes[(first + 1)..<line.upperBound].firstIndex(of: UInt8(ascii: " "))
@@ -82,7 +82,7 @@ struct RequestHeadParser {
         return RequestHead.Field(name: name, value: RequestHead.trim((colon + 1)..<line.upperBound, in: bytes))
     }
 
-    /// Whether it is a token (RFC 9110 section 5.6.2): the name of a header, a method, a subprotocol.
+    /// Whether the text is a token (RFC 9110 section 5.6.2): a header name, a method, a subprotocol.
     static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(isTokenByte) }
 
     private static func isTokenByte(_ byte: UInt8) -> Bool {

@@ -1,12 +1,12 @@
 import NIOHTTP1
 
-/// Which page, if a page it is, a request comes from: its Origin, held against `allowed_hosts`.
+/// A request's Origin, checked against `allowed_hosts`.
 enum RequestOrigin: Equatable {
-    /// No browser, or a page's own EventSource, which sends none to its own host.
+    /// Not from a browser, or from a page's EventSource to its own host, which sends no Origin.
     ///
-    /// - mayConnect: `allowed_hosts` does without.
+    /// - mayConnect: `allowed_hosts` permits a missing Origin.
     case absent(mayConnect: Bool)
-    /// The header's value.
+    /// The value of the header.
     case allowed(String)
     case refused
 
@@ -16,7 +16,7 @@ enum RequestOrigin: Equatable {
             self = .absent(mayConnect: hosts.allows(origin: nil, host: host))
             return
         }
-        // Of several, a proxy in front may have checked another one than we would.
+        // With several Origins, a proxy in front may have checked a different one.
         guard let origin = head.only("origin"), hosts.allows(origin: origin, host: host) else {
             self = .refused
             return
@@ -24,11 +24,11 @@ enum RequestOrigin: Equatable {
         self = .allowed(origin)
     }
 
-    /// The Origin whose page may read the answer, whatever it is; nil: none.
+    /// The Origin of the page that may read the response; nil: none.
     var page: String? { if case .allowed(let origin) = self { origin } else { nil } }
 
-    /// A stream, which changes nothing, may come without an Origin: another site's page, which would have one, is kept from
-    /// reading by the browser.
+    /// Whether the request may proceed. An event stream changes nothing, so it may come without an Origin: a page of another
+    /// site would send one, and the browser would keep it from reading the stream.
     func admits(_ transport: RequestedTransport) -> Bool {
         switch self {
         case .allowed: return true

@@ -1,13 +1,13 @@
-/// What a checked request wants to become.
+/// The kind of connection that a checked request asks for.
 enum RequestedTransport: Equatable {
     /// The value to hash into Sec-WebSocket-Accept.
     case webSocket(key: String)
-    /// Server-sent events; the cursor that the client brought, if any.
+    /// Server-sent events, with the cursor from the request, if any.
     case eventStream(cursor: String?)
 
-    /// - Throws: `Refusal` when the request is neither.
+    /// - Throws: `Refusal` when the request asks for neither.
     init(_ head: RequestHead) throws(Refusal) {
-        // Other upgrades (h2c, which some clients offer with every request) are not taken up (RFC 9110 section 7.8).
+        // Other upgrades (some clients offer h2c with every request) are ignored (RFC 9110 section 7.8).
         guard Self.acceptsEvents(head), !head.has("upgrade", token: "websocket") else {
             self = .webSocket(key: try HandshakeGuard.checkUpgrade(head).key)
             return

@@ -1,11 +1,11 @@
 import Crypto
 import NIOCore
 
-/// The answers after which a connection is no longer HTTP.
+/// Responses to accepted handshakes: 101, 200 for an event stream, and 204 for a stream that must not be reopened.
 enum SwitchingAnswer {
     /// - Parameters:
-    ///   - deflate: what was agreed on; nil: no compression.
-    ///   - subprotocol: one of those that the client offered; nil: none.
+    ///   - deflate: the negotiated compression; nil: none.
+    ///   - subprotocol: one that the client offered; nil: none.
     static func webSocket(
         key: String, deflate: DeflateAgreement? = nil, subprotocol: String? = nil
     ) -> ByteBuffer {
@@ -19,7 +19,7 @@ enum SwitchingAnswer {
         return answer
     }
 
-    /// RFC 6455 section 4.2.2, number 5.4.
+    /// RFC 6455 section 4.2.2, item 5.4.
     static func accept(_ key: String) -> String {
         var hash = Insecure.SHA1()
         var key = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -27,7 +27,7 @@ enum SwitchingAnswer {
         return hash.finalize().withUnsafeBytes(base64)
     }
 
-    /// RFC 4648 section 4, of the 20 bytes of a SHA-1.
+    /// Base64 (RFC 4648 section 4) of the 20 bytes of a SHA-1.
     private static func base64(_ digest: UnsafeRawBufferPointer) -> String {
         String(unsafeUninitializedCapacity: 28) { text in
             alphabet.withUTF8Buffer { alphabet in
@@ -48,17 +48,17 @@ enum SwitchingAnswer {
 
     private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-    /// Without a length: the stream ends with the connection. The headers keep caches and nginx from holding events back.
+    /// Has no length: the stream ends with the connection. The headers keep caches and nginx from buffering events.
     ///
-    /// - Parameter page: the Origin of the page that may read them; nil: none.
+    /// - Parameter page: the Origin of the page that may read the events; nil: none.
     static func eventStream(page: String?) -> ByteBuffer {
         var text = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
         text += "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
         return ByteBuffer(string: text + common(page))
     }
 
-    /// The only answer after which an EventSource does not come back by itself (WHATWG HTML, "Server-sent events"): for one
-    /// that was told to stay away.
+    /// 204, the only response after which an EventSource does not reconnect (WHATWG HTML, "Server-sent events"); for clients
+    /// that were told to stay away.
     static func endOfStream(page: String?) -> ByteBuffer {
         ByteBuffer(string: "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n" + common(page))
     }

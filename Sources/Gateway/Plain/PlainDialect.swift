@@ -1,22 +1,22 @@
 import Broker
 import NIOCore
 
-/// The plain protocol: messages as JSON, and nothing else (docs/protocol.md).
+/// The plain protocol: messages as JSON and nothing else (docs/protocol.md).
 ///
-/// Lives on its shard's loop, owned by its connection.
+/// Lives on its shard's loop; owned by its connection.
 final class PlainDialect: ClientDialect {
     private let shard: Shard
     private let receive: ReceivePolicy
     private let session: Session
     private unowned let connection: any DialectConnection
-    /// Of the groups, when they were joined.
+    /// Positions of the groups at the time of the join.
     private let positions: [Position]
-    /// Until the session is open.
+    /// nil once the session is open.
     private var joining: Joining?
 
     /// - Parameters:
-    ///   - joining: has joined the groups.
-    ///   - positions: of the groups, when they were joined.
+    ///   - joining: has completed its joins.
+    ///   - positions: positions of the groups at the time of the join.
     init(
         _ receive: ReceivePolicy, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
         positions: [Position]
@@ -29,7 +29,7 @@ final class PlainDialect: ClientDialect {
         self.positions = positions
     }
 
-    /// The interval ± 10 %, by the connection's number, which is random.
+    /// The interval varies by ± 10 %, derived from the connection's random id.
     var keepAlive: KeepAlive {
         let interval = shard.settings.configuration.pingSeconds, spread = interval / 10
         let own = interval - spread + Int(session.id.value % UInt64(2 * spread + 1))
@@ -68,13 +68,13 @@ final class PlainDialect: ClientDialect {
         return true
     }
 
-    /// A client that reads nothing gets no more back than its socket holds.
+    /// Sends an answer to the client. Skipped when the socket is full, so a client that does not read queues no answers.
     private func sayBack(_ text: ByteBuffer) { if connection.isWritable { connection.say(text) } }
 
     private func send(_ message: ByteBuffer, to group: GroupName) {
         let sent = shard.state.backplane.groupSend(message, to: group).hop(to: shard.eventLoop)
         sent.assumeIsolated().whenFailure { error in
-            // Not accepted, so the client must not believe that it was.
+            // The message was not accepted; closing keeps the client from believing that it was.
             let isFinal = (error as? BackplaneError)?.code == .refused
             self.connection.close(isFinal ? .messageRefused : .messageNotAccepted)
         }
@@ -84,8 +84,8 @@ final class PlainDialect: ClientDialect {
 
     func roomAgain() {}
 
-    /// A plain client has no words for a gap: it is closed, and fetches what it needs before it comes back. It keeps no
-    /// cursor, so what only makes cursors useless does not concern it.
+    /// The plain protocol cannot report a gap: the connection is closed, and the client fetches what it needs before it
+    /// reconnects. It keeps no cursor, so a continuity that only invalidates cursors does not concern it.
     func lost(_ group: GroupName, _ continuity: Continuity) {
         switch continuity {
         case .gap, .reset: connection.close(.resync(continuity))

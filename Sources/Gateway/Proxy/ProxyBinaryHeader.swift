@@ -1,7 +1,7 @@
 import NIOCore
 import Sockets
 
-/// Version 2's header (section 2.2): sixteen bytes, then addresses and what else the proxy knows.
+/// A version 2 header (section 2.2): sixteen bytes, followed by addresses and extra fields.
 struct ProxyBinaryHeader {
     /// nil: `LOCAL`, or a connection without addresses.
     let source: PeerAddress?
@@ -9,14 +9,14 @@ struct ProxyBinaryHeader {
     static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
     static let startBytes = 16
 
-    /// What follows the signature: version and command, family and protocol, and how many bytes follow.
+    /// After the signature: version and command, family and protocol, and the number of bytes that follow.
     struct Start {
-        /// The proxy's own connection, for a health check: addresses are to be ignored.
+        /// The proxy's own connection, for a health check: addresses must be ignored.
         let isLocal: Bool
         fileprivate let family: Family
         let count: Int
 
-        /// nil: too short, or not of this protocol.
+        /// nil: too short, or not this protocol.
         init?(_ bytes: ByteBufferView) {
             var reader = ByteBuffer(bytes)
             guard reader.readBytes(length: signature.count) == signature,
@@ -29,14 +29,14 @@ struct ProxyBinaryHeader {
         }
     }
 
-    /// Families of streams; datagrams do not come over a connection.
+    /// Families of stream sockets; datagrams never arrive over a connection.
     fileprivate enum Family: UInt8 {
         case unspecified = 0x00
         case tcp4 = 0x11
         case tcp6 = 0x21
         case unix = 0x31
 
-        /// Of source and destination together.
+        /// Size of source and destination together.
         var addressBytes: Int {
             switch self {
             case .unspecified: 0
@@ -49,7 +49,7 @@ struct ProxyBinaryHeader {
 
     init?(_ start: Start, _ bytes: ByteBufferView) {
         if start.isLocal || start.family == .unspecified {
-            // Whatever follows is to be ignored.
+            // Whatever follows must be ignored.
             source = nil
             return
         }
@@ -62,7 +62,7 @@ struct ProxyBinaryHeader {
         }
     }
 
-    /// Source address, destination address, source port, destination port.
+    /// Reads source address, destination address, source port, destination port; returns the source.
     private static func address(_ bytes: ByteBufferView, length: Int) -> PeerAddress? {
         var reader = ByteBuffer(bytes)
         guard let host = reader.readSlice(length: length), reader.readSlice(length: length) != nil,
@@ -72,7 +72,7 @@ struct ProxyBinaryHeader {
         return PeerAddress(address)
     }
 
-    /// Types, lengths and values that fill what is left, of which none is of use here.
+    /// Whether the rest consists of complete type-length-value fields. None of them is used.
     private static func areExtras(_ bytes: ByteBufferView) -> Bool {
         var reader = ByteBuffer(bytes)
         while reader.readableBytes > 0 {

@@ -2,7 +2,7 @@ import NIOCore
 import NIOHTTP1
 import Sockets
 
-/// The owner of a trusted proxy's connection until the proxy has said whom it speaks for. Then the handshake owns it.
+/// Owns a trusted proxy's connection until its PROXY header has been read, then hands the socket to a `Handshake`.
 ///
 /// Lives on its shard's loop.
 final class ProxyGreeting: StreamSocketOwner {
@@ -13,10 +13,10 @@ final class ProxyGreeting: StreamSocketOwner {
     private var isOver = false
     var wheelPlace: WheelPlace?
 
-    /// Seconds the peer gets to read the error response before we close.
+    /// Seconds the peer gets to read the error response before the connection is closed.
     private static let farewellSeconds = 2
 
-    /// Begins to read: the socket's owner from here on.
+    /// Takes over the socket and starts reading.
     init(_ socket: any StreamSocket, shard: Shard) {
         self.shard = shard
         self.socket = socket
@@ -34,7 +34,7 @@ final class ProxyGreeting: StreamSocketOwner {
         case .header(let source, let rest):
             isOver = true
             shard.unschedule(self)
-            // What is left of the time is for the request.
+            // The request gets whatever time is left.
             let left = Int((deadline - .now()).nanoseconds / 1_000_000_000)
             let handshake = Handshake(socket, shard: shard, source: source, seconds: max(left, 1))
             if rest.readableBytes > 0 { handshake.received(rest) }

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Takes the PROXY protocol's header off a connection that goes on with TLS: the first handler of its channel.
+/// Strips the PROXY protocol header from a connection that continues with TLS: the first handler of its channel.
 final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -10,7 +10,7 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var parser = ProxyHeaderParser()
     private var isOver = false
 
-    /// - Parameter greeting: told who is behind the proxy; it has the limit of the time, too.
+    /// - Parameter greeting: receives the client's address; it also enforces the time limit.
     init(_ greeting: TLSGreeting, _ credentials: ServerCredentials) {
         self.greeting = greeting
         self.credentials = credentials

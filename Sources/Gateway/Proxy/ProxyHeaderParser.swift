@@ -1,17 +1,16 @@
 import NIOCore
 import Sockets
 
-/// The header with which a proxy says whom it speaks for: the PROXY protocol, versions 1 and 2 (haproxy.org,
+/// Parses the header in which a proxy names the client: the PROXY protocol, versions 1 and 2 (haproxy.org,
 /// "proxy-protocol.txt", 2020/03/05).
 ///
-/// A pure value. Strict: what the specification does not have is malformed, as soon as that can be known, and so is what
-/// it has only for datagrams. Bounded: 107 bytes in version 1, 536 in version 2. Checksums are not looked at: TCP has its
-/// own.
+/// A pure value. Strict: anything outside the specification, or specified only for datagrams, is malformed as soon as that
+/// is known. Bounded: 107 bytes in version 1, 536 in version 2. Checksums are not verified; TCP has its own.
 struct ProxyHeaderParser {
     enum Outcome: Equatable {
         case needsMore
         /// - Parameters:
-        ///   - source: nil: the proxy speaks for itself, or cannot say for whom.
+        ///   - source: nil: the proxy's own connection, or one whose client it does not know.
         ///   - rest: the bytes after the header.
         case header(source: PeerAddress?, rest: ByteBuffer)
         case malformed
@@ -22,11 +21,11 @@ struct ProxyHeaderParser {
     static let maximumTextBytes = 107
     static let maximumBinaryBytes = 536
 
-    /// Not to be fed again once it has said anything but `needsMore`.
+    /// Must not be called again after any result other than `needsMore`.
     mutating func feed(_ bytes: ByteBuffer) -> Outcome {
         collected.writeImmutableBuffer(bytes)
         let view = collected.readableBytesView
-        // One byte tells the versions apart.
+        // The first byte distinguishes the versions.
         if view.first == ProxyTextHeader.beginning[0] { return text(view) }
         if view.first == ProxyBinaryHeader.signature[0] { return binary(view) }
         return view.isEmpty ? .needsMore : .malformed

@@ -1,7 +1,7 @@
 import NIOCore
 import Sockets
 
-/// Version 1's line, without its end: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` (section 2.1).
+/// A version 1 line without its line end: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` (section 2.1).
 struct ProxyTextHeader {
     /// nil: `UNKNOWN`.
     let source: PeerAddress?
@@ -13,7 +13,7 @@ struct ProxyTextHeader {
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
         switch words.dropFirst().first {
         case "UNKNOWN":
-            // Whatever follows is to be ignored.
+            // Whatever follows must be ignored.
             source = nil
         case "TCP4", "TCP6":
             guard words.count == 6, let from = Self.address(words[2], words[4], isIPv6: words[1] == "TCP6"),
@@ -25,7 +25,7 @@ struct ProxyTextHeader {
     }
 
     private static func address(_ host: Substring, _ port: Substring, isIPv6: Bool) -> PeerAddress? {
-        // Decimal, as it is usually written: no sign, no zero in front.
+        // Plain decimal: no sign, no leading zeros.
         guard let number = UInt16(port), String(number) == port,
             let address = try? SocketAddress(ipAddress: String(host), port: Int(number))
         else { return nil }

@@ -2,10 +2,10 @@ import NIOCore
 import Sockets
 
 extension TrustedNetworks {
-    /// Who the client is, when these networks' word is taken for whom they forward.
+    /// The client's address, if these networks are trusted to report it.
     ///
-    /// Each proxy appends whom it was spoken to by, so the list is read from its end, for as long as the one who wrote the
-    /// entry is trusted: the rightmost address that is not. Entries to the left of it can be forged by anybody.
+    /// Each proxy appends the address of its own peer, so the list is read from the end for as long as the writer of the entry
+    /// is trusted: the result is the rightmost untrusted address. Anything left of it can be forged.
     ///
     /// - Parameters:
     ///   - nearest: the other end of the connection.
@@ -22,7 +22,7 @@ extension TrustedNetworks {
         return client
     }
 
-    /// An address, in whose place some proxies write address and port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+    /// Parses an entry. Some proxies write address and port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
     private static func address(_ entry: Substring) -> PeerAddress? {
         var text = entry.drop { $0 == " " || $0 == "\t" }
         while let last = text.last, last == " " || last == "\t" { text.removeLast() }

@@ -1,14 +1,14 @@
 public import Broker
 
-/// A group's name with `{user}`, path parameters and the login's claims in it: `{user}isInsufficient`, `team.{claims.team}`.
+/// A group name with placeholders for the user, path parameters and claims: `{user}isInsufficient`, `team.{claims.team}`.
 public struct GroupTemplate: Sendable, Equatable {
     private enum Part: Sendable, Equatable { case literal(String), variable(String) }
     private let parts: [Part]
     public let text: String
 
-    /// - Throws: `TemplateError` naming what is wrong.
+    /// - Throws: `TemplateError`, which describes what is wrong.
     ///
-    /// - Parameter isPattern: `*` and `?` are allowed.
+    /// - Parameter isPattern: whether `*` and `?` are allowed.
     public init(_ text: String, isPattern: Bool = false) throws(TemplateError) {
         var parts: [Part] = []
         var rest = text[...]
@@ -30,13 +30,13 @@ public struct GroupTemplate: Sendable, Equatable {
         }
     }
 
-    /// The values that it needs: `user`, `claims.NAME`, names of path parameters.
+    /// The values it needs: `user`, `claims.NAME`, names of path parameters.
     public var variables: Set<String> {
         Set(parts.compactMap { if case .variable(let name) = $0 { name } else { nil } })
     }
 
-    /// A pattern of names: `*` and `?` in the template's own text are wildcards. nil when a value could be read as one, or
-    /// cannot be part of a name at all.
+    /// The template as a pattern: `*` and `?` in its own text are wildcards. nil when a value contains a wildcard, or cannot be
+    /// part of a group name at all.
     func pattern(_ values: [String: String]) -> GroupPattern? {
         var text = ""
         for part in parts {
@@ -50,8 +50,8 @@ public struct GroupTemplate: Sendable, Equatable {
         return GroupPattern(text)
     }
 
-    /// - Throws: `NameError` when the values do not make a group's name. An empty or missing value makes none: everybody who
-    ///   lacks a claim would meet in one group.
+    /// - Throws: `NameError` when the values do not form a group name. An empty or missing value is an error: otherwise everybody
+    ///   who lacks a claim would share one group.
     public func resolve(_ values: [String: String]) throws(NameError) -> GroupName {
         var name = ""
         for part in parts {

@@ -1,18 +1,18 @@
-/// A route's path: literal segments and `{name}` segments, each of which takes one segment of the request's path.
+/// A route's path: literal segments and `{name}` segments, each of which matches one segment of the request path.
 public struct PathTemplate: Sendable, Equatable {
     private enum Segment: Sendable, Equatable { case literal(String), parameter(String) }
     private let segments: [Segment]
     public let text: String
     public let parameters: [String]
 
-    /// - Throws: `TemplateError` naming what is wrong.
+    /// - Throws: `TemplateError`, which describes what is wrong.
     public init(_ text: String) throws(TemplateError) {
         guard text.utf8.first == UInt8(ascii: "/") else {
             throw TemplateError("the path \"\(text)\" does not start with \"/\"")
         }
         var segments: [Segment] = []
         var parameters: [String] = []
-        // By bytes, as paths are matched: a combining mark after a slash does not make another character of it.
+        // Bytes, as in `match`: by characters, a slash with a combining mark would not be a slash.
         for bytes in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             let part = Substring(bytes)
             if part.hasPrefix("{"), part.hasSuffix("}") {
@@ -40,7 +40,7 @@ public struct PathTemplate: Sendable, Equatable {
         self.text = text
     }
 
-    /// The parameters' values, percent-decoded; nil when the path is another one. A final slash makes another path.
+    /// The percent-decoded values of the parameters; nil when the path does not match. A trailing slash is significant.
     public func match(_ path: String) -> [String: String]? {
         var rest = path.utf8[...], values: [String: String] = [:]
         for segment in segments {
@@ -58,7 +58,7 @@ public struct PathTemplate: Sendable, Equatable {
     }
 }
 
-/// What is wrong with a template of the configuration.
+/// An error in a template of the configuration.
 public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
     public let description: String
     init(_ description: String) { self.description = description }

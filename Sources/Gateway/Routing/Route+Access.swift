@@ -1,10 +1,10 @@
 import Broker
 
-/// What a login makes of a route: its groups, and what a centrifuge client may do.
+/// Applies a login to a route: the groups to join, and the rights of a centrifuge client.
 extension Route {
-    /// The values of the route's templates, and the groups that they make.
+    /// The values for the route's templates, and the groups that result.
     ///
-    /// - Throws: `NameError` when the values make no group's name.
+    /// - Throws: `NameError` when a template does not resolve to a group name.
     func groups(
         _ values: [String: String], _ identity: Identity?
     ) throws(NameError) -> (values: [String: String], groups: [GroupName]) {

@@ -1,17 +1,17 @@
-/// What a gateway does with the text that a client sends.
+/// What a gateway does with text that a client sends.
 public enum ReceivePolicy: Sendable, Equatable {
     case ignore
     /// Answers with the text as a JSON string, as `json.dumps(text)` in a Django consumer does.
     case echo
-    /// Answers with the message itself, binary ones too: for conformance suites and for trying a path to the gateway.
+    /// Returns the message unchanged, binary ones too: for conformance suites, and for testing a network path to the gateway.
     case mirror
-    /// Sends it to the route's groups.
+    /// Sends the message to the route's groups.
     case groupSend
 }
 
-/// What the clients of a route speak.
+/// The protocol that the clients of a route speak.
 public enum ClientProtocol: Sendable, Equatable {
-    /// Messages as JSON, and nothing else. The same address serves server-sent events.
+    /// Messages as JSON, and nothing else. The same path also serves server-sent events.
     case plain
     /// The JSON protocol of the centrifuge SDKs.
     case centrifuge
@@ -21,17 +21,17 @@ public enum ClientProtocol: Sendable, Equatable {
 public struct Route: Sendable {
     public var path: PathTemplate
     public var groups: [GroupTemplate]
-    /// Names of `auth:` entries, tried in order. Empty: nobody is asked who they are.
+    /// Names of `auth:` entries, tried in order. Empty: clients are not authenticated.
     public var authentication: [String]
     public var receive: ReceivePolicy
     public var clientProtocol: ClientProtocol
     /// Patterns of the groups that a centrifuge client may subscribe to.
     public var mayJoin: [GroupTemplate]
-    /// Patterns of the groups that a centrifuge client may publish to; with `receive: group_send` also what it may join.
+    /// Patterns of the groups that a centrifuge client may publish to, besides those it may join with `receive: group_send`.
     public var mayPublish: [GroupTemplate]
-    /// Patterns of the groups whose presence and history a centrifuge client may read. nil: what it may join.
+    /// Patterns of the groups whose presence and history a centrifuge client may read. nil: those it may join.
     public var maySee: [GroupTemplate]?
-    /// The subprotocols that clients may offer; the first of a client's that is among them is chosen.
+    /// The subprotocols that clients may offer; of a client's offers the first that is listed here is chosen.
     public var subprotocols: [Subprotocol]
 
     /// - Throws: `TemplateError` when a group uses a value that the route does not have.
@@ -64,7 +64,7 @@ public struct Route: Sendable {
     }
 }
 
-/// The routes in the order of the configuration: the first whose path matches counts.
+/// The routes in configuration order; the first whose path matches is used.
 struct Router: Sendable {
     let routes: [Route]
 

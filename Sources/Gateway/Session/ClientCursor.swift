@@ -1,18 +1,18 @@
 import Broker
 
-/// What a client's socket takes now.
+/// How much a client's socket can take now.
 enum Room: Equatable {
-    /// Anything.
+    /// The socket has room.
     case free
-    /// It is full; what no log keeps may still be queued.
+    /// The socket is full; unlogged messages may still be queued.
     case unloggedOnly
-    /// It is full, and so is the queue for what no log keeps.
+    /// The socket is full, and so is the queue for unlogged messages.
     case none
 }
 
-/// One client in one group: what it has been shown, and whether it keeps up or is fed from the log.
+/// The delivery state of one client in one group: what it has been shown, and whether it is live or fed from the log.
 ///
-/// A value without I/O: it takes messages, pages and the socket's state, and returns actions, which `Session` performs.
+/// A value without I/O: it takes messages, pages and the socket's state, and returns actions for `Session` to perform.
 ///
 /// ```
 ///             proceed: the log has no more
@@ -25,29 +25,29 @@ enum Room: Equatable {
 /// ```
 struct ClientCursor: Equatable {
     enum State: Equatable {
-        /// Keeps up: gets what comes.
+        /// Up to date: gets messages as they arrive.
         case live
         /// A lagging cursor: everything up to here has been written. mustRead: the log has more, or may have.
         case behind(Position, mustRead: Bool)
-        /// The same, and a page of the log is on its way.
+        /// A lagging cursor with a page of the log on its way.
         case reading(Position, ReadTicket)
-        /// Has been told to subscribe again, and gets nothing more.
+        /// The client was told to subscribe again; it gets nothing more.
         case left
     }
 
     private(set) var state: State
-    /// The last position that the client has been shown. `SessionMembership` keeps it elsewhere while the client is live.
+    /// The last position shown to the client. Kept in the member's slot by `SessionMembership` while the client is live.
     var shown: Position?
-    /// Messages without history that were dropped since the client was last told.
+    /// Unlogged messages dropped since the client was last notified.
     private(set) var dropped = 0
-    /// Something was lost while a page was on its way, which may not know of it.
+    /// A loss happened while a page was on its way, which may predate it.
     private var isDoubted = false
-    /// The client has to subscribe again after a loss and in a new history, because its SDK cannot resume there (centrifuge).
+    /// The client must subscribe again after a loss or in a new history, because its SDK cannot resume there (centrifuge).
     let subscribesAgain: Bool
 
     /// - Parameters:
-    ///   - position: up to which the client has everything.
-    ///   - isResumption: it was here before, and wants what came since.
+    ///   - position: the client has everything up to here.
+    ///   - isResumption: the client was connected before, and wants what came since.
     init(at position: Position, isResumption: Bool, subscribesAgain: Bool) {
         state = .behind(position, mustRead: isResumption)
         shown = position
@@ -57,19 +57,19 @@ struct ClientCursor: Equatable {
     // MARK: Live messages
 
     enum Offer: Equatable {
-        /// The client has it, or will have it from the log.
+        /// The client has the message, or will get it from the log.
         case skip
-        /// Write it, after telling the client that so many were missed and so many dropped.
+        /// Write the message, after telling the client how many were missed and how many dropped.
         case take(missed: UInt64, dropped: Int)
         /// The message is not logged and the socket has no room. It is counted, and reported to the client later.
         case drop
-        /// The log has to serve from here on.
+        /// The client must be fed from the log from here on.
         case fallBehind
         /// Tell the client to subscribe again.
         case subscribeAgain
     }
 
-    /// A message came. What the client has seen is never shown again: the log may have served it before.
+    /// Call for each message. A message that the client has seen, perhaps from the log, is never shown again.
     mutating func offer(_ position: Position?, isLogged: Bool, room: Room) -> Offer {
         let continuation = position.flatMap { position in shown.map { position.continuation(of: $0) } }
         switch state {
@@ -96,7 +96,7 @@ struct ClientCursor: Equatable {
         return .take(missed: missed, dropped: takeDropped())
     }
 
-    /// Whether a run that begins with `first` can be written as it is to a live client that has been shown `shown`.
+    /// Whether a run that begins with `first` can be written whole to a live client that has been shown `shown`.
     static func takesRun(from first: Position, isLogged: Bool, shown: Position) -> Bool {
         switch first.continuation(of: shown) {
         case .next: true
@@ -119,7 +119,7 @@ struct ClientCursor: Equatable {
         }
     }
 
-    /// There is room: the number of dropped messages that the client is to be told of now.
+    /// Call when there is room. Returns the number of dropped messages to report now, and resets it.
     mutating func takeDropped() -> Int {
         defer { dropped = 0 }
         return dropped
@@ -127,12 +127,12 @@ struct ClientCursor: Equatable {
 
     // MARK: Losses
 
-    /// Messages up to a position are lost to everybody. Whether the client is to be told now.
+    /// Messages up to a position are lost for everybody. Returns whether to tell the client now.
     ///
-    /// A lagging client learns of it from the log, which is read again: a page that was requested earlier may predate the
-    /// loss. Only a cursor from before the first message learns nothing from a log that has begun anew.
+    /// A lagging client learns of the loss from the log, which is read again: a page requested earlier may predate the loss.
+    /// Only a cursor from before the first message cannot learn it from a log that was started anew.
     ///
-    /// - Parameter hadMessages: something had come to the group.
+    /// - Parameter hadMessages: the group had received messages.
     mutating func lost(_ continuity: Continuity, at position: Position, hadMessages: Bool) -> Bool {
         switch state {
         case .live: return tellsLoss(continuity, at: position)
@@ -145,7 +145,7 @@ struct ClientCursor: Equatable {
         return true
     }
 
-    /// Where the lagging cursor is.
+    /// The position of the lagging cursor.
     private var lagging: Position? {
         switch state {
         case .behind(let cursor, _), .reading(let cursor, _): cursor
@@ -153,7 +153,7 @@ struct ClientCursor: Equatable {
         }
     }
 
-    /// A client that is beyond a gap misses nothing.
+    /// Returns false for a client that is already past the gap and misses nothing.
     private mutating func tellsLoss(_ continuity: Continuity, at position: Position) -> Bool {
         if continuity == .gap, let shown, position.continuation(of: shown) == .seen { return false }
         shown = position
@@ -161,7 +161,7 @@ struct ClientCursor: Equatable {
         return true
     }
 
-    /// Something that had no position may have gone by: what the client has been shown is not changed by it.
+    /// A message without a position may have been missed. Leaves `shown` as it is.
     mutating func mayHaveMissed() -> Bool {
         if state == .left { return false }
         leaveIfTold(.gap)
@@ -182,7 +182,7 @@ struct ClientCursor: Equatable {
 
     /// The next step of a lagging cursor whose socket has room.
     ///
-    /// - Parameter last: the group's last message here; nil: none has come.
+    /// - Parameter last: position of the group's last message on this loop; nil: none has arrived.
     mutating func proceed(last: Position?) -> Step {
         guard case .behind(let cursor, let mustRead) = state else { return .wait }
         let hasMore = last.map { $0.continuation(of: cursor) != .seen } ?? false
@@ -196,31 +196,31 @@ struct ClientCursor: Equatable {
         return .enterLive
     }
 
-    /// Whether the client still waits for what was asked for with the ticket.
+    /// Whether the read with this ticket is still being waited for.
     func isReading(_ ticket: ReadTicket) -> Bool { if case .reading(_, ticket) = state { true } else { false } }
 
-    /// The log could not be read, and is to be asked again.
+    /// The log could not be read; it will be asked again.
     mutating func readAgain(_ ticket: ReadTicket) {
         if case .reading(let cursor, ticket) = state { state = .behind(cursor, mustRead: true) }
     }
 
     enum PageStart: Equatable {
-        /// It is not waited for any more.
+        /// The page is no longer waited for.
         case stale
-        /// Tell the client, and then give it the entries.
+        /// Tell the client of the loss, if any, then pass the entries to `take`.
         case entries(tell: Continuity?)
-        /// The group has no log: tell the client that so many are gone.
+        /// The group has no log: tell the client how many messages it missed.
         case missed(UInt64)
-        /// Nothing was ever sent under the group's new key: whatever comes is new.
+        /// No message was ever sent under the group's new key, so whatever comes next is new.
         case enterLive(tell: Continuity?)
     }
 
-    /// A page came. `take` for each of its entries, and `finish`, have to follow `entries`.
+    /// Call when a page arrives. After `.entries`, call `take` for each entry and then `finish`.
     mutating func arrived(_ page: HistoryPage, _ ticket: ReadTicket) -> PageStart {
         guard isReading(ticket) else { return .stale }
         var reached = page.position ?? .beginning
         if page.continuity == .liveOnly {
-            // What has come meanwhile was shown, and told of, already.
+            // Messages that arrived meanwhile were shown, or reported, already.
             let seen = shown.flatMap { $0.isComparable(to: reached) ? $0.offset : nil } ?? 0
             let known = max(page.proven, seen)
             state = .behind(reached, mustRead: isDoubted)
@@ -241,17 +241,17 @@ struct ClientCursor: Equatable {
 
     enum EntryStep: Equatable {
         case write
-        /// Nothing to do: expired, seen, or told of with the next one.
+        /// Nothing to do: expired, already seen, or reported with the next entry.
         case pass
-        /// Messages are lost; or, to a client that subscribes again, the history is a new one.
+        /// Messages are lost; or, for a client that must subscribe again, the history is a new one.
         case tell(Continuity)
-        /// No more of the page.
+        /// Take no more of the page.
         case stop
     }
 
-    /// The next entry of the page.
+    /// Call for each entry of the page, in order.
     ///
-    /// - Parameter isFollowedByUnreadable: a run of unreadable entries is reported once, with its last one.
+    /// - Parameter isFollowedByUnreadable: a run of unreadable entries is reported once, at its last one.
     mutating func take(_ entry: HistoryEntry, isFollowedByUnreadable: Bool = false, hasRoom: Bool) -> EntryStep {
         guard case .reading(var reached, let ticket) = state else { return .stop }
         guard hasRoom else {
@@ -278,11 +278,11 @@ struct ClientCursor: Equatable {
         return .pass
     }
 
-    /// The page has been taken. Returns the client's position, if that is the end of the log.
+    /// Call after the last entry. Returns the client's position if it has reached the end of the log.
     mutating func finish(_ page: HistoryPage) -> Position? {
         guard case .reading(let reached, _) = state else { return nil }
         let end = page.position?.offset ?? 0
-        // An empty page with more to come would be read for ever: only a trimmed log answers so, and says gap.
+        // An empty page with more to come would be read forever: only a trimmed log does that, and it reports a gap.
         let hasMore = reached.offset < end && (!page.entries.isEmpty || !page.continuity.isRecovered)
         state = .behind(reached, mustRead: hasMore || isDoubted)
         return reached.offset == end && !isDoubted ? reached : nil

@@ -1,7 +1,7 @@
 import Broker
 import NIOCore
 
-/// The forms in which a client may want its messages.
+/// The encodings in which clients receive messages.
 enum WireForm {
     /// A WebSocket text frame with the message as JSON.
     case plain
@@ -11,7 +11,7 @@ enum WireForm {
     case centrifuge
 }
 
-/// The same in each wire form, as far as somebody wanted it. Asked once a delivery, so it hashes nothing.
+/// The encoded bytes for each wire form, filled in on demand. Looked up on every delivery, so it avoids hashing.
 struct BytesByForm {
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
@@ -35,7 +35,7 @@ struct BytesByForm {
     }
 }
 
-/// One publication in each wire form, encoded when the first session wants it: the same bytes for all of an event loop.
+/// One publication in each wire form, encoded when first needed; the bytes are shared by all sessions of an event loop.
 struct Encodings {
     let publication: Publication
     private var encoded = BytesByForm()
@@ -60,7 +60,7 @@ struct Encodings {
         return bytes
     }
 
-    /// For a client that negotiated permessage-deflate: the same as without it where that is not shorter.
+    /// For a client that negotiated permessage-deflate. The uncompressed frame where compression does not help.
     mutating func bytes(for form: WireForm, window: DeflateWindow, by deflater: MessageDeflater) -> ByteBuffer {
         if let frame = compressed[CompressedForm(form: form, window: window)] { return frame }
         let text: ByteBuffer

@@ -1,19 +1,19 @@
 import Broker
 import NIOCore
 
-/// The sessions of one event loop that are in one group, and how far the group has been delivered on this loop.
+/// The sessions of one event loop in one group, and how far the group has been delivered on this loop.
 ///
-/// Sessions that keep up are packed in `live`, which a fan-out walks. A session that cannot take more, or that joined
-/// with a past, is a lagging cursor in `behind`: it is fed from the log until it has caught up. Lives on its shard's loop.
+/// Sessions that keep up are packed in `live`, which fan-outs iterate over. A session whose socket is full, or that resumes
+/// from a past position, is in `behind`: it is fed from the log until it has caught up. Lives on its shard's loop.
 final class GroupMembers {
     let group: GroupName
     private(set) var live: ContiguousArray<LiveMember> = []
     private(set) var behind: [Session] = []
-    /// The position of the last publication that came here; nil: none since the loop has members.
+    /// Position of the last publication delivered here; nil: none since the loop has had members.
     var last: Position?
-    /// `JoinHold`s: publications count for clients that are joining already.
+    /// Number of `JoinHold`s: publications are tracked for clients that are still joining.
     private var holds = 0
-    /// For a moment, when several are behind.
+    /// Encoded log entries, kept briefly while several sessions are behind.
     private var read = ReadEncodings()
 
     init(group: GroupName) { self.group = group }
@@ -23,13 +23,13 @@ final class GroupMembers {
     func hold() { holds += 1 }
     func release() { holds -= 1 }
 
-    /// - Returns: its slot, which may change when others leave.
+    /// - Returns: the member's slot, which changes when others leave.
     func addLive(_ member: LiveMember) -> Int {
         live.append(member)
         return live.count - 1
     }
 
-    /// - Returns: what the client was shown last.
+    /// - Returns: the last position shown to the client.
     func removeLive(slot: Int) -> Position? {
         let shown = live[slot].shown
         let last = live.removeLast()
@@ -46,10 +46,10 @@ final class GroupMembers {
 
     func removeBehind(_ session: Session) { behind.removeAll { $0 === session } }
 
-    /// One of the log's.
+    /// Encodings of a publication that was read from the log.
     func encodings(of publication: Publication) -> Encodings { read[publication] }
 
-    /// The same when it has been written, for others who are at the same cursor.
+    /// Keeps encodings that were just written, for other sessions at the same cursor.
     func keep(_ encodings: Encodings, _ eventLoop: any EventLoop) {
         guard behind.count > 1 else { return }
         if read.isEmpty {
@@ -58,9 +58,9 @@ final class GroupMembers {
         read.keep(encodings)
     }
 
-    /// A whole run to one live member. False: its session has to look at the messages one by one.
+    /// Writes a whole run to one live member. False: its session must be offered the messages one by one.
     ///
-    /// - Parameter atOnce: to the kernel now, not at the end of the fan-out.
+    /// - Parameter atOnce: hand the bytes to the kernel now instead of at the end of the fan-out.
     func deliver(_ run: inout PublicationRun, slot: Int, atOnce: Bool) -> Bool {
         guard live[slot].takesRuns else { return false }
         let transport = live[slot].transport
@@ -79,14 +79,14 @@ final class GroupMembers {
 
 @available(*, unavailable) extension GroupMembers: Sendable {}
 
-/// A session that keeps up with a group. What a delivery looks at lies side by side: a walk over 10,000 sessions finds
-/// nothing of them in the processor's cache, and waits for memory at each object that it has to touch.
+/// A session that keeps up with a group. Holds what a delivery needs side by side: in a walk over 10,000 sessions every
+/// other object that is touched is a cache miss.
 struct LiveMember {
     let session: Session
     let transport: any SessionTransport
     let form: WireForm
-    /// Whether the client gets the same bytes as others: not one that inflates, or whose cursor is over several groups.
+    /// Whether the client gets the same bytes as others: not with compression, nor with a cursor over several groups.
     let takesRuns: Bool
-    /// The last position that the client has been shown.
+    /// The last position shown to the client.
     var shown: Position?
 }

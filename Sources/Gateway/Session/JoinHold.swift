@@ -1,10 +1,10 @@
 import Broker
 
-/// Keeps groups on their loop while a client joins them: what comes to them is counted from then on, so that nothing between
-/// the join and the client's first read goes unnoticed. Ends with its owner: when the session has taken the groups over, or
-/// when the join has failed or was given up.
+/// Keeps groups alive on their loop while a client joins them: publications are tracked from then on, so that nothing
+/// between the join and the client's first read is missed. Ends with its owner: when the session has taken the groups
+/// over, or when the join has failed or was cancelled.
 ///
-/// On its shard's loop only.
+/// Used on its shard's loop only.
 struct JoinHold: ~Copyable {
     let members: [GroupMembers]
     private let shard: Shard

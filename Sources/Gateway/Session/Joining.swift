@@ -1,10 +1,10 @@
 import Broker
 import NIOCore
 
-/// One client's joins to its groups, all or none, with their undo.
+/// Joins one client to its groups: all or none, with rollback.
 ///
-/// Its loop counts what comes to the groups from the beginning on (`JoinHold`). Either a session takes the hold over, or the
-/// joins are cancelled: what has been joined is left again. Lives on its shard's loop.
+/// The loop tracks the groups' publications from the start (`JoinHold`). Either a session takes over the hold, or the joins
+/// are cancelled and whatever has been joined is left again. Lives on its shard's loop.
 final class Joining {
     private enum State { case joining, joined, over }
 
@@ -21,8 +21,8 @@ final class Joining {
         hold = JoinHold(groups, on: shard)
     }
 
-    /// Joins every group by `join`, and calls `then` with the answers in the order of `groups`. After a failure everything is
-    /// undone; after `cancel()` nobody is called.
+    /// Joins every group with `join`, and calls `then` with the answers in the order of `groups`. On failure all joins are
+    /// undone first; after `cancel()`, `then` is not called.
     func run<Answer: Sendable>(
         _ join: (GroupName) -> EventLoopFuture<Answer>, then: @escaping (Result<[Answer], any Error>) -> Void
     ) {
@@ -44,14 +44,14 @@ final class Joining {
         then(result)
     }
 
-    /// For the session that is in the groups from now on. Once, after a success.
+    /// The hold, for the session that takes over the groups. Call once, after success.
     func take() -> JoinHold {
         guard state == .joined, let hold = hold.take() else { preconditionFailure("groups that are not joined") }
         state = .over
         return hold
     }
 
-    /// Leaves what was joined, and whatever is joined later. Of no effect when a session has taken the groups over.
+    /// Leaves whatever was joined, or still gets joined. Has no effect once a session has taken over the groups.
     func cancel() {
         guard state != .over else { return }
         state = .over

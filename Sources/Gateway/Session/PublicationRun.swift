@@ -1,13 +1,13 @@
 import Broker
 import NIOCore
 
-/// Publications of one group that came together: what has arrived in one read leaves in one write per socket.
+/// Publications of one group that arrived together: what came in one read leaves in one write per socket.
 ///
-/// Encoded once for each wire form, and joined once: the same bytes for all sessions that take the whole run.
+/// Encoded and concatenated once per wire form; all sessions that take the whole run share the bytes.
 struct PublicationRun {
     private(set) var encodings: ContiguousArray<Encodings>
     let isLogged: Bool
-    /// nil: bare `PUBLISH`es, without positions.
+    /// nil: plain `PUBLISH`es, which have no positions.
     let first: Position?
     private(set) var last: Position?
     private var byteCount: Int
@@ -23,7 +23,7 @@ struct PublicationRun {
 
     var count: Int { encodings.count }
 
-    /// False when the publication does not go on where the run ends, or would make it larger than a socket may have waiting.
+    /// Returns false when the publication does not directly follow the run, or would make it exceed `limit` bytes.
     mutating func append(_ publication: Publication, limit: Int) -> Bool {
         guard publication.group == encodings[0].publication.group, publication.isLogged == isLogged,
             byteCount + publication.json.readableBytes <= limit
@@ -40,7 +40,7 @@ struct PublicationRun {
         return true
     }
 
-    /// All of it, without compression.
+    /// The concatenated run, uncompressed.
     mutating func bytes(for form: WireForm) -> ByteBuffer {
         if let bytes = whole[form] { return bytes }
         var all = encodings[0].bytes(for: form)
@@ -52,7 +52,7 @@ struct PublicationRun {
         return all
     }
 
-    /// One of them at a time, for a session that does not take the whole run.
+    /// Visits the publications one by one, for a session that does not take the whole run.
     mutating func each(_ body: (inout Encodings) -> Void) {
         for index in encodings.indices { body(&encodings[index]) }
     }

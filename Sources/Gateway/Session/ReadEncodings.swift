@@ -1,10 +1,10 @@
 import Broker
 import NIOCore
 
-/// What a group's log gave last, encoded: sessions at one cursor are given one page, one soon after the other, and share its
-/// bytes in each form. A value on its shard's loop.
+/// Encoded entries of the page last read from a group's log. Sessions at the same cursor get the same page shortly after
+/// each other, and share its bytes in each form. A value on its shard's loop.
 struct ReadEncodings {
-    /// Of messages; one may be longer.
+    /// Bytes of messages to keep; a single message may exceed it.
     static let maximumBytes = 1 << 20
 
     private var encodings: [Position: Encodings] = [:]

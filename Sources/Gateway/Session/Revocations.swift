@@ -1,11 +1,11 @@
 import NIOCore
 
-/// The users whose connections were ended lately: a handshake that was under way then must not slip through, since its
-/// login was looked at before.
+/// Users whose connections were recently ended. A handshake in progress at that moment must not slip through, because its
+/// login was checked before.
 ///
 /// Lives on its shard's loop.
 struct Revocations {
-    /// Longer than any handshake may take.
+    /// Longer than any handshake can take.
     private static let memory = TimeAmount.seconds(60)
     private var ended: [String: NIODeadline] = [:]
 
@@ -13,7 +13,7 @@ struct Revocations {
 
     func contains(_ user: String, since began: NIODeadline) -> Bool { ended[user].map { $0 >= began } ?? false }
 
-    /// Forgets what no handshake can be concerned with any more.
+    /// Drops entries older than any handshake in progress.
     mutating func forget(at now: NIODeadline) {
         if !ended.isEmpty { ended = ended.filter { $0.value + Self.memory > now } }
     }

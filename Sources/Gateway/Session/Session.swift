@@ -1,9 +1,9 @@
 import Broker
 import NIOCore
 
-/// One client in its groups, whatever it speaks: deliveries while it keeps up, a lagging cursor while it does not.
+/// One client in its groups, whatever its protocol: passes messages on while it keeps up, and feeds it from the log when not.
 ///
-/// Lives on its shard's loop, owned by its transport.
+/// Lives on its shard's loop; owned by its transport.
 final class Session {
     let id: ConnectionID
     let form: WireForm
@@ -12,7 +12,7 @@ final class Session {
     private unowned let transport: any SessionTransport
     private var memberships: [SessionMembership] = []
     private var isEnded = false
-    /// Since when it has been behind because its socket was full; nil: it keeps up.
+    /// Since when a full socket has kept it behind; nil: it keeps up.
     private(set) var slowSince: NIODeadline?
 
     init(id: ConnectionID, form: WireForm, groups: [GroupName], shard: Shard, transport: any SessionTransport) {
@@ -23,24 +23,24 @@ final class Session {
         self.transport = transport
     }
 
-    /// Where a session begins in a group.
+    /// Where a session starts in a group.
     struct Start {
         var position: Position
-        /// The client was here before and wants what came since.
+        /// The client was connected before, and wants what came since.
         var isResumption: Bool
     }
 
     /// Call when the transport is open and every group has been joined.
     ///
-    /// - Parameter hold: on `groups`.
+    /// - Parameter hold: a hold on `groups`.
     func open(_ hold: consuming JoinHold, at starts: some Sequence<Start>) {
         for (members, start) in zip(hold.members, starts) { enter(members, at: start) }
         proceedAll()
     }
 
-    /// More groups than it was opened with.
+    /// Adds groups to an open session.
     ///
-    /// - Parameter hold: on those.
+    /// - Parameter hold: a hold on the new groups.
     func add(_ hold: consuming JoinHold, at starts: [Start]) {
         for (members, start) in zip(hold.members, starts) {
             groups.append(members.group)
@@ -74,7 +74,7 @@ final class Session {
         shard.tidy(membership.members)
     }
 
-    /// The client is gone.
+    /// Call when the client has disconnected. Leaves all groups.
     func end() {
         guard !isEnded else { return }
         isEnded = true
@@ -83,12 +83,12 @@ final class Session {
         for group in groups { shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
     }
 
-    /// The positions that the client has been shown, in the order of its groups.
+    /// The last position shown to the client in each of its groups, in order.
     var shown: [Position?] { memberships.map(\.shown) }
 
     private func index(in members: GroupMembers) -> Int? { memberships.firstIndex { $0.members === members } }
 
-    /// Another session has left its slot in the group to this one.
+    /// Called when another session's departure has moved this one to a different slot.
     func moved(to slot: Int, in members: GroupMembers) {
         guard let index = index(in: members) else {
             preconditionFailure("a slot of a session that is not in the group")
@@ -98,9 +98,9 @@ final class Session {
 
     // MARK: Deliveries
 
-    /// Offers one publication of a group, and does what its cursor answers.
+    /// Offers one publication to the group's cursor, and performs its answer.
     ///
-    /// - Returns: whether it was written.
+    /// - Returns: whether the publication was written.
     func offer(_ encodings: inout Encodings, of members: GroupMembers) -> Bool {
         guard transport.isOpen, let index = index(in: members) else { return false }
         let (position, isLogged) = (encodings.publication.position, encodings.publication.isLogged)
@@ -130,7 +130,7 @@ final class Session {
 
     private func write(_ encodings: inout Encodings) {
         if form == .eventStream, groups.count > 1 {
-            // Its cursor is over several groups: nobody else's event has the same id.
+            // The event id covers several groups, so no other client has the same bytes.
             transport.write(EventWriter.message(encodings.publication.json, id: EventCursor.text(shown)))
         } else {
             transport.write(
@@ -174,21 +174,21 @@ final class Session {
 
     // MARK: Losses
 
-    /// Something that had no position may have gone by.
+    /// A message without a position may have been missed.
     func mayHaveMissed(in members: GroupMembers) {
         if let index = index(in: members), memberships[index].cursor.mayHaveMissed() { tell(.gap, index) }
     }
 
     /// Continuity of the group was lost.
     ///
-    /// - Parameter hadMessages: something had come to the group.
+    /// - Parameter hadMessages: the group had received messages.
     func lost(_ continuity: Continuity, at position: Position, hadMessages: Bool, in members: GroupMembers) {
         guard let index = index(in: members) else { return }
         let isTold = memberships[index].cursor.lost(continuity, at: position, hadMessages: hadMessages)
         if isTold { tell(continuity, index) } else { proceed(index) }
     }
 
-    /// A client that subscribes again leaves the group, which others may be walking over.
+    /// Reports a loss. A client that must subscribe again leaves the group, so that has to wait until the walk is over.
     private func tell(_ continuity: Continuity, _ index: Int) {
         let group = memberships[index].members.group
         if memberships[index].state == .left {
@@ -198,26 +198,26 @@ final class Session {
         }
     }
 
-    /// Called after the walk in which a cursor of this session has left the group.
+    /// Called after the walk in which one of this session's cursors has left its group.
     func tellLeft(_ group: GroupName, _ continuity: Continuity) {
         if !isEnded, groups.contains(group) { transport.tellLost(group, continuity) }
     }
 
-    /// Messages that no log keeps went by while the client, or the gateway, was away.
+    /// Unlogged messages passed while the client, or the gateway, was away.
     private func tellMissed(_ count: UInt64, in members: GroupMembers) {
         guard count > 0 else { return }
         shard.state.metrics.dropped.add(Int(clamping: count))
         transport.tellDropped(members.group, Int(clamping: count))
     }
 
-    /// Messages that no log keeps found no room.
+    /// Unlogged messages were dropped because the socket was full.
     private func tellDropped(_ count: Int, in members: GroupMembers) {
         if count > 0 { transport.tellDropped(members.group, count) }
     }
 
     // MARK: Catching up
 
-    /// The socket has room, or a page has been written: the next step of every lagging cursor.
+    /// Advances every lagging cursor. Called when the socket has room or a page has been written.
     func proceedAll() {
         for index in memberships.indices {
             if memberships[index].dropped > 0 {
@@ -237,7 +237,7 @@ final class Session {
         }
     }
 
-    /// As much as the socket has room for: the rest of a longer page would be read again.
+    /// Reads no more than the socket has room for; the rest of a longer page would have to be read again.
     private func read(_ members: GroupMembers, since cursor: Position, _ ticket: ReadTicket) {
         let last = members.last
         let room = shard.settings.configuration.maximumPendingBytes - transport.pendingBytes
@@ -252,7 +252,7 @@ final class Session {
         }
     }
 
-    /// Redis did not answer; the cursor keeps.
+    /// Redis did not answer: retry soon, with the cursor unchanged.
     private func readAgainLater(_ ticket: ReadTicket, in members: GroupMembers) {
         guard let index = index(in: members), memberships[index].cursor.isReading(ticket) else { return }
         shard.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(500)) {
@@ -262,7 +262,7 @@ final class Session {
         }
     }
 
-    /// - Parameter last: the group's last publication here when the page was asked for.
+    /// - Parameter last: the group's last publication on this loop when the page was requested.
     private func arrived(
         _ page: HistoryPage, _ ticket: ReadTicket, in members: GroupMembers, whenLast last: Position?
     ) {
@@ -282,7 +282,7 @@ final class Session {
             transport.flush()
             let end = memberships[index].cursor.finish(page)
             if let end, let last, last == members.last, !last.isComparable(to: end) {
-                // Redis was restarted and nothing has come since: a cursor at the log's end is not behind, and need not ask
+                // Redis was restarted and nothing has come since: a cursor at the end of the log is up to date, and need not ask
                 // again.
                 members.last = end
             }

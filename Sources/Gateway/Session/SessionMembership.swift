@@ -1,9 +1,9 @@
 import Broker
 
-/// One session's place in one of its groups.
+/// One session's membership in one of its groups.
 struct SessionMembership {
     let members: GroupMembers
-    /// The slot in `GroupMembers.live`; nil: the session is among those behind.
+    /// The slot in `GroupMembers.live`; nil: the session is in `behind`.
     var slot: Int?
     private var kept: ClientCursor
 
@@ -12,7 +12,7 @@ struct SessionMembership {
         kept = cursor
     }
 
-    /// What a fan-out looks at lies in the slot of a live member, so its cursor is put together when it is asked for.
+    /// What a fan-out reads is stored in the slot of a live member, so the cursor is assembled on demand.
     var cursor: ClientCursor {
         get {
             guard let slot else { return kept }
@@ -26,7 +26,7 @@ struct SessionMembership {
         }
     }
 
-    /// The last position that the client has been shown.
+    /// The last position shown to the client.
     var shown: Position? { if let slot { members.live[slot].shown } else { kept.shown } }
     var dropped: Int { kept.dropped }
     var state: ClientCursor.State { kept.state }

@@ -2,52 +2,52 @@ import Broker
 import NIOCore
 import Sockets
 
-/// What a session writes to: a WebSocket or an event stream. On the shard's loop only.
+/// What a session writes to: a WebSocket or an event stream. Used on the shard's loop only.
 protocol SessionTransport: AnyObject {
-    /// Whether the client can be sent anything: not after its transport has said goodbye.
+    /// Whether anything can be sent to the client. False once the transport has started to close.
     var isOpen: Bool { get }
-    /// False when the socket's buffer is full: nothing more is queued then.
+    /// False when the socket's buffer is full: nothing more should be queued.
     var isWritable: Bool { get }
-    /// Bytes that wait for the socket.
+    /// Bytes queued for the socket.
     var pendingBytes: Int { get }
-    /// Queues bytes that are already in the transport's form; the flush comes at the end of the fan-out.
+    /// Queues bytes that are already in the transport's form; they are flushed at the end of the fan-out.
     func write(_ bytes: ByteBuffer)
     func flush()
-    /// Hands the bytes to the socket now, after what is queued already.
+    /// Hands the bytes to the socket now, after what is already queued.
     func send(_ bytes: ByteBuffer)
     var deflateWindow: DeflateWindow? { get }
-    /// The client has to be told that messages between may be missing, in the words of its protocol.
+    /// Tells the client, in terms of its protocol, that messages may be missing.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
-    /// So many messages that cannot be read again came while the client read nothing, and are gone.
+    /// Tells the client how many messages it has missed for good: they were not logged and its socket was full.
     func tellDropped(_ group: GroupName, _ count: Int)
 }
 
 extension SessionTransport {
-    /// Whether more can be written. What waits is handed to the socket first, which often takes it at once.
+    /// Whether more can be written. Flushes first, which often empties the queue immediately.
     var hasRoom: Bool {
         if isWritable { return true }
         flush()
         return isWritable
     }
 
-    /// What the client inflates publications with; nil: it does not.
+    /// The client's compression window; nil: it does not use compression.
     var deflateWindow: DeflateWindow? { nil }
 }
 
-/// What a handshake becomes: it owns the socket until that ends.
+/// What a handshake becomes: owns the socket until the connection ends.
 protocol ConnectedClient: StreamSocketOwner, Ticking {
-    /// What it was let in with.
+    /// The connection slot it holds.
     var slot: ConnectionSlot { get }
     /// Made with the transport: never nil once it has begun.
     var session: Session! { get }
     /// Its socket is its own.
     func begin()
-    /// Whether it has not been told to go yet.
+    /// False once it has been told to disconnect.
     var isOpen: Bool { get }
-    /// Tells the client to come back, and when, and ends.
+    /// Tells the client when to reconnect, then ends the connection.
     func drain()
-    /// Tells the client why its connection ends, in words that keep it from coming back as it was.
+    /// Tells the client why its connection ends, so that it does not reconnect unchanged.
     func end(_ reason: CloseReason)
-    /// Ends at once.
+    /// Ends the connection immediately.
     func cut()
 }

@@ -4,16 +4,16 @@ import NIOPosix
 import NIOSSL
 import Sockets
 
-/// The listening socket of a client port with TLS: connections on SwiftNIO's channels, each on a loop that has a shard.
+/// The listening socket of a client port with TLS. Connections are SwiftNIO channels, each on a loop that has a shard.
 struct EncryptedIntake: Sendable {
     let group: MultiThreadedEventLoopGroup
     let shards: [NIOLoopBound<Shard>]
     let state: GatewayState
     let credentials: ServerCredentials
 
-    /// `TCP_USER_TIMEOUT` is not set: the gateway's own pings find the dead, as on plain sockets.
+    /// `TCP_USER_TIMEOUT` is not set: the gateway's own pings detect dead peers, as on plain sockets.
     ///
-    /// - Throws: the address cannot be had.
+    /// - Throws: when the address cannot be bound.
     func listen(on loops: [any EventLoop]) async throws -> any Channel {
         let byLoop = Dictionary(
             uniqueKeysWithValues: zip(loops, shards).map { (ObjectIdentifier($0.0), $0.1) })
@@ -26,14 +26,14 @@ struct EncryptedIntake: Sendable {
             .childChannelOption(.writeBufferWaterMark, value: .init(low: high / 4, high: high))
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    // Loops and shards were made together.
+                    // There is a shard for every loop of the group.
                     try begin(channel, byLoop[ObjectIdentifier(channel.eventLoop)]!.value)
                 }
             }
             .bind(host: state.initial.configuration.bind.host, port: state.initial.configuration.bind.port).get()
     }
 
-    /// TLS speaks first; where a proxy is expected, what it has to say goes before that.
+    /// Adds the first handlers. TLS comes first, unless the connection starts with a PROXY header.
     private func begin(_ channel: any Channel, _ shard: Shard) throws {
         let peer = channel.remoteAddress.flatMap { PeerAddress($0) } ?? .none
         let greeting = TLSGreeting(channel, peer: peer, shard: shard)

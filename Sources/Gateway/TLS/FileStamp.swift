@@ -1,16 +1,16 @@
 import Glibc
 
-/// By what a file is told from the one that was there before: which it is, how long, and when it was changed.
+/// Identifies a version of a file: inode, size and modification time. Two equal stamps mean that it has not changed.
 struct FileStamp: Equatable {
     private var inode: UInt
     private var size: Int
     private var seconds: Int
     private var nanoseconds: Int
 
-    /// nil: it is not there, or may not be looked at.
+    /// nil: the file does not exist, or cannot be accessed.
     init?(_ path: String) {
         var status = stat()
-        // Follows links: certificates are often renewed by pointing a link elsewhere.
+        // Follows symbolic links: certificates are often renewed by repointing one.
         guard stat(path, &status) == 0 else { return nil }
         inode = UInt(status.st_ino)
         size = Int(status.st_size)

@@ -2,15 +2,16 @@ public import Logging
 import NIOSSL
 import Synchronization
 
-/// The certificate and key that new connections get, read again when the files change.
+/// The certificate and key for new connections, reloaded when the files change.
 ///
-/// A connection keeps what it began with. If the new files cannot be loaded, the current certificate stays in use. Called from any thread.
+/// A connection keeps those it began with. If the new files cannot be loaded, the current certificate stays in use. Safe
+/// from any thread.
 public final class ServerCredentials: Sendable {
     private struct State {
         var context: NIOSSLContext
-        /// Of the files when they were read last, well or not.
+        /// Stamps of the files at the last load, successful or not.
         var read: [FileStamp?]
-        /// Of the files at the last look.
+        /// Stamps of the files at the last check.
         var seen: [FileStamp?]
     }
 
@@ -18,12 +19,12 @@ public final class ServerCredentials: Sendable {
     private let logger: Logger
     private let state: Mutex<State>
 
-    /// How often `watch` looks at the files.
+    /// How often `watch` checks the files.
     private static let interval = Duration.seconds(2)
 
-    /// Reads the files.
+    /// Loads the files.
     ///
-    /// - Throws: `GatewayError`, which names the file and what to do.
+    /// - Throws: `GatewayError`, which names the file and the remedy.
     public init(_ settings: TLSSettings, logger: Logger) throws(GatewayError) {
         self.settings = settings
         self.logger = logger
@@ -33,13 +34,13 @@ public final class ServerCredentials: Sendable {
 
     var context: NIOSSLContext { state.withLock { $0.context } }
 
-    /// Looks at the files until the task is cancelled.
+    /// Checks the files periodically until the task is cancelled.
     public func watch() async {
         while (try? await Task.sleep(for: Self.interval)) != nil { look() }
     }
 
-    /// Reads files that have changed and have been left alone since the last look: certificate and key are written one
-    /// after the other, and do not fit each other in between.
+    /// Reloads files that have changed but not since the previous check: certificate and key are written one after the other,
+    /// and do not match in between.
     func look() {
         let stamps = settings.files.map(FileStamp.init)
         let isSettled = state.withLock { state in
@@ -49,9 +50,9 @@ public final class ServerCredentials: Sendable {
         if isSettled { reload() }
     }
 
-    /// Reads the files now, as SIGHUP asks for.
+    /// Reloads the files now; called on SIGHUP.
     ///
-    /// - Returns: whether new connections get what the files say; if not, the log says why.
+    /// - Returns: whether new connections get the new files; if not, the reason is logged.
     @discardableResult
     public func reload() -> Bool {
         let stamps = settings.files.map(FileStamp.init)

@@ -4,9 +4,9 @@ import NIOSSL
 import NIOTLS
 import Sockets
 
-/// Owns a connection until its TLS handshake is done, and limits the time that this may take.
+/// Owns a connection until its TLS handshake is complete, and limits the time that takes.
 ///
-/// The last handler of its channel, until a `ChannelSocket` takes its place. Lives on its shard's loop.
+/// The last handler of its channel, until a `ChannelSocket` replaces it. Lives on its shard's loop.
 final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
@@ -14,7 +14,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
     private let peer: PeerAddress
     private let deadline: NIODeadline
     private var channel: (any Channel)?
-    /// Who is behind the proxy in front; nil: there is none, or it speaks for itself.
+    /// The client's address, as reported by a proxy in front; nil: there is no proxy, or the connection is its own.
     var source: PeerAddress?
     var wheelPlace: WheelPlace?
 
@@ -29,7 +29,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Starts TLS: immediately, or after the proxy's header.
     ///
-    /// - Parameter front: the handler that goes first.
+    /// - Parameter front: the handler that TLS must come after.
     func secure(behind front: (any ChannelHandler)? = nil, _ credentials: ServerCredentials) throws {
         guard let pipeline = channel?.pipeline.syncOperations else { return }
         let position = front.map { ChannelPipeline.SynchronousOperations.Position.after($0) } ?? .first
@@ -54,7 +54,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
         } catch {
             return context.close(promise: nil)
         }
-        // What is left of the time is for the request.
+        // The request gets whatever time is left.
         let left = Int((deadline - .now()).nanoseconds / 1_000_000_000)
         _ = Handshake(socket, shard: shard, source: source, seconds: max(left, 1))
         pipeline.removeHandler(context: context, promise: nil)
@@ -70,7 +70,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
-    /// Ends it without TLS' goodbye, which would wait for an answer.
+    /// Closes without TLS' close_notify, which would wait for an answer.
     func refuse(_ reason: RefusalReason, why: String) {
         guard let channel else { return }
         self.channel = nil

@@ -3,17 +3,17 @@ import NIOCore
 import NIOSSL
 
 extension TLSSettings {
-    /// TLS 1.2's suites with forward secrecy and authenticated encryption (RFC 9325 section 4.2); those of TLS 1.3 are all
-    /// of that kind, and are not chosen by name.
+    /// TLS 1.2 suites with forward secrecy and authenticated encryption (RFC 9325 section 4.2). All suites of TLS 1.3 are of
+    /// that kind, and are not listed.
     private static let ciphers: [NIOTLSCipher] = [
         .TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         .TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
         .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     ]
 
-    /// Reads the files.
+    /// Loads the files.
     ///
-    /// - Throws: `GatewayError`, which names the file and what to do; nothing of the key is in it.
+    /// - Throws: `GatewayError`, which names the file and the remedy; it includes nothing of the key.
     func context() throws(GatewayError) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: try certificates(certificateFile, "tls.certificate_file").map { .certificate($0) },
@@ -21,13 +21,13 @@ extension TLSSettings {
         configuration.minimumTLSVersion = minimumVersion == .v12 ? .tlsv12 : .tlsv13
         configuration.cipherSuiteValues = Self.ciphers
         configuration.applicationProtocols = ["http/1.1"]
-        // How long a peer that does not answer a goodbye may hold its descriptor.
+        // How long a peer that does not answer close_notify may hold its descriptor.
         configuration.shutdownTimeout = .seconds(2)
         if let clientCAFile {
             configuration.trustRoots = .certificates(try certificates(clientCAFile, "tls.client_ca_file"))
-            // Clients have no host name to be checked.
+            // Clients have no host name to verify.
             configuration.certificateVerification = .noHostnameVerification
-            // A browser that has several certificates shows those that fit.
+            // Lets a browser with several certificates offer only those that fit.
             configuration.sendCANameList = true
         }
         do {
@@ -76,9 +76,9 @@ extension TLSSettings {
 }
 
 extension TLSSettings {
-    /// When the server's certificate ends. All files are read, as at the start of a gateway.
+    /// When the server's certificate expires. Loads all files, as a starting gateway does.
     ///
-    /// - Throws: `GatewayError`, which names the file and what to do.
+    /// - Throws: `GatewayError`, which names the file and the remedy.
     public func lastDay() throws(GatewayError) -> Date {
         _ = try context()
         let ends = try certificates(certificateFile, "tls.certificate_file").first?.notValidAfter ?? 0

@@ -1,16 +1,16 @@
-/// TLS on the client port: which files, and how old a client may be.
+/// TLS settings of the client port: the files to use and the oldest version to accept.
 public struct TLSSettings: Sendable, Equatable {
-    /// Versions of TLS that a client must speak at least. Older ones are forbidden (RFC 8996).
+    /// The lowest version of TLS that clients may use. Versions below 1.2 are forbidden (RFC 8996).
     public enum Version: String, Sendable, CaseIterable {
         case v12 = "1.2"
         case v13 = "1.3"
     }
 
-    /// PEM: the server's certificate, then those that lead to its authority.
+    /// PEM: the server's certificate, followed by its chain of issuers.
     public var certificateFile: String
     /// PEM, without a passphrase. Its contents are never logged.
     public var keyFile: String
-    /// PEM: the authorities of whom a client must show a certificate (mutual TLS). Default: clients need none.
+    /// PEM: authorities that client certificates must be issued by (mutual TLS). Default: clients need no certificate.
     public var clientCAFile: String?
     /// Default: 1.2.
     public var minimumVersion = Version.v12

@@ -1,44 +1,44 @@
 import Broker
 import NIOCore
 
-/// What is said over a WebSocket: the plain protocol, centrifuge's. `WebSocketConnection` has the frames, the keep-alive and
-/// the close handshake.
+/// The protocol spoken over a WebSocket: plain or centrifuge. `WebSocketConnection` handles frames, keep-alive and the close
+/// handshake.
 ///
-/// Lives on its shard's loop, owned by its connection.
+/// Lives on its shard's loop; owned by its connection.
 protocol ClientDialect: AnyObject {
     var keepAlive: KeepAlive { get }
-    /// Seconds until the client must have said who it is; nil: the handshake has.
+    /// Seconds within which the client must authenticate; nil: it did so in the handshake.
     var openingSeconds: Int? { get }
-    /// Whether it has.
+    /// Whether the client has authenticated.
     var isEstablished: Bool { get }
 
-    /// The answer to the handshake is out.
+    /// Called when the response to the handshake has been written.
     func opened()
     func received(_ text: ByteBuffer)
-    /// - Returns: false when the dialect knows no binary messages.
+    /// - Returns: false when the dialect has no binary messages.
     func received(binary: ByteBuffer) -> Bool
-    /// The socket was full, and has room again.
+    /// Called when a socket that was full has room again.
     func roomAgain()
-    /// Continuity of a group was lost.
+    /// Called when the continuity of a group was lost.
     func lost(_ group: GroupName, _ continuity: Continuity)
-    /// The connection is over.
+    /// Called when the connection has ended.
     func ended()
 
-    /// The close frame for a reason; nil: the connection ends without one.
+    /// The contents of the close frame for a reason; nil: the connection ends without one.
     static func words(for reason: CloseReason) -> CloseWords?
 }
 
-/// How a client is asked whether it still lives.
+/// How to check that a client is still alive.
 struct KeepAlive {
-    /// The frame that asks.
+    /// The ping frame to send.
     var ping: ByteBuffer
-    /// Seconds between two of them.
+    /// Seconds between two pings.
     var interval: Int
-    /// Seconds in which anything must have come from the client after one.
+    /// Seconds within which anything must arrive from the client after a ping.
     var wait: Int
 }
 
-/// What a dialect uses of its connection. On the shard's loop only.
+/// What a dialect may use of its connection. On the shard's loop only.
 protocol DialectConnection: AnyObject {
     /// False when the socket is full.
     var isWritable: Bool { get }
@@ -47,12 +47,12 @@ protocol DialectConnection: AnyObject {
     func say(binary: ByteBuffer)
     func close(_ reason: CloseReason)
     func close(_ words: CloseWords)
-    /// Charges commands against the rate limit that came in one message with others.
+    /// Charges `count` further commands of one message against the rate limit.
     ///
-    /// - Returns: false when it is too many: the client has been told.
+    /// - Returns: false when the limit is exceeded; the connection is then closing.
     func charge(_ count: Int) -> Bool
-    /// A token has said who the client is, or that it still is: until when the connection may stay.
+    /// Records a login by token, or its renewal, and how long the connection may stay.
     ///
-    /// - Throws: `Refusal` when the user has too many connections, or the login has ended.
+    /// - Throws: `Refusal` when the user has too many connections, or the login has expired.
     func loggedIn(_ identity: Identity) throws(Refusal)
 }

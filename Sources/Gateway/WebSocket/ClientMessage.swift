@@ -1,11 +1,11 @@
 import Broker
 import NIOCore
 
-/// What a browser's text becomes when a route sends it to its groups (`receive: group_send`).
+/// Converts a browser's text into a message to its route's groups (`receive: group_send`).
 enum ClientMessage {
-    /// The JSON object with `"type":"receive"` as its type, whatever the browser wrote there: `type` names a method of
-    /// Django's consumers, and no browser may choose which one is called. It goes last, because the last of several
-    /// entries of one key counts, and a browser can spell `type` with escapes. nil when the text is not a JSON object.
+    /// The JSON object with `"type":"receive"`, whatever type the browser gave: `type` selects a method of Django's consumers,
+    /// which a browser must not be able to choose. It goes last because the last of several equal keys counts, and a browser
+    /// can hide a `type` with escapes. nil when the text is not a JSON object.
     static func message(from text: ByteBuffer) -> ByteBuffer? {
         guard var object = try? JSONText.object(text, removing: [.stamp, .channels, .type]).text,
             var message = object.readSlice(length: object.readableBytes - 1)

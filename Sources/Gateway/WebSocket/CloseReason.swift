@@ -2,35 +2,35 @@ import Broker
 
 /// Why the gateway ends a client's connection. Each dialect has a table that maps it to a close frame.
 enum CloseReason: Equatable {
-    /// The gateway stops: the client is to come back, after so many milliseconds where its dialect can say so.
+    /// The gateway is stopping: the client should reconnect, after this delay where its dialect can express one.
     case drain(milliseconds: Int)
-    /// An operator has ended it.
+    /// An operator has ended the connection.
     case revoked
-    /// The login was good until now.
+    /// The login has expired.
     case expired
-    /// Its socket was full for `slow_seconds`.
+    /// The socket was full for `slow_seconds`.
     case slow
-    /// It sends more than `max_messages_per_second`.
+    /// The client sent more than `max_messages_per_second`.
     case rateLimited
-    /// It did not answer a ping.
+    /// The client did not answer a ping.
     case dead
-    /// It did not say in time who it is.
+    /// The client did not authenticate in time.
     case stale
     /// Messages may be missing.
     case resync(Continuity)
-    /// It sent what its dialect does not know.
+    /// The client sent something that its dialect does not know.
     case badMessage
-    /// Redis refused its message, and would again.
+    /// Redis refused the client's message, and would refuse it again.
     case messageRefused
-    /// Redis could not be reached with its message.
+    /// Redis could not be reached with the client's message.
     case messageNotAccepted
-    /// It sent a binary message.
+    /// The client sent a binary message.
     case binaryMessage
-    /// It broke RFC 6455.
+    /// The client broke RFC 6455.
     case violation(CloseCode, String)
 }
 
-/// What a close frame says (RFC 6455, section 5.5.1).
+/// The contents of a close frame (RFC 6455, section 5.5.1).
 struct CloseWords: Equatable {
     let code: UInt16
     let reason: String

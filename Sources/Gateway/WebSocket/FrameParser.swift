@@ -1,29 +1,29 @@
 import Broker
 import NIOCore
 
-/// Turns a client's bytes into messages and control frames, and refuses what RFC 6455 forbids.
+/// Parses a client's bytes into messages and control frames, and rejects what RFC 6455 forbids.
 ///
-/// A value without I/O. It checks a frame on its first bytes (mask, reserved bits, opcode, announced length), so that
-/// nothing is buffered for a frame that will be refused, and text as it comes in. It keeps at most one message of
+/// A value without I/O. A frame is checked on its first bytes (mask, reserved bits, opcode, announced length), so that
+/// nothing is buffered for a frame that will be rejected; text is validated as it arrives. Holds at most one message of
 /// `maximumMessageBytes` and 13 bytes of a header.
 struct FrameParser {
     enum Event: Equatable {
         case text(ByteBuffer)
         case binary(ByteBuffer)
-        /// A message whose payload is compressed (RFC 7692): nothing inside it has been checked, UTF-8 neither.
+        /// A message with a compressed payload (RFC 7692): its contents are unchecked, including UTF-8.
         case compressed(ByteBuffer, isText: Bool)
         case ping(ByteBuffer)
         case pong
-        /// code: nil when the peer gave none.
+        /// code: nil when the peer sent none.
         case close(code: UInt16?)
-        /// The connection is to be closed with the code; nothing more will be parsed.
+        /// The connection must be closed with this code; nothing more will be parsed.
         case violation(CloseCode, String)
     }
 
     let maximumMessageBytes: Int
-    /// Frames of one message, empty ones too (a flood of them would otherwise cost nothing and count for nothing).
+    /// Maximum frames of one message, including empty ones, of which a flood would otherwise go unnoticed.
     let maximumFragments: Int
-    /// permessage-deflate was negotiated: the first frame of a message may have RSV1 set (RFC 7692 section 6).
+    /// Whether permessage-deflate was negotiated: a message's first frame may have RSV1 set (RFC 7692 section 6).
     let allowsCompression: Bool
 
     private var input = ByteBuffer()
@@ -37,7 +37,7 @@ struct FrameParser {
         var isFinal: Bool
         var remaining: Int
         var mask: UInt32
-        /// Bytes of the payload unmasked so far, modulo 4.
+        /// Number of payload bytes unmasked so far, modulo 4.
         var phase: Int
     }
 
@@ -67,7 +67,7 @@ struct FrameParser {
             allowsCompression: allowsCompression)
     }
 
-    /// Takes bytes; `next()` then gives what they complete.
+    /// Adds bytes; `next()` then returns the events they complete.
     mutating func feed(_ bytes: ByteBuffer) {
         guard !hasFailed else { return }
         if input.readableBytes == 0 {
@@ -107,7 +107,7 @@ struct FrameParser {
         return .violation(code, reason)
     }
 
-    /// A few left-over bytes must not keep a whole receive buffer alive.
+    /// Copies left-over bytes, so that they do not keep a whole receive buffer alive.
     private mutating func compact() {
         input = input.readableBytes == 0 ? ByteBuffer() : ByteBuffer(bytes: input.readableBytesView)
     }
@@ -186,7 +186,7 @@ struct FrameParser {
             guard isValid else { return fail(.invalidData, "the text is not UTF-8") }
         }
         if message!.payload.readableBytes == 0 && frame!.remaining == 0 && frame!.isFinal {
-            message!.payload = bytes  // whole in one read: no copy; otherwise the read buffer is not kept alive
+            message!.payload = bytes  // whole in one read: no copy; otherwise copied, to release the read buffer
         } else {
             message!.payload.writeImmutableBuffer(bytes)
         }

@@ -1,16 +1,16 @@
 import Broker
 import NIOCore
 
-/// Frames as a server sends them: final, unmasked, and so the same bytes for every client (RFC 6455 section 5).
+/// Encodes a server's frames: final and unmasked, so that all clients get the same bytes (RFC 6455 section 5).
 enum FrameWriter {
     static func text(_ payload: ByteBuffer) -> ByteBuffer { frame(0x1, payload) }
-    /// A text message whose payload is compressed: RSV1 is set (RFC 7692 section 6.1).
+    /// A text message with a compressed payload: RSV1 is set (RFC 7692 section 6.1).
     static func compressedText(_ payload: ByteBuffer) -> ByteBuffer { frame(0x41, payload) }
     static func binary(_ payload: ByteBuffer) -> ByteBuffer { frame(0x2, payload) }
     static func ping(_ payload: ByteBuffer = ByteBuffer()) -> ByteBuffer { frame(0x9, payload) }
     static func pong(_ payload: ByteBuffer) -> ByteBuffer { frame(0xA, payload) }
 
-    /// - Parameter reason: cut to the 123 bytes that a control frame leaves for it.
+    /// - Parameter reason: truncated to the 123 bytes available in a control frame.
     static func close(_ code: UInt16?, reason: String = "") -> ByteBuffer {
         var payload = ByteBuffer()
         if let code {

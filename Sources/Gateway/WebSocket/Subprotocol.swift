@@ -1,14 +1,14 @@
-/// The name of a subprotocol that a route's clients speak (RFC 6455 section 1.9). Names are compared with their case.
+/// The name of a subprotocol that a route's clients may speak (RFC 6455 section 1.9). Case-sensitive.
 public struct Subprotocol: Sendable, Hashable {
     public let text: String
 
-    /// The gateway's own.
+    /// Reserved for the gateway's own subprotocols.
     static let ownPrefix = "tocsin."
-    /// What the SDKs of the centrifuge protocol offer, if anything: the JSON form is spoken here, the other is not.
+    /// Offered by SDKs of the centrifuge protocol, if anything. Only the JSON form is supported.
     static let centrifugeJSON = "centrifuge-json"
     static let centrifugeBinary = "centrifuge-protobuf"
 
-    /// - Throws: `TemplateError` when no client could offer the name, or when it means something else already.
+    /// - Throws: `TemplateError` when no client could offer the name, or when it is reserved.
     public init(_ text: String) throws(TemplateError) {
         guard RequestHeadParser.isToken(text) else {
             throw TemplateError(

@@ -1,10 +1,10 @@
-/// The subprotocols that a client offers, and which of them it is answered.
+/// The subprotocols that a client offers, and the choice among them.
 ///
-/// Browsers give a connection up when something was offered and nothing of it is chosen, or anything else.
+/// Browsers fail the connection when they offered subprotocols and the response has none of them.
 struct SubprotocolOffer: Equatable {
     private static let bearerPrefix = "bearer."
 
-    /// In the client's order.
+    /// In the client's order of preference.
     let entries: [String]
 
     /// - Parameter lines: the values of all `Sec-WebSocket-Protocol` headers.
@@ -15,16 +15,16 @@ struct SubprotocolOffer: Equatable {
 
     static func isBearer(_ entry: String) -> Bool { entry.lowercased().hasPrefix(bearerPrefix) }
 
-    /// The tokens among them, without `bearer.`.
+    /// The offered tokens, without `bearer.`.
     var tokens: [String] {
         entries.filter(Self.isBearer).map { String($0.dropFirst(Self.bearerPrefix.count)) }
     }
 
-    /// What is answered; nil: nothing.
+    /// The subprotocol to answer with; nil: none.
     ///
-    /// - The first that the route speaks.
-    /// - Else a name beside a token, where the route lists none: it is there for the browser's sake.
-    /// - A token that is all there is: it goes back to who sent it, and nobody else sees the answer.
+    /// - The first one that the route speaks.
+    /// - Otherwise, if the route lists none, a name offered next to a token: it is only there to satisfy the browser.
+    /// - A token that is the only offer: it is echoed to the client that sent it, which is the only one to see it.
     func choice(of route: Route) -> String? {
         let names = entries.filter { !Self.isBearer($0) }
         guard !names.isEmpty else {

@@ -1,14 +1,14 @@
-/// Checks UTF-8 as it comes in, across fragments: RFC 6455 section 8.1 lets a peer fail as soon as a byte cannot be part
-/// of any valid text (Unicode 15, table 3-7).
+/// Validates UTF-8 incrementally, across fragments: RFC 6455 section 8.1 allows failing as soon as a byte cannot be part of
+/// any valid text (Unicode 15, table 3-7).
 struct UTF8Validator {
     private var missing: UInt8 = 0
     private var lowest: UInt8 = 0x80
     private var highest: UInt8 = 0xBF
 
-    /// True between characters: text may end here.
+    /// True between characters, where text may end.
     var isAtBoundary: Bool { missing == 0 }
 
-    /// False as soon as the bytes so far cannot be the beginning of valid UTF-8.
+    /// Returns false as soon as the bytes so far cannot begin valid UTF-8.
     mutating func consume(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var index = 0
         while index < bytes.count {

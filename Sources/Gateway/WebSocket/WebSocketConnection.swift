@@ -2,11 +2,11 @@ import Broker
 import NIOCore
 import Sockets
 
-/// One WebSocket after its upgrade: its socket's owner, and its session's transport. What is said over it is its dialect's.
+/// One WebSocket after its upgrade: owns the socket, and is its session's transport. Its dialect handles the contents.
 ///
-/// Lives on its shard's loop. What it decides is in `FrameParser` and `WebSocketStateMachine`; here are the effects.
+/// Lives on its shard's loop. Decisions are made in `FrameParser` and `WebSocketStateMachine`; this class performs them.
 final class WebSocketConnection: ConnectedClient, SessionTransport {
-    // What a delivery looks at comes first, and so shares a line of the cache with the object's head.
+    // What a delivery reads comes first, so that it shares a cache line with the object's header.
     private let socket: any StreamSocket
     private var machine = WebSocketStateMachine()
     private var isUnflushed = false
@@ -22,9 +22,9 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
     var wheelPlace: WheelPlace?
 
     /// - Parameters:
-    ///   - groups: that the session is in from the beginning.
-    ///   - window: what was agreed on for permessage-deflate; nil: no compression.
-    ///   - dialect: makes the dialect, of which the connection is the only owner.
+    ///   - groups: groups that the session is in from the beginning.
+    ///   - window: the negotiated compression window; nil: no compression.
+    ///   - dialect: creates the dialect, which only this connection owns.
     init(
         id: ConnectionID, slot: ConnectionSlot, socket: any StreamSocket, shard: Shard, form: WireForm,
         groups: [GroupName],
@@ -92,7 +92,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
             }
             shard.state.metrics.received.add()
         case .ping(let payload):
-            // A client that floods pings and reads nothing keeps no more than its socket's buffer.
+            // When the socket is full, pings go unanswered, so a flood of them queues nothing.
             guard machine.frameArrived() == .handle, socket.isWritable else { return }
             write(FrameWriter.pong(payload))
         case .pong: break
@@ -106,7 +106,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
         }
     }
 
-    /// Pings and pongs count, too: they cost as much. What breaks the protocol, or ends it, is dealt with in any case.
+    /// Applies the rate limit; pings and pongs count too, as they cost as much. Close frames and violations always proceed.
     private func mayGoOn(_ event: FrameParser.Event) -> Bool {
         switch event {
         case .text, .binary, .ping, .pong, .compressed: charge(1)
@@ -124,7 +124,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
 
     var pendingBytes: Int { socket.pendingBytes }
 
-    /// No dialect has words for it; the metric counts.
+    /// No dialect can report this to its client; it is only counted in the metrics.
     func tellDropped(_ group: GroupName, _ count: Int) {}
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) { dialect.lost(group, continuity) }
@@ -168,13 +168,13 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
         }
     }
 
-    /// The client is told, and not waited for.
+    /// Sends a close frame and ends the connection without waiting for the peer's.
     private func end(with reason: CloseReason) {
         let words = words(for: reason)
         perform(machine.violation(), code: words?.code, reason: words?.reason ?? "")
     }
 
-    /// Ends at once, with a last word where the dialect has one.
+    /// Closes the socket immediately, after a close frame if the dialect has one for the reason.
     private func drop(_ reason: CloseReason) {
         if let words = words(for: reason) {
             write(FrameWriter.close(words.code, reason: words.reason))
@@ -199,7 +199,7 @@ extension WebSocketConnection: DialectConnection {
         if let words = words(for: reason) { close(words) } else { socket.close() }
     }
 
-    /// The transport ends when the client has answered, or has not within `pongSeconds`.
+    /// The connection ends when the client has answered, or after `pongSeconds`.
     func close(_ words: CloseWords) { perform(machine.close(), code: words.code, reason: words.reason) }
 
     func charge(_ count: Int) -> Bool {
@@ -229,7 +229,7 @@ extension WebSocketConnection: Ticking {
 
     private func look() -> Int? {
         if let since = session.slowSince {
-            // Its socket is full, so it has not seen our pings: silence says nothing, and slowness has its own limit.
+            // With a full socket it has not seen our pings: silence means nothing, and slowness has its own limit.
             guard machine.isOpen, .now() < since + .seconds(Int64(configuration.slowSeconds)) else {
                 shard.state.metrics.slow.add()
                 end(with: .slow)

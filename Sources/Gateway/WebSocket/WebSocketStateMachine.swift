@@ -1,8 +1,8 @@
 import Broker
 
-/// The life of a WebSocket after the upgrade (RFC 6455 section 7): open, closing, closed; and whether the peer lives.
+/// The life cycle of a WebSocket after the upgrade (RFC 6455 section 7): open, closing, closed; and its keep-alive.
 ///
-/// A value without I/O or clock; each event answers what to do.
+/// A value without I/O or a clock; each event returns the action to take.
 ///
 /// ```
 ///   open ──close(code)──▶ closing (our close frame is out) ──peer's close, or no answer──▶ closed
@@ -11,21 +11,21 @@ import Broker
 ///     └ ping unanswered ─────────────────────────────────────────────────────────────────┘
 /// ```
 struct WebSocketStateMachine {
-    /// ending: the close frames are exchanged, and the transport is to end.
+    /// ending: close frames were exchanged, and the transport is about to end.
     private enum State { case open, closing, ending, closed }
-    /// quiet: nothing was asked. awaiting: a ping is out. answered: it brought a byte.
+    /// quiet: no ping is out. awaiting: a ping is out. answered: bytes arrived after it.
     private enum Probe { case quiet, awaiting, answered }
     private var state = State.open
     private var probe = Probe.quiet
 
     var isOpen: Bool { state == .open }
 
-    /// Any byte from the peer proves that it lives.
+    /// Call for any bytes received: they prove that the peer is alive.
     mutating func bytesArrived() { if probe == .awaiting { probe = .answered } }
 
     enum FrameAction: Equatable { case handle, ignore }
 
-    /// A data frame or ping. After our close frame nothing is answered (section 5.5.1).
+    /// A data frame or ping. Nothing is answered once our close frame is out (section 5.5.1).
     func frameArrived() -> FrameAction { state == .open ? .handle : .ignore }
 
     enum CloseAction: Equatable {
@@ -37,20 +37,20 @@ struct WebSocketStateMachine {
         case ignore
     }
 
-    /// The peer's close frame.
+    /// The peer's close frame arrived.
     mutating func closeArrived() -> CloseAction { lastFrame() }
 
-    /// We want to end: drain, policy, a slow reader.
+    /// The gateway wants to end the connection: drain, policy, a slow reader.
     mutating func close() -> CloseAction {
         guard state == .open else { return .ignore }
         state = .closing
         return .sendClose
     }
 
-    /// The peer broke the protocol: told why, not waited for (section 7.1.7).
+    /// The peer broke the protocol: send it the reason, without waiting for an answer (section 7.1.7).
     mutating func violation() -> CloseAction { lastFrame() }
 
-    /// Nothing the peer sends after this counts.
+    /// Nothing that the peer sends after this counts.
     private mutating func lastFrame() -> CloseAction {
         switch state {
         case .open:
@@ -64,16 +64,16 @@ struct WebSocketStateMachine {
     }
 
     enum PingAction: Equatable {
-        /// And ask again when the answer ought to be there.
+        /// Send a ping, and call `probeIsDue` again when the answer is due.
         case sendPing
-        /// It was answered: until the next one.
+        /// The last ping was answered: wait until the next one is due.
         case wait
         case end
         case ignore
     }
 
-    /// It is time to see whether the peer lives: a ping, or the end when the last one brought nothing, or when the peer
-    /// has not ended a connection that is over.
+    /// Call when a check is due. Sends a ping; or ends the connection if the last ping brought nothing, or if the peer has not
+    /// completed a close.
     mutating func probeIsDue() -> PingAction {
         switch (state, probe) {
         case (.open, .quiet):

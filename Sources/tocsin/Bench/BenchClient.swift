@@ -1,9 +1,9 @@
 import NIOCore
 
-/// One WebSocket client of a bench: the handshake, then frames counted as they come.
+/// One WebSocket client of a bench: performs the handshake, then counts frames as they arrive.
 ///
-/// It stays on its channel's loop, and so do the counts that it shares with the loop's other clients. It reads what
-/// a server may send (RFC 6455, 5.2) and no more: whole, unmasked frames.
+/// Stays on its channel's loop, as does the tally that it shares with the loop's other clients. Reads only what a server may
+/// send (RFC 6455, 5.2): complete, unmasked frames.
 final class BenchClient: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -46,11 +46,11 @@ final class BenchClient: ChannelInboundHandler {
         rest = bytes
     }
 
-    /// False: the answer's head is not all here yet, or it was a refusal.
+    /// False: the response head is incomplete, or it was a refusal.
     private func readAnswer(_ bytes: inout ByteBuffer, _ ready: EventLoopPromise<Void>) -> Bool {
         let view = bytes.readableBytesView
         guard let end = view.firstRange(of: "\r\n\r\n".utf8) else {
-            // A server that speaks something else may never send an empty line.
+            // A server of another protocol may never send an empty line.
             let begin = String(decoding: view.prefix(64), as: UTF8.self)
             if !begin.hasPrefix("HTTP/1.".prefix(begin.count)) { fail(ready, target.refusal(begin)) }
             return false
@@ -68,7 +68,7 @@ final class BenchClient: ChannelInboundHandler {
         return true
     }
 
-    /// False: no whole frame is left.
+    /// False: no complete frame is left.
     private func readFrame(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
         let start = bytes.readerIndex
         guard let first: UInt8 = bytes.readInteger(), let second: UInt8 = bytes.readInteger(),
@@ -111,7 +111,7 @@ final class BenchClient: ChannelInboundHandler {
         tally.counts.latency.record(now > due ? now - due : 0)
     }
 
-    /// A control frame: at most 125 bytes, masked as a client's must be.
+    /// Sends a control frame: at most 125 bytes, masked as a client's must be.
     private func send(_ opcode: UInt8, _ payload: ByteBuffer, _ context: ChannelHandlerContext) {
         let mask = UInt32.random(in: 0...UInt32.max)
         let key = withUnsafeBytes(of: mask.bigEndian) { Array($0) }
@@ -144,7 +144,7 @@ final class BenchClient: ChannelInboundHandler {
     }
 }
 
-/// What the clients of one event loop share. It stays on that loop.
+/// Shared by the clients of one event loop, and used only on it.
 final class BenchTally {
     var counts = BenchCounts()
     var channels: [any Channel] = []

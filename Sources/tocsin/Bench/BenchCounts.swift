@@ -1,9 +1,9 @@
-/// What clients of a bench have counted.
+/// Counts of a bench's clients.
 struct BenchCounts: Sendable {
     var ready = 0
     /// Clients that were ready and whose connection has ended.
     var closed = 0
-    /// How many have seen the run's first message, which is in no other count.
+    /// Clients that have received the run's first message, which is in no other count.
     var greeted = 0
     var delivered = 0
     var duplicates = 0
@@ -19,12 +19,12 @@ struct BenchCounts: Sendable {
     }
 }
 
-/// Which of the latest 64 numbers a client has seen: what comes twice is found as long as it is not later than that.
+/// Which of the latest 64 numbers a client has received. Detects duplicates that are no later than that.
 struct SequenceWindow: Sendable {
     private var newest: UInt64 = 0
     private var seen: UInt64 = 0
 
-    /// False when the number was here before.
+    /// Returns false when the number was received before.
     mutating func insert(_ number: UInt64) -> Bool {
         if number > newest {
             let step = number - newest
@@ -40,7 +40,7 @@ struct SequenceWindow: Sendable {
     }
 }
 
-/// Counts of nanoseconds in buckets that are at most 3 % wide.
+/// A histogram of nanoseconds, with buckets at most 3 % wide.
 struct LatencyHistogram: Sendable {
     private static let subBits = 5
     private static let sub = 1 << subBits
@@ -60,7 +60,7 @@ struct LatencyHistogram: Sendable {
         maximum = max(maximum, other.maximum)
     }
 
-    /// The value that this share of all is at or below; 0 when there are none.
+    /// The value that this fraction of all values does not exceed; 0 when empty.
     func quantile(_ share: Double) -> UInt64 {
         let rank = Int((share * Double(total)).rounded(.up))
         var seen = 0

@@ -9,7 +9,7 @@ struct BenchFleet: Sendable {
     private let tallies: [NIOLoopBound<BenchTally>]
     private let tls: NIOSSLContext?
 
-    /// Handshakes under way at once: enough to keep a gateway busy, too few to overflow its backlog.
+    /// Handshakes in progress at a time: enough to keep a gateway busy, too few to overflow its backlog.
     private static let window = 64
 
     init(_ target: BenchTarget, _ message: BenchMessage, on group: MultiThreadedEventLoopGroup) async throws {
@@ -22,7 +22,7 @@ struct BenchFleet: Sendable {
         tls = target.isTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
     }
 
-    /// Connects so many clients. `progress` is told how many are there, now and then.
+    /// Connects clients. `progress` is called now and then with the number connected.
     ///
     /// - Throws: `CommandFailure` for the first client that is refused.
     func connect(_ clients: Int, progress: @Sendable (Int) -> Void) async throws {
@@ -68,20 +68,20 @@ struct BenchFleet: Sendable {
         try await ready.futureResult.get()
     }
 
-    /// What the system said, without NIO's wrapping.
+    /// The operating system's reason, without NIO's wrapping.
     private static func reason(_ error: any Error) -> String {
         guard let error = error as? NIOConnectionError else { return "\(error)" }
         return error.connectionErrors.first.map { "\($0.error)" } ?? "the host \(error.host) has no address"
     }
 
-    /// What all clients have counted until now.
+    /// The sum of all clients' current counts.
     func counts() async throws -> BenchCounts {
         var sum = BenchCounts()
         for tally in tallies { sum.add(try await tally.eventLoop.submit { tally.value.counts }.get()) }
         return sum
     }
 
-    /// Looks again and again until the counts are as wanted, or the time is over; the last counts.
+    /// Polls the counts until `isDone` or the time is over; returns the last ones.
     func counts(within patience: TimeAmount, until isDone: (BenchCounts) -> Bool) async throws -> BenchCounts {
         let deadline = NIODeadline.now() + patience
         while true {

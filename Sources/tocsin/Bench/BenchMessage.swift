@@ -1,19 +1,19 @@
 import NIOCore
 
-/// The messages that a bench publishes: a run's own name, a number and the time at which it was due, padded to a size.
+/// The messages that a bench publishes: the run's id, a number and the time at which the message was due, padded to a size.
 ///
 ///     {"type":"bench","bench":"9f3c00d2a1b4e567:12:1234567890","pad":"xxx"}
 ///
-/// Number 0 is the first message, which only shows that the group is the clients' own.
+/// Number 0 is the first message, which only shows that the clients are in the right group.
 struct BenchMessage: Sendable {
-    /// What each message of this run begins with, and no other message.
+    /// The beginning of every message of this run, and of no others.
     let prefix: [UInt8]
     private let size: Int
 
     private static let padding = #"","pad":""#
     private static let end = #""}"#
 
-    /// - Throws: `CommandFailure` when the size cannot hold a number and a time.
+    /// - Throws: `CommandFailure` when the size is too small for a number and a time.
     init(run: UInt64, size: Int) throws {
         let hex = String(run, radix: 16)
         prefix = Array((#"{"type":"bench","bench":""# + String(repeating: "0", count: 16 - hex.count) + hex + ":").utf8)
@@ -34,7 +34,7 @@ struct BenchMessage: Sendable {
         return buffer
     }
 
-    /// nil: somebody else's message.
+    /// nil: not a message of this run.
     func decoded(_ bytes: ByteBufferView) -> (number: UInt64, due: UInt64)? {
         guard bytes.starts(with: prefix) else { return nil }
         var place = bytes.startIndex + prefix.count

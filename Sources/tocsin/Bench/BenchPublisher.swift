@@ -10,19 +10,19 @@ struct BenchPublisher: Sendable {
     let keys: LayerKeys
     let group: GroupName
     let message: BenchMessage
-    /// By `group_send`, which logs; else by bare `PUBLISH`.
+    /// Whether to use `group_send`, which logs; otherwise plain `PUBLISH`.
     let isLogged: Bool
 
-    /// What Redis answered.
+    /// A summary of Redis' answers.
     struct Outcome: Sendable {
         var sent = 0
         var refused = 0
         var firstError: String?
     }
 
-    /// The run's first message, number 0: loads the function library where Redis has none yet.
+    /// Sends the run's first message, number 0. Loads the function library if Redis has none.
     ///
-    /// - Returns: how many were listening.
+    /// - Returns: the number of subscribers.
     func greet() async throws -> Int {
         let first = message.encoded(number: 0, due: .now())
         guard isLogged else {
@@ -33,7 +33,7 @@ struct BenchPublisher: Sendable {
             .send(first, to: group, ttl: nil, key: nil, logger: Logger(label: "tocsin")).gateways
     }
 
-    /// Numbers 1 to `count`. A message carries the time when it was due: a bench that falls behind shows as latency.
+    /// Sends numbers 1 to `count`. Messages carry the time when they were due, so a bench that falls behind shows as latency.
     func publish(_ count: Int, rate: Double, progress: @Sendable (Int) async throws -> Void) async throws -> Outcome {
         let start = NIODeadline.now()
         let gap = 1e9 / rate

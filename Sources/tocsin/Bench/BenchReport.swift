@@ -1,12 +1,12 @@
 import Foundation
 
-/// What a bench came to, for people and for programs.
+/// The results of a bench, for people and for programs.
 struct BenchReport {
     var url: String
     var group: String
     var clients: Int
     var connectSeconds: Double
-    /// From the first message until the last delivery.
+    /// From the first message to the last delivery.
     var seconds: Double
     var outcome: BenchPublisher.Outcome
     var counts: BenchCounts

@@ -1,17 +1,17 @@
 import Foundation
 
-/// Where `tocsin bench` connects, and what its clients say there.
+/// Where `tocsin bench` connects, and its handshake request.
 struct BenchTarget: Sendable {
     var isTLS: Bool
     var host: String
     var port: Int
-    /// With the query.
+    /// Including the query.
     var path: String
     var origin: String
-    /// Further header lines, `Cookie: …`.
+    /// Additional header lines: `Cookie: …`.
     var headers: [String] = []
 
-    /// - Throws: `CommandFailure` that says what an address looks like.
+    /// - Throws: `CommandFailure`, which shows what a valid address looks like.
     init(_ text: String) throws {
         guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty,
             let scheme = url.scheme, scheme == "ws" || scheme == "wss"
@@ -28,7 +28,7 @@ struct BenchTarget: Sendable {
         origin = (isTLS ? "https://" : "http://") + authority
     }
 
-    /// What a route like `/ws/{group}` makes of the path.
+    /// The group, for a route such as `/ws/{group}`.
     var lastSegment: String? {
         path.split(separator: "?").first?.split(separator: "/").last.map(String.init)
     }
@@ -38,7 +38,7 @@ struct BenchTarget: Sendable {
         return port == (isTLS ? 443 : 80) ? name : "\(name):\(port)"
     }
 
-    /// The RFC's own sample key: a server cannot tell, and its answer is known (RFC 6455, 1.3).
+    /// Uses the RFC's sample key, whose answer is known (RFC 6455, 1.3); servers do not care.
     var request: String {
         let lines =
             [
@@ -48,7 +48,7 @@ struct BenchTarget: Sendable {
         return lines.joined(separator: "\r\n") + "\r\n\r\n"
     }
 
-    /// What to do about a handshake that was answered with this status line.
+    /// Explains a refused handshake, from its status line.
     func refusal(_ statusLine: String) -> CommandFailure {
         let words = statusLine.split(separator: " ", maxSplits: 1)
         guard statusLine.hasPrefix("HTTP/1."), words.count == 2 else {

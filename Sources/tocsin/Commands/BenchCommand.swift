@@ -114,7 +114,7 @@ struct BenchCommand: AsyncParsableCommand {
             outcome: outcome, counts: counts)
     }
 
-    /// One message before the rest: that nobody gets anything is told at once, with what may be wrong.
+    /// Sends one message before the rest, to fail early with an explanation if nobody receives it.
     private func greet(_ fleet: BenchFleet, _ publisher: BenchPublisher, _ name: GroupName) async throws {
         let listening = try await publisher.greet()
         guard listening > 0 else {

@@ -6,7 +6,7 @@ import NIOPosix
 import RedisClient
 import Sockets
 
-/// The threads that clients live on: our own loops for plain sockets, SwiftNIO's for TLS (docs/decisions.md).
+/// The threads that serve clients: own event loops for plain sockets, SwiftNIO's for TLS (docs/decisions.md).
 struct ClientThreads {
     private enum Kind {
         case plain([SocketLoop])
@@ -25,7 +25,7 @@ struct ClientThreads {
         }
     }
 
-    /// A clients' loop that can serve the connections to Redis; nil: none can.
+    /// A loop of the clients that can also serve the connections to Redis; nil: none can.
     func redisLoop(_ redis: RedisAddress) -> (any EventLoop)? {
         switch kind {
         case .plain(let loops): redis.isEncrypted ? nil : loops[0]
@@ -49,15 +49,15 @@ struct ClientThreads {
         }
     }
 
-    /// Reads certificate and key again when they change. Until it is cancelled.
+    /// Reloads certificate and key when they change, until the task is cancelled.
     func watchCredentials() -> Task<Void, Never> {
         guard case .encrypted(_, let credentials) = kind else { return Task {} }
         return Task { await credentials.watch() }
     }
 
-    /// Reads certificate and key again now, or says that they cannot be used.
+    /// Reloads certificate and key now, or logs why they cannot be used.
     ///
-    /// - Returns: whether there are any.
+    /// - Returns: whether TLS is in use.
     func reloadCredentials() -> Bool {
         guard case .encrypted(_, let credentials) = kind else { return false }
         credentials.reload()

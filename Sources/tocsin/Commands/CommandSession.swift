@@ -3,12 +3,12 @@ import NIOCore
 import NIOPosix
 import RedisClient
 
-/// A connection to Redis for a command that a person waits for: it fails with words instead of waiting for ever.
+/// A connection to Redis for an interactive command: fails with an explanation instead of waiting forever.
 struct CommandSession {
     let client: RedisClient
     let configuration: Configuration
 
-    /// Runs `body` with a client that has answered once.
+    /// Runs `body` with a client that has received an answer from Redis.
     static func run<R>(_ options: ConfigurationOptions, _ body: (CommandSession) async throws -> R) async throws -> R {
         let configuration = try options.load()
         let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
@@ -33,7 +33,7 @@ struct CommandSession {
     }
 }
 
-/// A failure in words for the person at the terminal.
+/// A failure, worded for the person at the terminal.
 struct CommandFailure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

@@ -9,7 +9,7 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("Redis, for example redis://127.0.0.1:6379/3.", valueName: "url"))
     var redis: String?
 
-    /// File, environment and `--redis`.
+    /// Loads the configuration from file, environment and `--redis`.
     ///
     /// - Throws: `ConfigurationError`.
     func load() throws -> Configuration {

@@ -40,8 +40,8 @@ struct DevCommand: AsyncParsableCommand {
     func validate() throws { _ = try DevPorts(first: port, count: gateways, redis: redisPort) }
 
     func run() async throws {
-        // All that would end it, and leave what it has started behind; SIGHUP comes from a terminal that was closed. After the
-        // first of them all are ignored: a shell and the kernel both send SIGHUP, and Ctrl-C is typed more than once.
+        // All signals that would end this process and leave its children running; SIGHUP comes from a closed terminal. After the
+        // first one they are all ignored: a shell and the kernel both send SIGHUP, and people type Ctrl-C repeatedly.
         let ends = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2] + (Signals.isIgnored(SIGHUP) ? [] : [SIGHUP])
         let signals = Signals.Heard(ends)
         Signals.ignoreBrokenPipes()
@@ -57,7 +57,7 @@ struct DevCommand: AsyncParsableCommand {
         _ = try end.get()
     }
 
-    /// Until a signal comes, or one of the processes ends.
+    /// Waits until a signal arrives, or one of the processes ends.
     private func life(of house: DevHouse, until signals: Signals.Heard) async throws -> String {
         try await withThrowingTaskGroup(of: String?.self) { group in
             group.addTask {

@@ -4,14 +4,14 @@ import NIOCore
 import NIOPosix
 import RedisClient
 
-/// The processes of `tocsin dev`: a redis-server and some gateways, started together and ended together.
+/// The processes of `tocsin dev`: a redis-server and some gateways, started and stopped together.
 actor DevHouse {
     private let directory: URL
     private let ports: DevPorts
     private let configFile: String?
     private var processes: [(name: String, process: Process)] = []
 
-    /// - Throws: `CommandFailure` when no directory can be made.
+    /// - Throws: `CommandFailure` when no directory can be created.
     init(_ ports: DevPorts, configFile: String?) throws {
         self.ports = ports
         self.configFile = configFile
@@ -25,11 +25,11 @@ actor DevHouse {
 
     private var redisURL: String { "redis://127.0.0.1:\(ports.redis)/3" }
 
-    /// - Returns: what to tell the person: where everything is.
+    /// - Returns: a text for the user that says where everything is.
     /// - Throws: `CommandFailure`; `CancellationError` when the task was cancelled meanwhile.
     func start() async throws -> String {
         let file = try configurationFile()
-        // A mistake in it is told here and once, instead of by each gateway.
+        // Report errors in the file here, once, instead of from each gateway.
         var configuration = try Configuration(file: file)
         configuration.redis.hosts = [redisURL]
         try await checkPorts()
@@ -68,7 +68,7 @@ actor DevHouse {
 
     private func configurationFile() throws -> String {
         if let configFile {
-            // A path of the person's own: the gateways resolve it as the person meant it.
+            // The user's path: gateways resolve it relative to the same directory.
             return configFile
         }
         let file = directory.appendingPathComponent("tocsin.yaml")
@@ -100,7 +100,7 @@ actor DevHouse {
             """
     }
 
-    /// Returns when one of the processes has ended, and says which; nil: the task was cancelled.
+    /// Waits until one of the processes ends, and returns its name; nil: the task was cancelled.
     func waitForAnEnd() async -> String? {
         while (try? await Task.sleep(for: .milliseconds(500))) != nil {
             if let ended = processes.first(where: { !$0.process.isRunning }) { return ended.name }
@@ -108,7 +108,7 @@ actor DevHouse {
         return nil
     }
 
-    /// Gateways first, so that they can say goodbye, then Redis.
+    /// Stops the gateways first, so that they can close their connections, then Redis.
     func stop() async {
         let (redis, gateways) = (
             processes.filter { $0.name == "redis-server" }, processes.filter { $0.name != "redis-server" }
@@ -156,7 +156,7 @@ actor DevHouse {
         throw CommandFailure("\(name) does not answer on port \(port)")
     }
 
-    /// Asked as the servers will ask: connections of an earlier one that are not quite forgotten do not count.
+    /// Binds as the servers will: lingering connections of an earlier server do not count.
     private static let isFree: @Sendable (Int) async -> Bool = { port in
         let channel = try? await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

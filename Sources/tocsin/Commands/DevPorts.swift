@@ -1,20 +1,20 @@
 import ArgumentParser
 
-/// The ports of `tocsin dev`: known before anything starts, so that a README can name them and a second one can be told which
-/// are taken.
+/// The ports of `tocsin dev`. Fixed before anything starts, so that a README can name them, and so that a second instance can
+/// report which are taken.
 struct DevPorts {
     let first: Int
     let count: Int
     let redis: Int
-    /// Whether `redis` was asked for; otherwise it goes along with `first`.
+    /// Whether `redis` was given explicitly; otherwise it moves along with `first`.
     let isRedisChosen: Bool
 
     static let standardFirst = 8001
     static let standardRedis = 6390
-    /// From a gateway's port to its admin port.
+    /// Distance from a gateway's port to its admin port.
     static let adminDistance = 1000
 
-    /// - Throws: `ValidationError` where one of them is not a port, or two are the same.
+    /// - Throws: `ValidationError` when one of them is not a valid port, or two are equal.
     init(first: Int, count: Int, redis: Int?) throws {
         self.first = first
         self.count = count
@@ -40,7 +40,7 @@ struct DevPorts {
     var gateways: Range<Int> { first..<first + count }
     func admin(_ gateway: Int) -> Int { gateway + Self.adminDistance }
 
-    /// All of them, and what each is for.
+    /// All ports with their purposes.
     var all: [(port: Int, use: String)] {
         gateways.map { ($0, "gateway") } + gateways.map { (admin($0), "admin port of gateway \($0)") } + [
             (redis, "Redis")
@@ -53,7 +53,7 @@ struct DevPorts {
         return taken
     }
 
-    /// Near by, and all of them free: those that are taken moved up by a hundred, or by hundreds. nil: there are none.
+    /// Nearby ports that are all free: the taken ones moved up by a multiple of one hundred. nil: none found.
     func others(_ isFree: (Int) async -> Bool) async -> DevPorts? {
         let taken = await taken(isFree).map(\.port)
         for distance in stride(from: 100, through: 5000, by: 100) {
@@ -69,7 +69,7 @@ struct DevPorts {
         return nil
     }
 
-    /// The options that ask for these ports, of `tocsin dev` and of `make run`.
+    /// The options of `tocsin dev` and `make run` that select these ports.
     var options: (command: String, make: String) {
         var command: [String] = [], make: [String] = []
         if first != Self.standardFirst {
@@ -83,7 +83,7 @@ struct DevPorts {
         return (command.joined(separator: " "), make.joined(separator: " "))
     }
 
-    /// What to say where some are taken: which, by whom, and what to do.
+    /// The error for taken ports: which ones, who has them, and what to do.
     static func failure(_ taken: [(port: Int, use: String, holder: PortHolder?)], others: DevPorts?) -> CommandFailure {
         let lines = taken.map { each in "  \(each.port) (\(each.use)): \(each.holder.map { "\($0)" } ?? "somebody")" }
         let remedy =

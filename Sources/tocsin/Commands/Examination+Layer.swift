@@ -2,8 +2,8 @@ import Broker
 import ChannelLayer
 import RedisClient
 
-/// What lies in Redis and should not: what others left under our names, what Django sent where nobody reads, members that
-/// somebody takes out.
+/// Checks for problems in the layer's keys: keys of others under our names, Django messages that nobody reads, members that
+/// were removed.
 extension Examination {
     func layer() async -> [Finding] {
         [
@@ -13,7 +13,7 @@ extension Examination {
         ]
     }
 
-    /// A gateway's own user may not read all of it, and need not.
+    /// A missing right is not a problem here: a gateway's own user need not be able to read all of this.
     private func look(_ check: String, _ body: () async throws -> Finding) async -> Finding {
         await finding(check) {
             do {
@@ -24,7 +24,7 @@ extension Examination {
         }
     }
 
-    /// All gateways go by the policies in Redis, which the last one to start with others has set.
+    /// All gateways follow the policies in Redis, set by the last gateway that started with different ones.
     private func policies() async throws -> Finding {
         let others = try await inspector.gatewaysWithOtherPolicies()
         return others.isEmpty
@@ -35,7 +35,7 @@ extension Examination {
                     + "Give all gateways the same groups:")
     }
 
-    /// Keys that functions came upon and could not use, as far as they are still of a wrong type.
+    /// Keys that functions met and could not use, if they still have the wrong type.
     private func foreignKeys() async throws -> Finding {
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty

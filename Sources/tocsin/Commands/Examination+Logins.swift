@@ -5,7 +5,7 @@ import NIOPosix
 import RedisClient
 
 extension Examination {
-    /// One finding for each login that can be looked at without a client: its files, the issuer's keys, the sessions' Redis.
+    /// One finding per login that can be checked without a client: its files, the issuer's keys, the sessions' Redis.
     func logins() async -> [Finding] {
         var findings: [Finding] = []
         for (name, entry) in configuration.authentication.sorted(by: { $0.key < $1.key }) {

@@ -5,7 +5,7 @@ import NIOPosix
 import RedisClient
 
 extension Examination {
-    /// Whether the functions are there, or a gateway could load them.
+    /// Whether the functions are loaded, or a gateway could load them.
     func library() async throws -> Finding {
         let state: String
         switch try await inspector.libraryState() {
@@ -24,7 +24,7 @@ extension Examination {
             check: "functions", verdict: .warning, detail: "\(state): a gateway loads them, or: \(command)")
     }
 
-    /// Whether Redis takes writes now.
+    /// Whether Redis accepts writes now.
     func writes() async throws -> Finding {
         guard let refusal = try await inspector.writeRefusal() else {
             return Finding(check: "writes", verdict: .fine, detail: "Redis takes them")
@@ -33,11 +33,11 @@ extension Examination {
         return Finding(check: "writes", verdict: .wrong, detail: "\(refusal.words)\(remedy)")
     }
 
-    /// Whether the user may do all that a gateway does.
+    /// Whether the user has all rights that a gateway needs.
     func rights(_ address: RedisAddress) async throws -> Finding {
         let presence = configuration.groups.contains(where: \.joinLeave)
         let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
-        // A connection of its own: one that has subscribed can do nothing else.
+        // A separate connection, because one that has subscribed can do nothing else.
         let listener = try await RedisClient.start(
             settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
         var missing: [String]

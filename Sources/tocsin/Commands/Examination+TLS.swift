@@ -2,7 +2,7 @@ import Foundation
 import Gateway
 
 extension Examination {
-    /// Certificate, key and authorities of the client port, as a gateway would read them.
+    /// Checks certificate, key and authorities of the client port, as a gateway would load them.
     static func clientTLS(_ settings: TLSSettings, now: Date = Date()) -> Finding {
         do throws(GatewayError) {
             let end = try settings.lastDay()

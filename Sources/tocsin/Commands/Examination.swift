@@ -5,7 +5,7 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// What `tocsin doctor` looks at, one finding each.
+/// The checks of `tocsin doctor`; each gives one finding.
 struct Examination {
     enum Verdict: String {
         case fine, warning, wrong
@@ -56,7 +56,7 @@ struct Examination {
         return findings
     }
 
-    /// What a look at Redis finds. A failure is a finding too: one command that is refused does not end the examination.
+    /// Runs a check of Redis. A failure becomes a finding, so that one refused command does not end the examination.
     func finding(_ check: String, _ look: () async throws -> Finding) async -> Finding {
         do {
             try await client.waitUntilUp(.seconds(3))
@@ -100,7 +100,7 @@ struct Examination {
                 detail: "appendonly is off: a restart of Redis loses history; redis/redis.conf turns it on")
     }
 
-    /// nil: the user may not read the setting.
+    /// A server setting; nil: the user may not read it.
     private func setting(_ name: String) async -> String? {
         try? await client.waitUntilUp(.seconds(3))
         return try? await client.send(RedisCommand("CONFIG", "GET", name)).pairs.first?.1

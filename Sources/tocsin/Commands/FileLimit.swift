@@ -1,6 +1,6 @@
 import Glibc
 
-/// Each connection is an open file: the soft limit (often 1024) is raised to what the system allows.
+/// Each connection is an open file, so the soft limit (often 1024) is raised to the hard limit.
 enum FileLimit {
     static var current: (soft: UInt, hard: UInt) {
         var limit = rlimit()

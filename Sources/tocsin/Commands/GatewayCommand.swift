@@ -70,8 +70,8 @@ struct GatewayCommand: AsyncParsableCommand {
         let end = Signals.End()
         let lesser = LesserSignals()
 
-        // Logins and the admin port are not on the clients' threads; Redis is, where it can be: one wake-up less for a
-        // message.
+        // Logins and the admin port have threads separate from the clients'. Redis shares a clients' thread where it can, which
+        // saves one wake-up per message.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let clients = try ClientThreads(configuration.gateway, logger: logger)
         Task { [logger] in await lesser.obey(logger: logger, reload: clients.reloadCredentials) }
@@ -104,7 +104,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     logger)
             }
         } catch {
-            // Nobody is to wait for a gateway that never was: its lease goes with it.
+            // The gateway failed to start: give its lease back, so that nobody waits for it.
             await backplane.stop()
             throw error
         }
@@ -134,7 +134,7 @@ struct GatewayCommand: AsyncParsableCommand {
         if eviction.reason != nil { throw ExitCode.failure }
     }
 
-    /// Why the gateway ends though nobody asked it to.
+    /// Why the gateway stops without being asked to.
     private final class Eviction: Sendable {
         private let text = Mutex<String?>(nil)
         var reason: String? { text.withLock { $0 } }
@@ -146,13 +146,13 @@ struct GatewayCommand: AsyncParsableCommand {
         return HostAndPort(host: host, port: port).description
     }
 
-    /// For whoever is asked about logins.
+    /// Settings of the HTTP client that authenticators use.
     static var httpSettings: HTTPClient.Configuration {
         var settings = HTTPClient.Configuration()
         settings.redirectConfiguration = .disallow
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
         settings.httpVersion = .http1Only
-        // A site that is down is told to the browser at once; the browser comes back.
+        // Report a site that is down to the browser immediately; the browser will retry.
         settings.connectionPool.retryConnectionEstablishment = false
         return settings
     }
@@ -180,7 +180,7 @@ extension Configuration {
         return layer
     }
 
-    /// What the gateway is told: as it was read, and what is known when it starts.
+    /// The gateway's settings: as configured, plus what is known only at startup.
     func gatewayConfiguration(name: String) throws -> GatewayConfiguration {
         var settings = gateway.server
         settings.name = name

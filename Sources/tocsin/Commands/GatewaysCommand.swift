@@ -6,7 +6,7 @@ struct GatewaysCommand: AsyncParsableCommand {
         commandName: "gateways", abstract: "List the gateways that are alive.",
         discussion: "A gateway that dies is gone from the list within its lease of 15 seconds.")
 
-    /// Fields that the gateway itself writes as numbers.
+    /// Fields that the gateways themselves write as numbers.
     private static let numbers: Set = ["connections", "groups", "pid", "seen"]
 
     @OptionGroup var output: OutputOptions

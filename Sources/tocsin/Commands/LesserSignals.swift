@@ -1,18 +1,18 @@
 import Foundation
 import Logging
 
-/// Signals that would end a gateway by default, and all its connections with it, though nobody means that: SIGHUP, which asks
-/// for files to be read again, or comes from a terminal that was closed; SIGUSR1 and SIGUSR2, which tell other servers to open
-/// their logs anew.
+/// Handles signals that would by default end a gateway and all its connections, which nobody intends: SIGHUP, which asks for
+/// files to be reloaded, or comes from a closed terminal; SIGUSR1 and SIGUSR2, with which other servers are told to reopen
+/// their logs.
 struct LesserSignals {
     private let heard = Signals.Heard([SIGHUP, SIGUSR1, SIGUSR2])
 
-    /// From now on none of them ends the process.
+    /// From now on none of these signals ends the process.
     init() { Signals.ignoreBrokenPipes() }
 
-    /// SIGHUP is passed on; of what does nothing that is said, once.
+    /// Reloads on SIGHUP. A signal without effect is logged, once per signal.
     ///
-    /// - Parameter reload: reads again what can be; false: there is nothing of the kind.
+    /// - Parameter reload: reloads files; false: there are none to reload.
     func obey(logger: Logger, reload: () -> Bool) async {
         var said: Set<CInt> = []
         for await number in heard.numbers {

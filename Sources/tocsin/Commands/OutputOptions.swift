@@ -2,13 +2,13 @@ import ArgumentParser
 import Broker
 import NIOCore
 
-/// `--json`, where a command prints data.
+/// The `--json` option of commands that print data.
 struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print JSON for programs instead of text for people.")
     var json = false
 }
 
-/// A text as a JSON string, quotes included.
+/// The text as a JSON string, including quotation marks.
 func jsonString(_ text: String) -> String {
     var bytes = ByteBuffer()
     JSONText.appendString(text.utf8, to: &bytes)

@@ -1,8 +1,8 @@
 import Broker
 import Foundation
 
-/// The process that listens on a TCP port of this machine, as far as /proc tells: the kernel's table of sockets gives an
-/// inode, and the descriptors of processes are links that name inodes. Other users' descriptors cannot be read.
+/// The process that listens on a TCP port of this machine, as found in /proc: the kernel's socket table gives an inode, and
+/// the descriptors of processes are links that name inodes. Other users' descriptors cannot be read.
 struct PortHolder: Equatable, CustomStringConvertible {
     struct Identity: Equatable, CustomStringConvertible {
         var name: String
@@ -11,9 +11,9 @@ struct PortHolder: Equatable, CustomStringConvertible {
         var description: String { "\(name) (process \(process))" }
     }
 
-    /// nil: another user's, or in another container.
+    /// nil: the process belongs to another user, or runs in another container.
     var identity: Identity?
-    /// The `tocsin dev` that has started it: whom to end instead.
+    /// The `tocsin dev` that started it, which is the one to stop.
     var starter: Identity?
 
     var description: String {
@@ -21,7 +21,7 @@ struct PortHolder: Equatable, CustomStringConvertible {
         return starter.map { "\(identity), started by \($0)" } ?? "\(identity)"
     }
 
-    /// nil: nobody listens there, or there is no /proc to ask.
+    /// nil: nobody listens on the port, or there is no /proc.
     static func of(_ port: Int) -> PortHolder? {
         var inodes: Set<String> = []
         for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -30,7 +30,7 @@ struct PortHolder: Equatable, CustomStringConvertible {
             }
         }
         guard !inodes.isEmpty else { return nil }
-        // The lowest first: where several share the socket, that is the one that has started the others.
+        // The lowest first: if several processes share the socket, that is the parent.
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         guard let process = all.compactMap({ Int($0) }).sorted().first(where: { has($0, oneOf: inodes) }) else {
             return PortHolder()
@@ -39,7 +39,7 @@ struct PortHolder: Equatable, CustomStringConvertible {
         return PortHolder(identity: identity(process), starter: starter?.name == "tocsin" ? starter : nil)
     }
 
-    /// What `body` throws where it wants to listen; and who has the port, where that is why.
+    /// Runs `body`, which listens on the address. If the address is in use, the error names the process that has it.
     static func named<R>(_ address: HostAndPort, _ body: () async throws -> R) async throws -> R {
         do {
             return try await body()
@@ -49,8 +49,8 @@ struct PortHolder: Equatable, CustomStringConvertible {
         }
     }
 
-    /// The inodes of the sockets that listen on the port, in a table like /proc/net/tcp (proc(5)): `0: 0100007F:1F41
-    /// 00000000:0000 0A 00000000:00000000 00:00000000 00000000 1000 0 31415 …`, where 0A is listening.
+    /// The inodes of the sockets that listen on the port, from a table like /proc/net/tcp (proc(5)): `0: 0100007F:1F41
+    /// 00000000:0000 0A 00000000:00000000 00:00000000 00000000 1000 0 31415 …`, where 0A means listening.
     static func listeners(on port: Int, in table: String) -> Set<String> {
         var inodes: Set<String> = []
         for line in table.split(separator: "\n").dropFirst() {
@@ -75,12 +75,12 @@ struct PortHolder: Equatable, CustomStringConvertible {
 
     private static func identity(_ process: Int) -> Identity? {
         guard let text = try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8) else { return nil }
-        // A process may call itself what it likes, and a terminal obeys control characters.
+        // Processes choose their own names, and a terminal would interpret control characters.
         let name = text.filter { $0.isASCII && !$0.isNewline && $0 >= " " && $0 != "\u{7f}" }
         return Identity(name: name, process: process)
     }
 
-    /// The fourth field; the second one, in brackets, may hold anything.
+    /// The fourth field of stat; the second one, in brackets, may contain anything.
     private static func parent(of process: Int) -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
             let bracket = text.lastIndex(of: ")")

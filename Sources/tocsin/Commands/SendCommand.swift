@@ -71,7 +71,7 @@ struct SendCommand: AsyncParsableCommand {
     }
 }
 
-/// - Throws: `CommandFailure` that says what a group's name is.
+/// - Throws: `CommandFailure`, which explains what a valid group name is.
 func groupName(_ text: String) throws -> GroupName {
     do { return try GroupName(text) } catch { throw CommandFailure("\"\(text)\": \(error)") }
 }

@@ -1,11 +1,11 @@
 import Dispatch
 import Foundation
 
-/// Signals as something to wait for.
+/// Signals as events to wait for.
 enum Signals {
-    /// Signals that do nothing by themselves any more, from the moment that this is made.
+    /// Receives signals, which have no other effect from the moment this is created.
     final class Heard: Sendable {
-        /// Which ones came, in order; for one reader.
+        /// The signals received, in order; for a single reader.
         let numbers: AsyncStream<CInt>
         private let continuation: AsyncStream<CInt>.Continuation
         private let wanted: [CInt]
@@ -28,34 +28,34 @@ enum Signals {
 
         func first() async { for await _ in numbers { break } }
 
-        /// As if the first of the signals had come.
+        /// Acts as if the first of the signals had been received.
         func come() { continuation.yield(wanted[0]) }
 
-        /// They do again what they do by default.
+        /// Restores the signals' default behaviour.
         func release() {
             for source in sources { source.cancel() }
             for number in wanted { signal(number, SIG_DFL) }
         }
     }
 
-    /// SIGTERM and SIGINT, heard from the moment that this is made: before anybody is told that the program runs.
+    /// Receives SIGTERM and SIGINT. Create it before announcing that the program runs.
     final class End: Sendable {
         private let heard = Heard([SIGTERM, SIGINT])
 
-        /// As if a signal had come: the program ends for a reason of its own.
+        /// Acts as if a signal had been received: the program ends for a reason of its own.
         func come() { heard.come() }
 
-        /// Returns at the first of the two signals. A second one ends the process at once.
+        /// Returns at the first of the two signals. A second one ends the process immediately.
         func wait() async {
             await heard.first()
             heard.release()
         }
     }
 
-    /// Returns at the first of the two signals. A second one ends the process at once.
+    /// Returns at the first of the two signals. A second one ends the process immediately.
     static func waitForEnd() async { await End().wait() }
 
-    /// Whether whoever started this process wants the signal to do nothing, as nohup does.
+    /// Whether the process was started with the signal ignored, as nohup does.
     static func isIgnored(_ number: CInt) -> Bool {
         var action = sigaction()
         guard sigaction(number, nil, &action) == 0 else { return false }
@@ -63,6 +63,6 @@ enum Signals {
             == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
-    /// A write to a pipe or socket that nobody reads any more is an error, and not the end.
+    /// Makes a write to a pipe or socket without a reader an error, instead of ending the process.
     static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 }

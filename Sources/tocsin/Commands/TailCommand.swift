@@ -19,7 +19,7 @@ struct TailCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try groupName(group)
-        // Once there, Redis may go and come back; but a wrong address is told at once.
+        // Once connected, Redis may go away and come back; but report a wrong address immediately.
         let configuration = try await CommandSession.run(options) { $0.configuration }
         let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
         let keys = try configuration.keys

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The command.
+/// The `tocsin` command.
 @main
 struct Tocsin: AsyncParsableCommand {
     static let version = "0.1.0"

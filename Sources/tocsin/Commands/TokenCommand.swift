@@ -62,7 +62,7 @@ struct TokenCommand: ParsableCommand {
         return only.value
     }
 
-    /// What the login will accept: its own issuer, audience and names of claims.
+    /// Signs a token that the login accepts, with its own issuer, audience and claim names.
     func token(for login: TokenLogin, groups: [String], from start: Int, to end: Int) throws -> String {
         guard case .secrets(let secrets) = login.source, let secret = try login.secrets(secrets).first,
             let algorithm = secrets.algorithms.min(by: { $0.rawValue < $1.rawValue }),

@@ -3,7 +3,7 @@ import Foundation
 import RedisClient
 
 extension Configuration {
-    /// Reads the file that `--config` names, if any, and the environment.
+    /// Loads the configuration from the file of `--config`, if any, and the environment.
     ///
     /// - Throws: `ConfigurationError`.
     init(file: String?) throws {
@@ -24,19 +24,19 @@ extension Configuration {
 
     /// - Throws: `ConfigurationError` when a file that it names cannot be read.
     ///
-    /// - Parameter address: another Redis than the broker's, reached by the same rules.
+    /// - Parameter address: a Redis other than the broker's, with the same settings.
     func redisConfiguration(clientName: String, address: RedisAddress? = nil) throws -> RedisConfiguration {
         var settings = RedisConfiguration(
             address: try address ?? redis.address, clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
-        // Silence would be a connection in the clear that was meant to be encrypted.
+        // Ignoring it would mean an unencrypted connection where encryption was intended.
         guard redis.tls == nil || settings.address.isEncrypted else {
             throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.address)")
         }
         settings.serverName = redis.tls?.serverName
         let (tls, caFile) = (redis.tls ?? RedisTLS(), redis.caFile)
         settings.tls = { try tls.configuration(caFile: caFile) }
-        // A file that cannot be read stops the start. Later it stops a connection, which is tried again.
+        // Fail the start if a file cannot be read. Later that only fails a connection, which is retried.
         _ = try settings.tls()
         return settings
     }

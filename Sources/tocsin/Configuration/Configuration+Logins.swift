@@ -2,7 +2,7 @@ import Gateway
 import NIOCore
 
 extension Configuration {
-    /// One entry of `auth:`.
+    /// Reads one entry of `auth:`.
     static func authentication(_ reader: ConfigurationReader) throws(ConfigurationError) -> Authentication {
         let result: Authentication
         switch try reader.text("kind") {

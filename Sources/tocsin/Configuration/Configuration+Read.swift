@@ -6,7 +6,7 @@ import RedisClient
 import Yams
 
 extension Configuration {
-    /// Reads a YAML text and the environment.
+    /// Reads YAML text and the environment.
     ///
     /// - Throws: `ConfigurationError`, which names the key.
     init(yaml: String, environment: [String: String]) throws(ConfigurationError) {
@@ -150,7 +150,7 @@ extension Configuration {
 
     static let idRule = "must be 1 to 40 ASCII letters, digits, \"-\", \"_\" or \".\""
 
-    /// A gateway's name is part of channel names.
+    /// Validates a gateway's name, which is part of channel names.
     static func gatewayID(_ text: String, _ error: ConfigurationError) throws(ConfigurationError) -> String {
         guard text.utf8.count <= 40, (try? GroupName(text)) != nil else { throw error }
         return text

@@ -1,7 +1,7 @@
 import Gateway
 
 extension Configuration {
-    /// `gateway.tls`; nil: the client port speaks without.
+    /// Reads `gateway.tls`; nil: the client port does not use TLS.
     static func serverTLS(_ reader: ConfigurationReader) throws(ConfigurationError) -> TLSSettings? {
         let certificate = try reader.text("certificate_file"), key = try reader.text("key_file")
         let authorities = try reader.text("client_ca_file"), version = try reader.text("minimum_version")
@@ -22,7 +22,7 @@ extension Configuration {
         return settings
     }
 
-    /// `redis.tls`.
+    /// Reads `redis.tls`.
     static func redisTLS(_ reader: ConfigurationReader) throws(ConfigurationError) -> RedisTLS? {
         var tls = RedisTLS()
         tls.caFile = try reader.text("ca_file")
@@ -39,7 +39,7 @@ extension Configuration {
         return tls == RedisTLS() ? nil : tls
     }
 
-    /// `gateway.trusted_proxies`.
+    /// Reads `gateway.trusted_proxies`.
     static func trustedProxies(_ reader: ConfigurationReader) throws(ConfigurationError) -> TrustedNetworks {
         let networks = try reader.texts("trusted_proxies") ?? []
         do throws(TemplateError) {

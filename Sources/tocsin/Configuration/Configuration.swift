@@ -4,7 +4,7 @@ import Gateway
 import NIOCore
 import RedisClient
 
-/// Everything that can be configured, after flags, environment, file and defaults: docs/configuration.md.
+/// The complete configuration, from flags, environment, file and defaults: docs/configuration.md.
 struct Configuration {
     /// The keys under `redis:`. The settings of the ChannelLayer module are read into its own struct, in place.
     @dynamicMemberLookup
@@ -13,11 +13,11 @@ struct Configuration {
         var layer = LayerSettings()
         var encryption = LayerEncryption()
         var commandTimeout = TimeAmount.seconds(2)
-        /// PEM file of the authorities that may sign the server's certificate (`rediss://`): short for `tls.ca_file`.
+        /// PEM file of the authorities that may sign the server's certificate (`rediss://`); short for `tls.ca_file`.
         var caFile: String?
         var tls: RedisTLS?
 
-        /// The broker's Redis: the one place where it is chosen from `hosts`, which name one in this version.
+        /// The broker's Redis. The only place that chooses it from `hosts`, which has one entry in this version.
         var address: RedisAddress {
             get throws(RedisError) { try RedisAddress(hosts[0]) }
         }
@@ -28,20 +28,20 @@ struct Configuration {
         }
     }
 
-    /// The keys under `gateway:`. What the Gateway module is told is read into its own configuration, in place.
+    /// The keys under `gateway:`. Settings of the Gateway module are stored in its own configuration.
     @dynamicMemberLookup
     struct GatewayPart {
         var server = GatewayConfiguration(host: "0.0.0.0", port: 8080, allowedHosts: AllowedHosts([]), routes: [])
         var admin = HostAndPort(host: "127.0.0.1", port: 9090)
-        /// What the admin port's API wants to be shown; or the file that has it.
+        /// The key that the admin port's API requires; or the file that has it.
         var adminKey: String?
         var adminKeyFile: String?
         var id: String?
-        /// nil: the client port speaks without TLS.
+        /// nil: the client port does not use TLS.
         var tls: TLSSettings?
-        /// Where the people who see the demo page find the Redis, if not where the gateway finds it.
+        /// The Redis that users of the demo page should use, if not the address that the gateway uses.
         var demoRedis: RedisAddress?
-        /// Event loops. Default: one per core.
+        /// Number of event loops. Default: one per core.
         var threads: Int?
 
         subscript<Value>(dynamicMember key: WritableKeyPath<GatewayConfiguration, Value>) -> Value {

@@ -1,20 +1,20 @@
 import Foundation
 import Yams
 
-/// Reads one mapping of the YAML file, strictly: what nobody asked for is an unknown key, and stops the start.
+/// Reads one mapping of the YAML file, strictly: a key that nothing has asked for is unknown, and prevents the start.
 ///
-/// A scalar can be overridden by the environment: `gateway.bind` by `TOCSIN_GATEWAY_BIND`, `auth.site.url` by
+/// Scalars can be overridden by the environment: `gateway.bind` by `TOCSIN_GATEWAY_BIND`, `auth.site.url` by
 /// `TOCSIN_AUTH_SITE_URL`.
 final class ConfigurationReader {
     let path: String
     private let mapping: Node.Mapping?
     private let environment: [String: String]
-    /// Entries of lists have no path of their own to be overridden by.
+    /// Entries of lists have no path, and so no environment variables.
     private let isOverridable: Bool
-    /// The entry of a mapping with free keys: whose variables are whose can only be told with all entries in view.
+    /// An entry of a mapping with free keys: its variables can be identified only together with all entries.
     private let isNamed: Bool
     private var known: [String] = []
-    /// The keys whose values are mappings with readers of their own.
+    /// Keys whose values are mappings with their own readers.
     private var sections: [String] = []
 
     init(
@@ -44,7 +44,7 @@ final class ConfigurationReader {
         return "\(name) (line \(mark.line))"
     }
 
-    /// The error for a value of this key.
+    /// An error about the value of this key.
     func bad(_ key: String, _ what: String) -> ConfigurationError {
         ConfigurationError("\(Self.place(full(key), mapping?[key])) \(what)")
     }
@@ -55,7 +55,7 @@ final class ConfigurationReader {
     }
 
     private func variable(_ key: String) -> String {
-        // What is neither a letter nor a digit cannot be part of a shell's variable.
+        // Other characters cannot be part of a shell's variable names.
         "TOCSIN_" + String(full(key).uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 
@@ -85,7 +85,7 @@ final class ConfigurationReader {
         }
     }
 
-    /// Milliseconds: `500ms`, `3s`, `5m`, `1h`, `7d`; a bare number is seconds.
+    /// Milliseconds, from `500ms`, `3s`, `5m`, `1h`, `7d`; a bare number is seconds.
     func duration(_ key: String) throws(ConfigurationError) -> Int? {
         guard let text = try text(key) else { return nil }
         guard let milliseconds = Self.milliseconds(text) else {
@@ -109,7 +109,7 @@ final class ConfigurationReader {
         return number * factor
     }
 
-    /// A list of texts, or one text; from the environment separated by commas.
+    /// A list of strings, or a single one; from the environment separated by commas.
     func texts(_ key: String) throws(ConfigurationError) -> [String]? {
         let node = node(key)
         if isOverridable, let value = environment[variable(key)] {
@@ -126,7 +126,7 @@ final class ConfigurationReader {
         return texts
     }
 
-    /// Secrets: a list or one text. From the environment the whole value is one, since a comma may be part of it.
+    /// Secrets: a list, or a single one. In the environment the whole value is one, because it may contain commas.
     func secrets(_ key: String) throws(ConfigurationError) -> [String]? {
         if isOverridable, let value = environment[variable(key)] {
             _ = node(key)
@@ -154,7 +154,7 @@ final class ConfigurationReader {
         return readers
     }
 
-    /// A mapping whose keys are names of the user's.
+    /// A mapping whose keys are names chosen by the user.
     func named(_ key: String) throws(ConfigurationError) -> [(name: String, reader: ConfigurationReader)] {
         guard let node = node(key), node.null == nil else { return [] }
         guard let mapping = node.mapping else { throw bad(key, "must be a mapping of names") }
@@ -171,7 +171,7 @@ final class ConfigurationReader {
         return readers
     }
 
-    /// Called when everything known has been read.
+    /// Call when all known keys have been read; throws for any other key.
     func finish() throws(ConfigurationError) {
         for (key, value) in mapping ?? [:] {
             guard let name = key.string, known.contains(name) else {
@@ -187,8 +187,8 @@ final class ConfigurationReader {
         try Self.checkEnvironment(of: path, entries: [self], environment)
     }
 
-    /// A variable that begins like this path, and is none of what the entries know, was meant to set something; unless it is
-    /// one of those that nobody sets by hand.
+    /// Rejects environment variables under this path that match no key of the entries, because they were meant to set something;
+    /// except those that container platforms set.
     static func checkEnvironment(
         of path: String, entries: [ConfigurationReader], _ environment: [String: String]
     ) throws(ConfigurationError) {
@@ -202,7 +202,7 @@ final class ConfigurationReader {
         }
     }
 
-    /// Levenshtein's distance, for the hint.
+    /// The Levenshtein distance, for suggesting a similar key.
     private static func distance(_ one: String, _ other: String) -> Int {
         let one = Array(one), other = Array(other)
         var row = Array(0...other.count)

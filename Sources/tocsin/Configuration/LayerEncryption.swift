@@ -1,4 +1,4 @@
-/// `symmetric_encryption_keys` of the Django side: in the file, the environment, or a file of their own.
+/// `symmetric_encryption_keys` of the Django site: from the file, the environment, or a separate file.
 struct LayerEncryption {
     private var values: [String] = []
     private var file: String?
@@ -16,7 +16,7 @@ struct LayerEncryption {
         guard !values.contains("") else { throw reader.bad("encryption_keys", "must not hold an empty key") }
     }
 
-    /// The first is what Django encrypts with; all of them open. In a file: one a line.
+    /// All keys; the first is the one that Django encrypts with. A file has one per line.
     ///
     /// - Throws: `ConfigurationError` when the file cannot be read, or is empty.
     func keys() throws(ConfigurationError) -> [String] {

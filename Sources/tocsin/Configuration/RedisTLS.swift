@@ -1,20 +1,20 @@
 import Gateway
 import NIOSSL
 
-/// `redis.tls`: what a `rediss://` connection shows and believes.
+/// `redis.tls`: certificates and trust roots of `rediss://` connections.
 struct RedisTLS: Equatable {
     /// PEM file of the authorities that may sign the server's certificate. Default: the system's.
     var caFile: String?
-    /// PEM files of what the server is shown, with the chain. Default: nothing.
+    /// PEM files of the client certificate, with its chain. Default: none.
     var certificateFile: String?
     var keyFile: String?
-    /// Asked for (SNI) and expected in the certificate. Default: the address' host.
+    /// The server name to request (SNI) and to verify in the certificate. Default: the address' host.
     var serverName: String?
 
-    /// Reads the files.
+    /// Loads the files.
     ///
     /// - Parameter caFile: `redis.ca_file`, the other name of `redis.tls.ca_file`.
-    /// - Throws: `ConfigurationError`, which names the file and what to do; nothing of the key is in it.
+    /// - Throws: `ConfigurationError`, which names the file and the remedy; it includes nothing of the key.
     func configuration(caFile other: String? = nil) throws(ConfigurationError) -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12

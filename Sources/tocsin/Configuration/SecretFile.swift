@@ -1,9 +1,9 @@
 import Foundation
 
-/// A file that a `…_file` key of the configuration names. What is in it is in no message.
+/// A file named by a `…_file` key of the configuration. Its contents never appear in messages.
 struct SecretFile {
     private let path: String
-    /// The configuration's key, for messages.
+    /// The configuration key, for error texts.
     private let key: String
 
     init(_ path: String, key: String) {
@@ -20,7 +20,7 @@ struct SecretFile {
         }
     }
 
-    /// - Parameter content: what a line is, for the message that there is none.
+    /// - Parameter content: what each line is, for the error when the file is empty.
     /// - Throws: `ConfigurationError` when it cannot be read, or is empty.
     func lines(of content: String) throws(ConfigurationError) -> [String] {
         let lines = try text().split(whereSeparator: \.isNewline).map(String.init)

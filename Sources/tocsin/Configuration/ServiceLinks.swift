@@ -1,13 +1,13 @@
-/// Variables that containers get without anybody's asking, one set for each service near by: Kubernetes for the services of a
-/// pod's namespace (`enableServiceLinks`), Docker for linked containers. A service named `tocsin-redis` makes
-/// `TOCSIN_REDIS_PORT=tcp://10.0.0.7:6379`, which begins like one of our keys and is none.
+/// Recognises environment variables that container platforms set: Kubernetes for each service of a pod's namespace
+/// (`enableServiceLinks`), Docker for linked containers. A service named `tocsin-redis` causes
+/// `TOCSIN_REDIS_PORT=tcp://10.0.0.7:6379`, which looks like a key of ours but is not.
 ///
 /// | Kubernetes | `_SERVICE_HOST`, `_SERVICE_PORT`, `_SERVICE_PORT_NAME` |
-/// | both | `_PORT` with an address, `_PORT_6379_TCP`, and behind that `_PROTO`, `_PORT`, `_ADDR`, `_START`, `_END` |
-/// | Docker | `_NAME` with two names in a path, and where that is, `_ENV_…` |
+/// | both | `_PORT` with an address, `_PORT_6379_TCP`, and with the suffixes `_PROTO`, `_PORT`, `_ADDR`, `_START`, `_END` |
+/// | Docker | `_NAME` with two names in a path, and if that exists, `_ENV_…` |
 enum ServiceLinks {
-    /// Whether the variable is one of them. `gateway.port` is not one of our keys, and `TOCSIN_GATEWAY_PORT=8080` somebody's mistake:
-    /// where the name alone does not tell, the value must.
+    /// Whether the variable is one of them. `gateway.port` is not a key, so `TOCSIN_GATEWAY_PORT=8080` is a user's mistake: where
+    /// the name alone is ambiguous, the value decides.
     static func contain(_ name: String, _ environment: [String: String]) -> Bool {
         if name.hasSuffix("_SERVICE_HOST") || name.hasSuffix("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
             return true
@@ -24,6 +24,6 @@ enum ServiceLinks {
         ["tcp://", "udp://", "sctp://"].contains(where: value.hasPrefix)
     }
 
-    /// `/web/redis`: the container, and what it calls the one that it is linked to.
+    /// `/web/redis`: the container, and its name for the linked one.
     private static func isLink(_ value: String) -> Bool { value.wholeMatch(of: /\/[^\/]+\/[^\/]+/) != nil }
 }

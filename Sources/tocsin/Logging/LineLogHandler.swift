@@ -3,17 +3,16 @@ import Foundation
 import Logging
 import NIOCore
 
-/// Writes each event as one line to standard error: text for people, JSON for programs.
+/// Writes each log event as one line to standard error: text for people, JSON for programs.
 ///
-/// Control characters of foreign text are escaped, so that nobody can write lines of their own into the log, and a
-/// value is cut at 1 KiB.
+/// Control characters in values are escaped, so that nobody can inject log lines, and values are truncated to 1 KiB.
 struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
     private let isJSON: Bool
     private let write: @Sendable (ByteBuffer) -> Void
 
-    /// - Parameter write: takes each line, its end included. Default: standard error.
+    /// - Parameter write: takes each line with its line end. Default: standard error.
     init(
         settings: LogSettings,
         write: @escaping @Sendable (ByteBuffer) -> Void = { line in
@@ -59,7 +58,7 @@ struct LineLogHandler: LogHandler {
         write(line)
     }
 
-    /// 1 KiB at most, counted in bytes: one character of Swift's can have any number of them.
+    /// Truncates to 1 KiB, counted in bytes: a Swift Character can have any number of them.
     private static func cut(_ text: String) -> String {
         guard text.utf8.count > 1024 else { return text }
         var cut = String.UnicodeScalarView(), bytes = 0
@@ -71,7 +70,7 @@ struct LineLogHandler: LogHandler {
         return String(cut)
     }
 
-    /// Without what ends a line or commands a terminal.
+    /// Escapes characters that end a line or control a terminal.
     private static func escaped(_ text: String) -> String {
         var escaped = ""
         for scalar in text.unicodeScalars {

@@ -1,6 +1,6 @@
 import Logging
 
-/// `log:` of the configuration.
+/// The `log:` section of the configuration.
 struct LogSettings {
     enum Format: String, CaseIterable { case auto, text, json }
 

@@ -1,12 +1,12 @@
 import Foundation
 
-/// Standard output and standard error, written to without Foundation: its file handles end the process when a write fails, and
-/// a full disk under the log, or a pipe that nobody reads any more, would take all clients of a gateway along.
+/// Standard output and standard error, written without Foundation: its file handles end the process when a write fails, so
+/// a full disk under the log, or a pipe without a reader, would take down a gateway with all its clients.
 enum StandardStream: CInt {
     case output = 1
     case error = 2
 
-    /// - Returns: whether all of it was taken.
+    /// - Returns: whether everything was written.
     @discardableResult
     func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var rest = bytes[...]
@@ -15,7 +15,7 @@ enum StandardStream: CInt {
             if count >= 0 {
                 rest = rest.dropFirst(count)
             } else if errno == EAGAIN {
-                // Somebody who shares the stream wants to be told instead of waiting.
+                // The stream is non-blocking because another process shares it: wait for room.
                 var room = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
                 guard poll(&room, 1, 100) > 0 else { return false }
             } else if errno != EINTR {
@@ -32,12 +32,12 @@ enum StandardStream: CInt {
     }
 }
 
-/// One line to standard output, now: a pipe must not hold it back. Where nobody reads it any more, the command ends as others do.
+/// Prints one line to standard output, unbuffered. If the pipe has no reader any more, ends by SIGPIPE as other commands do.
 func show(_ text: String) {
     guard !StandardStream.output.write(line: text), errno == EPIPE else { return }
     signal(SIGPIPE, SIG_DFL)
     raise(SIGPIPE)
 }
 
-/// One line to standard error: for the person, not for the pipe.
+/// Prints one line to standard error: for the user, not for a pipe.
 func note(_ text: String) { StandardStream.error.write(line: text) }

@@ -4,12 +4,12 @@ import Logging
 import NIOCore
 import RedisClient
 
-/// Everything that `auth:` names, ready to be asked, and what has to be stopped for it in the end.
+/// The authenticators of all `auth:` entries, and the connections to close when they are no longer needed.
 struct Logins {
     let authenticators: [String: any Authenticator]
     private let clients: [RedisClient]
 
-    /// Connections are made in the background: a gateway starts while the Redis of somebody's sessions is away.
+    /// Connects in the background, so that a gateway can start while the Redis of some site's sessions is down.
     ///
     /// - Throws: `ConfigurationError` when a file that a login names cannot be used.
     static func start(

@@ -2,7 +2,7 @@ import Gateway
 import NIOCore
 import RedisClient
 
-/// Sessions in a Django site's Redis cache (`django.core.cache.backends.redis.RedisCache`), read and never written.
+/// Reads sessions from a Django site's Redis cache (`django.core.cache.backends.redis.RedisCache`). Never writes.
 ///
 /// Source: Django 5.2, `django/contrib/sessions/backends/cache.py` for the prefix, `django/core/cache/backends/base.py` for
 /// `KEY_PREFIX:VERSION:KEY`.
@@ -14,7 +14,7 @@ struct RedisSessionStore: SessionStore {
     func key(_ id: String) -> String { "\(prefix):\(version):django.contrib.sessions.cache\(id)" }
 
     func session(_ id: String) async throws -> StoredSession? {
-        // They leave together and are answered in order; a session that ends between them is one that has ended.
+        // Pipelined and answered in order; a session that expires between the two counts as expired.
         let value = client.submit(RedisCommand("GET", key(id)))
         let left = client.submit(RedisCommand("TTL", key(id)))
         guard let bytes = try await value.get().bytes else { return nil }

@@ -2,14 +2,14 @@ import Foundation
 import Gateway
 import RedisClient
 
-/// An entry of `auth:` of the kind django_session, as it was written.
+/// An `auth:` entry of kind django_session, as configured.
 struct SessionLogin {
     enum Engine {
         case signedCookies(secrets: [String], file: String?, age: Int)
         case cache(DjangoCache)
     }
 
-    /// The site's `CACHES` entry that sessions are kept in.
+    /// The site's `CACHES` entry in which sessions are kept.
     struct DjangoCache: Equatable {
         var address: RedisAddress
         /// KEY_PREFIX.
@@ -23,7 +23,7 @@ struct SessionLogin {
     var userKey = "_auth_user_id"
     var engine: Engine
 
-    /// SECRET_KEY, then its fallbacks. From a file: one a line.
+    /// SECRET_KEY, then its fallbacks. A file has one per line.
     ///
     /// - Throws: `ConfigurationError`, which never repeats a secret.
     func secrets(_ values: [String], file: String?) throws(ConfigurationError) -> [String] {
@@ -77,7 +77,7 @@ struct SessionLogin {
         }
         var address: RedisAddress
         do throws(RedisError) { address = try RedisAddress(url) } catch { throw reader.bad("redis", ": \(error)") }
-        // Django's client takes database 0 where its address names none.
+        // Django's client uses database 0 when its address names none.
         let parts = URLComponents(string: url)
         let isNamed =
             parts?.queryItems?.contains { $0.name == "db" } == true

@@ -58,7 +58,7 @@ extension TokenLogin {
         return algorithms
     }
 
-    /// `hs256_secret` and its like say their algorithm in their name; `secret` leaves it to `algorithms`.
+    /// Reads one kind of secret. `hs256_secret` and the like imply their algorithm; for `secret` it comes from `algorithms`.
     private static func secrets(
         _ name: String, _ algorithms: Set<SignatureAlgorithm>, _ reader: ConfigurationReader
     ) throws(ConfigurationError) -> Secrets? {
@@ -83,7 +83,7 @@ extension TokenLogin {
             key: name, algorithms: algorithms.isEmpty ? [.hs256] : algorithms, values: values ?? [], file: file)
     }
 
-    /// A secret never checks what a public key is for, nor the other way round.
+    /// Checks that secrets are used with HMAC only, and public keys with the other algorithms only.
     private static func check(
         _ algorithms: Set<SignatureAlgorithm>, fit found: (name: String, source: Source), _ reader: ConfigurationReader
     ) throws(ConfigurationError) {

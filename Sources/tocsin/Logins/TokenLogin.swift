@@ -1,11 +1,11 @@
 import Gateway
 
-/// An entry of `auth:` of the kind jwt, as it was written. Files are read when somebody needs the keys: a command that needs
-/// none may be run by somebody who may not read them.
+/// An `auth:` entry of kind jwt, as configured. Files are read only when the keys are needed, because a command that does not
+/// need them may be run by a user who cannot read them.
 struct TokenLogin {
     /// Secrets that sign with one algorithm, or several.
     struct Secrets {
-        /// The key of the configuration, for messages.
+        /// The configuration key, for error texts.
         var key: String
         var algorithms: Set<SignatureAlgorithm>
         var values: [String]
@@ -23,9 +23,9 @@ struct TokenLogin {
     var algorithms: Set<SignatureAlgorithm> = []
     var source: Source
 
-    /// The keys that do not have to be asked for.
+    /// The keys that are available without a request to an issuer.
     ///
-    /// - Throws: `ConfigurationError` when a file cannot be read, or holds something else.
+    /// - Throws: `ConfigurationError` when a file cannot be read, or has other contents.
     func fixedKeys() throws(ConfigurationError) -> [VerificationKey] {
         switch source {
         case .secrets(let secrets):

@@ -35,7 +35,7 @@ struct JSONFuzzTests {
     }
 }
 
-/// A xorshift generator: the same numbers on every run.
+/// A xorshift generator, with the same numbers on every run.
 private struct SystemIndependentGenerator: RandomNumberGenerator {
     var state: UInt64
 

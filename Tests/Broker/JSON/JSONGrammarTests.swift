@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 import Testing
 
-/// What is JSON and what is not (RFC 8259).
+/// What is valid JSON and what is not (RFC 8259).
 struct JSONGrammarTests {
     private func failure(_ text: ByteBuffer) -> JSONError? {
         #expect(throws: JSONError.self) { try JSONText.object(text) }
@@ -84,7 +84,7 @@ struct JSONGrammarTests {
         let whole = ByteBuffer(string: text)
         for length in 0..<whole.readableBytes {
             let error = self.failure(whole.getSlice(at: 0, length: length)!)
-            // A character of which some bytes are missing is not UTF-8.
+            // A character with some of its bytes missing is not UTF-8.
             #expect([.unterminated, .notAnObject, .badUTF8].contains(error?.reason), "\(length)")
         }
     }

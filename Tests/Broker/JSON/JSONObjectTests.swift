@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 import Testing
 
-/// What `JSONText.object` takes out and rewrites.
+/// What `JSONText.object` removes and rewrites.
 struct JSONObjectTests {
     private func object(
         _ text: String,

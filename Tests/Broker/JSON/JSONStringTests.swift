@@ -2,7 +2,7 @@ import Broker
 import NIOCore
 import Testing
 
-/// Strings written and read.
+/// Writing and reading strings.
 struct JSONStringTests {
     private func written(_ text: String) -> String {
         var output = ByteBuffer(string: ">")
@@ -26,7 +26,7 @@ struct JSONStringTests {
         #expect(self.written(text) == expected)
     }
 
-    /// Expected texts are those of `json.dumps` in Python 3.11.
+    /// The expected strings are those of `json.dumps` in Python 3.11.
     @Test(arguments: [
         ("", #">"""#), ("abc/", #">"abc/""#), ("Zoë", #">"Zo\u00eb""#), ("😀", #">"\ud83d\ude00""#),
         ("\u{2028}\u{ffff}\u{10000}\u{10ffff}", #">"\u2028\uffff\ud800\udc00\udbff\udfff""#),

@@ -5,7 +5,7 @@ import Testing
 @testable import ChannelLayer
 @testable import RedisClient
 
-/// What a reply of each function is taken for, and which replies are taken for nothing.
+/// Which replies of each function are accepted, and which are not.
 struct FunctionAnswerTests {
     private let functions = LayerFunctions(keys: LayerKeys())
     private let group = try! GroupName("g")
@@ -13,7 +13,7 @@ struct FunctionAnswerTests {
 
     private func text(_ text: String) -> RedisValue { .string(ByteBuffer(string: text)) }
 
-    /// The error's words; nil: the reply was taken.
+    /// The error's text; nil: the reply was accepted.
     private func refusal<A>(_ call: FunctionCall<A>, _ reply: RedisValue) -> String? {
         do throws(RedisError) {
             _ = try call.answer(reply)
@@ -77,7 +77,7 @@ struct FunctionAnswerTests {
         #expect(page.isCut)
     }
 
-    /// A verdict that only a later library knows is no loss of everything, which `reset` would tell every client.
+    /// A verdict of a later library must not become `reset`, which would tell every client that everything is lost.
     @Test func `A verdict that is not known is no page, and costs the other groups nothing`() throws {
         let good = RedisValue.array([text("resumed"), text("1.2:3"), .integer(3), .array([])])
         let answers = try read(

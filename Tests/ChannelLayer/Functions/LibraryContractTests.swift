@@ -6,7 +6,7 @@ import Testing
 @testable import ChannelLayer
 @testable import RedisClient
 
-/// Calls as `LayerFunctions` makes them, beside the table at the head of `redis/tocsin.lua`.
+/// Compares the calls of `LayerFunctions` with the table at the head of `redis/tocsin.lua`.
 struct LibraryContractTests {
     /// A row of the table.
     struct Row {
@@ -15,7 +15,7 @@ struct LibraryContractTests {
         var arguments: [Element]
     }
 
-    /// A part of the column ARGV.
+    /// One element of the column ARGV.
     enum Element {
         /// `message`
         case one
@@ -23,7 +23,7 @@ struct LibraryContractTests {
         case option(String, hasValue: Bool)
         /// `[known]`
         case optional
-        /// `channel...`, `(channel user info)...`: so many for each key, or any number of times where there are no keys.
+        /// `channel...`, `(channel user info)...`: this many per key, or repeated any number of times if there are no keys.
         case each(Int)
         /// `[bytes...]`
         case optionalEach
@@ -43,7 +43,7 @@ struct LibraryContractTests {
         let lines = String(buffer: FunctionLibrary.source).split(separator: "\n", omittingEmptySubsequences: false)
         let start = lines.firstIndex { $0.hasPrefix("-- function ") }!
         let head = lines[start]
-        // The columns begin under their titles.
+        // The columns are aligned with their titles.
         let columns = ["KEYS", "ARGV", "answer"].map { title in
             head.distance(from: head.startIndex, to: head.range(of: title)!.lowerBound)
         }
@@ -57,7 +57,7 @@ struct LibraryContractTests {
         }
     }()
 
-    /// Every call that is made, in its shortest and its longest form.
+    /// Every call, in its shortest and its longest form.
     static let calls: [(function: LayerFunction, words: [String])] = {
         let functions = LayerFunctions(keys: LayerKeys())
         let group = try! GroupName("g"), other = try! GroupName("h")
@@ -104,7 +104,7 @@ struct LibraryContractTests {
         return calls
     }()
 
-    /// A command's words, read as Redis reads them.
+    /// A command's arguments, parsed as Redis does.
     private static func words(_ command: RedisCommand) -> [String] {
         var bytes = ByteBuffer()
         command.write(to: &bytes)

@@ -4,7 +4,7 @@ import Testing
 @testable import ChannelLayer
 
 struct FernetKeysTests {
-    /// What channels_redis made of `{"type": "receive", "isInsufficient:": true, "balance": 12.5}` with the key `s3cret-key`.
+    /// Made by channels_redis from `{"type": "receive", "isInsufficient:": true, "balance": 12.5}` with the key `s3cret-key`.
     private static let token =
         "gAAAAABqsTuAAAECAwQFBgcICQoLDA0OD4_0d388aASKhDNzxVmvDC02V3HX2xzNO8AsgIAIM_acEncMtgaOKbS4kp7Nfb1QjSsY8Q3PtvQBlrO-dHXqk36tusE44WY8-9-QKzfbvafFeNbYA5Pk4DrmVZ0iURcaHg=="
     private static let message =

@@ -2,13 +2,13 @@ import ChannelLayer
 import NIOCore
 import Testing
 
-/// Floats of msgpack in JSON: the numbers that Python's `json.dumps` writes, if not always in its spelling.
+/// msgpack floats as JSON: the numbers that Python's `json.dumps` writes, though not always in its spelling.
 struct FloatTests {
     private func text(_ message: ByteBuffer) throws -> Substring {
         String(buffer: try MessagePack.jsonObject(message).json).dropFirst(5).dropLast()
     }
 
-    /// The same number, and a text that cannot be taken for an integer; `null` for what JSON cannot spell.
+    /// The same number, spelled so that it cannot be taken for an integer; `null` for what JSON cannot represent.
     private func expect(_ text: Substring, isPythons other: Substring) {
         guard other != "null" else { return #expect(text == "null") }
         #expect(Double(text)?.bitPattern == Double(other)?.bitPattern && Double(other) != nil, "\(text) \(other)")
@@ -16,7 +16,7 @@ struct FloatTests {
         #expect(text.first != "." && text.last != ".", "RFC 8259, section 6")
     }
 
-    /// - Parameter rows: the float's bits in hex, and Python's text.
+    /// - Parameter rows: the float's bits in hex, and Python's spelling.
     private func expectPythons<Bits: FixedWidthInteger>(
         _ rows: String, count: Int, type: String, _: Bits.Type
     ) throws {

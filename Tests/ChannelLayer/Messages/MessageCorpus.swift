@@ -2,7 +2,7 @@ import Foundation
 import NIOCore
 import Testing
 
-/// One line of Tests/Messages/corpus.txt, which group_send is held to as well (Tests/Functions/test_corpus.py).
+/// One line of Tests/Messages/corpus.txt, which is also used to test group_send (Tests/Functions/test_corpus.py).
 struct CorpusMessage: Sendable, CustomTestStringConvertible {
     enum Verdict: String, Sendable, CaseIterable {
         case taken, python, key, type, text, whole, deep, json, object

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// Gateways judge a message as group_send does.
+/// Gateways must judge messages as group_send does.
 struct MessageCorpusTests {
     @Test(arguments: CorpusMessage.all)
     func `A gateway shows a message, or not, as the corpus says`(message: CorpusMessage) throws {

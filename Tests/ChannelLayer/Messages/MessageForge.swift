@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Random messages, good ones and nearly good ones, in both formats: the same in every run of a seed.
+/// Random valid and nearly valid messages in both formats, reproducible by seed.
 struct MessageForge {
     private var random: SeededGenerator
     private let seeds: [[UInt8]]
@@ -19,7 +19,7 @@ struct MessageForge {
         case 1: bytes = Array(jsonObject(depth: 0).utf8)
         default: bytes = seeds.randomElement(using: &random)!
         }
-        // Half of them as they are.
+        // Half of them are left intact.
         for _ in 0..<max(pick(6) - 2, 0) where !bytes.isEmpty { damage(&bytes) }
         return ByteBuffer(bytes: bytes)
     }
@@ -60,7 +60,7 @@ struct MessageForge {
         let count = pick(5)
         var bytes: [UInt8] = pick(8) == 0 ? [0xDE, 0, UInt8(count)] : [0x80 + UInt8(count)]
         for _ in 0..<count {
-            // Now and then any value is the key.
+            // Occasionally a value of any type is the key.
             bytes += pick(40) == 0 ? msgpackValue(depth: depth + 1) : msgpackText()
             bytes += msgpackValue(depth: depth + 1)
         }
@@ -129,7 +129,7 @@ struct MessageForge {
     private mutating func jsonValue(depth: Int) -> String {
         switch pick(depth < 4 ? 6 : 4) {
         case 0, 1: return Self.jsonTexts[pick(Self.jsonTexts.count)]
-        // Of the numbers the first twelve are good ones.
+        // The first twelve of the numbers are valid.
         case 2, 3: return Self.jsonNumbers[pick(20) == 0 ? pick(Self.jsonNumbers.count) : pick(12)]
         case 4: return jsonObject(depth: depth)
         default: return "[\((0..<pick(4)).map { _ in jsonValue(depth: depth + 1) }.joined(separator: ","))]"

@@ -4,7 +4,7 @@ import NIOCore
 import Testing
 
 struct MessagePackNestingTests {
-    /// `{"v": …}` with containers inside one another, `depth` of them in all.
+    /// `{"v": …}` with nested containers, `depth` of them in total.
     private func nested(_ depth: Int, open: String, innermost: String) -> ByteBuffer {
         var message = hex("81 a1 76")
         let open = hex(open)
@@ -42,7 +42,7 @@ struct MessagePackNestingTests {
 
     @Test
     func `Deep containers with more values after the inner ones close in their order`() throws {
-        // Each level is an array of the next level and then a 7; maps and arrays take turns.
+        // Each level is an array of the next level followed by a 7; maps and arrays alternate.
         var message = hex("81 a1 76")
         var text = #"{"v":"#
         var ends = ""

@@ -3,7 +3,7 @@ import NIOCore
 import Testing
 
 struct MessagePackTests {
-    /// The JSON of a value, as the only entry of a map.
+    /// The JSON of a value that is the only entry of a map.
     private func json(_ value: ByteBuffer) throws -> String {
         var message = hex("81 a1 76")
         message.writeImmutableBuffer(value)

@@ -1,13 +1,13 @@
 import NIOCore
 import Testing
 
-/// A message as some Python process wrote it.
+/// A message written by a Python process.
 struct MessageVector: Sendable, CustomTestStringConvertible {
     var name: String
-    /// Number of random bytes in front of the message.
+    /// Number of random bytes before the message.
     var prefixLength: Int
     var base64: String
-    /// The message as this module has to put it, without the layer's entry.
+    /// The expected JSON, without the layer's entry.
     var json: String
     var channels: [String]
 
@@ -22,7 +22,7 @@ struct MessageVector: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// A buffer from hexadecimal digits; spaces do not count.
+/// A buffer from hex digits; spaces are ignored.
 func hex(_ text: String) -> ByteBuffer {
     let digits = text.utf8.filter { $0 != 0x20 }.map { UInt8(String(UnicodeScalar($0)), radix: 16)! }
     return ByteBuffer(bytes: stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] })
@@ -44,7 +44,7 @@ private func decodeBase64(_ text: String) -> ByteBuffer {
     return bytes
 }
 
-/// SplitMix64: the same numbers on every run.
+/// SplitMix64, with the same numbers on every run.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 

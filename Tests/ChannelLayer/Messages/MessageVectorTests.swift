@@ -3,7 +3,7 @@ import ChannelLayer
 import NIOCore
 import Testing
 
-/// Captured channels_redis messages, whole, in pieces and damaged.
+/// Captured channels_redis messages: complete, in pieces and damaged.
 struct MessageVectorTests {
     @Test(arguments: messageVectors)
     func `A message that Python wrote becomes the JSON that Python would write`(vector: MessageVector) throws {
@@ -22,12 +22,12 @@ struct MessageVectorTests {
         #expect(try LayerMessage.withoutChannels(message).channels.isEmpty)
         let text = String(buffer: vector.body)
         if text.hasPrefix("{"), text.contains("NaN") || text.contains("Infinity") {
-            // JSON has no such numbers: the message is the one that every reader gets.
+            // JSON has no such numbers: the message becomes the one that every reader gets.
             #expect(String(buffer: message) == vector.json)
         } else if channels.isEmpty {
             #expect(message == vector.body)
         } else {
-            // The layer puts its entry last, and no message here has sixteen entries: the header is one byte.
+            // The layer puts its entry last, and no message here has sixteen entries, so the header is one byte.
             let isJSON = vector.body.getInteger(at: vector.body.readerIndex) == UInt8(ascii: "{")
             let kept = message.readableBytesView.dropFirst().dropLast(isJSON ? 1 : 0)
             #expect(vector.body.readableBytesView.dropFirst().starts(with: kept))
@@ -69,7 +69,7 @@ struct MessageVectorTests {
             do throws(MessageError) {
                 stripped = try LayerMessage.withoutChannels(ByteBuffer(bytes: bytes)).message
             } catch {
-                // Only for whom it is may be unclear.
+                // Only its channels may be unclear.
                 try #require(error.reason == .channels)
                 continue
             }

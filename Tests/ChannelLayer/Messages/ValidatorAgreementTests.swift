@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChannelLayer
 
-/// redis/tocsin.lua and the gateways have a judgement each on what a message is. Here both judge the same ones.
+/// redis/tocsin.lua and the gateways each validate messages. Here both must agree on the same ones.
 struct ValidatorAgreementTests {
     private static let batch = 500
 
@@ -48,7 +48,7 @@ struct ValidatorAgreementTests {
         }
     }
 
-    /// All that the group's log holds, as a gateway reads it.
+    /// The contents of the group's log, as a gateway reads it.
     private func logged(_ house: LayerHouse) async throws -> [String] {
         let group = try GroupName("g")
         let now = try #require(
@@ -64,7 +64,7 @@ struct ValidatorAgreementTests {
         return texts
     }
 
-    /// Without white space between tokens: where entries of the broker's own stood, more or less of it is left.
+    /// Without white space between tokens, of which different amounts remain where the broker's entries were.
     private func compact(_ json: ByteBuffer) -> String {
         var isInString = false, isEscaped = false
         let kept = json.readableBytesView.filter { byte in
@@ -77,8 +77,8 @@ struct ValidatorAgreementTests {
         return String(decoding: kept, as: UTF8.self)
     }
 
-    /// Whether it holds one of the three words that Python writes for what JSON cannot spell. Gateways make `null` of them;
-    /// whoever sends by group_send is told instead.
+    /// Whether the message contains one of Python's three literals for floats that JSON cannot represent. Gateways turn them into
+    /// `null`; senders by group_send get an error instead.
     private func isPythons(_ message: ByteBuffer) -> Bool {
         guard let original = try? JSONText.object(message, removing: [], form: .original).text,
             let line = try? JSONText.object(message, removing: [], form: .oneLine).text

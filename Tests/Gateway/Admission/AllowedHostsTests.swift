@@ -3,7 +3,7 @@ import Testing
 @testable import Gateway
 
 struct AllowedHostsTests {
-    /// No browser sends these. Python's urlparse makes sense of them at times; here they let nobody in but under "*".
+    /// No browser sends these. Python's urlparse accepts some of them; here they are refused unless "*" is allowed.
     private static let stricter: Set<String> = [
         "//example.com", " https://example.com", "https://.example.com", "https://example.com:abc",
         "https://example.com:99999",
@@ -46,7 +46,7 @@ struct AllowedHostsTests {
         #expect(!AllowedHosts([]).allows(origin: nil, host: "example.com"))
     }
 
-    /// Else a mistake in the list would be an empty list, which means something else.
+    /// Otherwise a mistake in the list would act like an empty list, which has a different meaning.
     @Test(arguments: ["http://[::1", "", "[::1", "https://"])
     func `A list with nothing readable in it lets nobody in`(pattern: String) {
         let hosts = AllowedHosts([pattern])

@@ -1,6 +1,6 @@
 // Written by make_origin_vectors.py from channels 4.3.2: do not edit.
 
-/// Origins, allowed lists, and for each list one character an Origin: "+" let in, "-" refused.
+/// Origins, allowed lists, and for each list one character per Origin: "+" allowed, "-" refused.
 enum OriginVectors {
     static let origins: [String] = [
         "http://example.com",

@@ -56,14 +56,14 @@ struct TokenBucketTests {
         let rate = TokenRate(perSecond: perSecond, burst: burst)
         var bucket = TokenBucket()
         let take = { (count: Int, milliseconds: Int) in bucket.take(count, of: rate, at: at(milliseconds)) }
-        // The same bucket, kept as what is in it.
+        // The same bucket, modelled by its contents.
         var level = Double(burst), now = 0, before = 0
         for _ in 0..<5000 {
             now += Int.random(in: 0...20, using: &generator)
             level = min(Double(burst), level + Double(now - before) / 1000 * Double(perSecond))
             before = now
             let taken = take(1, now)
-            // The interval is cut to whole nanoseconds.
+            // The interval is truncated to whole nanoseconds.
             if abs(level - 1) > 0.01 { #expect(taken == (level >= 1), "level \(level)") }
             if taken { level -= 1 }
         }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-/// `kind: django_session`, against cookies that Django signed.
+/// `kind: django_session`, with cookies that Django signed.
 struct DjangoSessionTests {
     private let vectors = LoginVectors.all
 
@@ -105,7 +105,7 @@ struct DjangoSessionTests {
     }
 }
 
-/// `engine: cache`: sessions that a store keeps.
+/// `engine: cache`: sessions in a store.
 struct StoredSessionTests {
     private struct Store: SessionStore {
         var answer: @Sendable (String) throws -> StoredSession?

@@ -5,11 +5,11 @@ import Testing
 
 @testable import Gateway
 
-/// Logins as a client meets them: tokens and claims at a real port.
+/// Logins as clients see them: tokens and claims at a real port.
 struct LoginServerTests {
     private let vectors = LoginVectors.all
 
-    /// The vectors' tokens were good at the vectors' time: what they say of their end is not for the gateway's clock.
+    /// Ignores the expiry of the vectors' tokens, which were valid at the vectors' time, not at the gateway's.
     private struct Endless: Authenticator {
         var login: any Authenticator
         func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity {

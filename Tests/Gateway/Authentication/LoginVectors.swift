@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-/// What make_login_vectors.py had PyJWT, Django and zlib write.
+/// Written by make_login_vectors.py with PyJWT, Django and zlib.
 struct LoginVectors: Decodable {
     struct Token: Decodable, Sendable {
         var key: String
@@ -57,7 +57,7 @@ struct LoginVectors: Decodable {
         return try VerificationKey(pem: #require(keys[name]), algorithms: algorithms)
     }
 
-    /// A login as the tokens of the vectors were made for.
+    /// The login that the vectors' tokens were made for.
     func login(
         _ key: VerificationKey, _ change: (inout JWTAuthenticator.Configuration) -> Void = { _ in }
     ) -> JWTAuthenticator {
@@ -85,7 +85,7 @@ extension LoginRequest {
 }
 
 extension Authenticator {
-    /// Who a token says it is, or why it is nobody.
+    /// The identity of a token, or why it was refused.
     func outcome(_ request: LoginRequest) async -> Result<Identity, LoginFailure> {
         do throws(LoginFailure) { return .success(try await identify(request)) } catch { return .failure(error) }
     }

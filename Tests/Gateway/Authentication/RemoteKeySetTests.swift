@@ -9,7 +9,7 @@ import Testing
 
 @testable import Gateway
 
-/// `jwks_url`: an issuer in this process, and a clock that the tests turn.
+/// `jwks_url`, with an issuer in this process and a clock that the tests control.
 struct RemoteKeySetTests {
     private final class Issuer: Sendable {
         let seconds = Mutex<Int64>(0)
@@ -21,7 +21,7 @@ struct RemoteKeySetTests {
 
     private static let onlyRSA = #"{"keys":[\#(key("rsa"))]}"#
 
-    /// The set's entry of that name, as it was written.
+    /// The set's entry of that name, as written.
     private static func key(_ id: String) -> String {
         let entries = LoginVectors.all.key_set.split(separator: "}, {")
         return "{" + entries.first { $0.contains("\"kid\": \"\(id)\"") }!.trimmingPrefix("{\"keys\": [{") + "}"
@@ -130,7 +130,7 @@ struct RemoteKeySetTests {
         }
     }
 
-    /// Lets held answers go as they come.
+    /// Releases held answers as they come.
     private static func release(_ site: TinySite) -> Task<Void, Never> {
         Task {
             while !Task.isCancelled {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Gateway
 
-/// Where a token is looked for.
+/// Where tokens are looked for.
 struct TokenLocationTests {
     private func find(
         _ uri: String = "/", _ headers: [(String, String)] = [], query: String? = "token", cookie: String? = "jwt"
@@ -61,7 +61,7 @@ struct TokenLocationTests {
     }
 }
 
-/// Cookies as Django reads them.
+/// Cookies, read as Django does.
 struct RequestCookiesTests {
     @Test(arguments: [
         ("a=1", "1"), ("a=1; a=2", "2"), ("b=0;a=1", "1"), ("b=0 ;  a = 1 ", "1"), ("a=x=y", "x=y"), ("a=", ""),

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-/// What is asked of a token whose signature is right.
+/// The checks of a token with a valid signature.
 struct TokenRuleTests {
     private static let secret = Array("a secret for tests that is long enough".utf8)
     private static let now = 1_790_000_000.0

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// `kind: jwt`, against tokens that PyJWT signed and against what attackers make of them.
+/// `kind: jwt`, with tokens that PyJWT signed and with attackers' modifications of them.
 struct TokenVectorTests {
     private let vectors = LoginVectors.all
 
@@ -32,7 +32,7 @@ struct TokenVectorTests {
         if vector.token.isEmpty {
             #expect(outcome == .failure(.refused("there is no token")))
         } else if vector.token.hasSuffix(" ") {
-            // White space around a header's value is no part of it (RFC 9110 section 5.5).
+            // White space around a header's value is not part of it (RFC 9110 section 5.5).
             #expect(throws: LoginFailure.refused(vector.why!)) { try SignedToken(vector.token) }
         } else {
             let why = vector.why!
@@ -71,7 +71,7 @@ struct TokenVectorTests {
             String(repeating: "a", count: 1 << 20), String(repeating: "a.", count: 1 << 19),
             vectors.accepted[0].token + String(repeating: "A", count: 1 << 20),
         ] {
-            // The least of several times: other tests run beside it.
+            // The lowest of several times, because other tests run at the same time.
             var least = Duration.seconds(60)
             for _ in 0..<5 {
                 let start = clock.now
@@ -91,7 +91,7 @@ struct TokenVectorTests {
     }
 }
 
-/// Tokens changed at random: nothing crashes, and nothing is let in that was not signed.
+/// Tokens with random changes: nothing crashes, and nothing unsigned is accepted.
 struct TokenFuzzTests {
     private let vectors = LoginVectors.all
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-/// Sec-WebSocket-Extensions: what is read, what is agreed on, and what is answered.
+/// Sec-WebSocket-Extensions: parsing, negotiation and response.
 struct DeflateOfferTests {
     private func configuration(windowBits: Int = 15) -> CompressionConfiguration {
         var configuration = CompressionConfiguration()
@@ -13,8 +13,8 @@ struct DeflateOfferTests {
         return configuration
     }
 
-    /// What is said of the offers: the parameters of the answer behind the two that are always there, `-` for none,
-    /// `400` for a handshake that is refused.
+    /// The response's parameters after the two that are always there; `-` for no compression, `400` for a handshake that is
+    /// refused.
     private func answer(_ fields: [String], windowBits: Int = 15) -> String {
         do throws(Refusal) {
             guard let agreement = try DeflateAgreement.negotiate(fields, configuration(windowBits: windowBits)) else {
@@ -42,7 +42,7 @@ struct DeflateOfferTests {
             "permessage-deflate; server_max_window_bits=10; client_max_window_bits=12; server_no_context_takeover; "
                 + "client_no_context_takeover", "; server_max_window_bits=9"
         ),
-        // zlib makes no window of 8 bits.
+        // zlib has no window of 8 bits.
         ("permessage-deflate; server_max_window_bits=8", "-"),
         // Quoted values, spaces, tabs, empty elements.
         (#"permessage-deflate; server_max_window_bits="10""#, "; server_max_window_bits=9"),
@@ -58,7 +58,7 @@ struct DeflateOfferTests {
         ("permessage-deflate; client_max_window_bits=015", "-"), ("permessage-deflate; client_max_window_bits=x", "-"),
         ("permessage-deflate; server_no_context_takeover=1", "-"),
         (#"permessage-deflate; client_no_context_takeover="true""#, "-"),
-        // Parameters twice, or unknown.
+        // Repeated or unknown parameters.
         ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", "-"),
         ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", "-"),
         ("permessage-deflate; server_max_window_bits=10; server_max_window_bits=10", "-"),
@@ -67,14 +67,14 @@ struct DeflateOfferTests {
         // Other extensions.
         ("x-webkit-deflate-frame", "-"), ("permessage-bzip2; x=1; x=1", "-"), ("PerMessage-Deflate", "-"),
         ("foo; bar=\"baz\", permessage-deflate, permessage-snappy", ""),
-        // The first offer that can be kept.
+        // The first offer that can be met.
         ("permessage-deflate; server_max_window_bits=8, permessage-deflate", ""),
         (
             "permessage-deflate; server_max_window_bits=99, permessage-deflate; server_max_window_bits=11",
             "; server_max_window_bits=9"
         ),
         ("permessage-deflate; level=9, permessage-deflate; server_max_window_bits=8", "-"),
-        // No extension fields at all, by RFC 6455 section 9.1.
+        // Malformed extension fields (RFC 6455 section 9.1).
         ("permessage-deflate;", "400"), ("permessage-deflate; =9", "400"), (";", "400"),
         ("permessage-deflate x", "400"),
         ("permessage-deflate; server_max_window_bits=", "400"), ("permessage-deflate; a=\"", "400"),

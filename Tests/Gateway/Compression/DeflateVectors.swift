@@ -1,6 +1,6 @@
 // Written by make_deflate_vectors.py: do not edit.
 
-/// Messages and what Python's zlib makes of them, in hexadecimal digits.
+/// Messages and their compression by Python's zlib, in hex.
 enum DeflateVectors {
     static let all: [(message: String, name: String, compressed: [(way: String, payload: String)])] = [
         (

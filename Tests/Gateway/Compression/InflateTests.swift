@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// What zlib deflated comes out again, and nothing else does any harm.
+/// zlib's output is inflated correctly, and no other input does harm.
 struct InflateTests {
     @Test(arguments: LoginVectors.all.deflated.indices)
     func `What zlib deflated comes out again`(index: Int) throws {
@@ -39,7 +39,7 @@ struct InflateTests {
                 }
                 guard bytes != input else { continue }
                 if let output = try? InflateStream.zlib(bytes, maximumBytes: 1 << 17) {
-                    // Some bits mean nothing: those that fill up the last byte of a block.
+                    // Some bits are meaningless: those that fill up the last byte of a block.
                     #expect(SHA256.hash(data: output).map { String(format: "%02x", $0) }.joined() == vector.sha256)
                 } else {
                     failures += 1

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// Compression: what is sent inflates to what was meant, and is the same for everybody.
+/// Compression: what is sent inflates to the original, and is identical for all clients.
 struct MessageDeflaterTests {
     private func configuration(
         threshold: Int = 0, level: Int = 6, windowBits: Int = 15
@@ -18,7 +18,7 @@ struct MessageDeflaterTests {
         return configuration
     }
 
-    /// Words and noise: something that a real compressor makes shorter, and something that it does not.
+    /// Words and noise: parts that compress well, and parts that do not.
     private static func message(_ generator: inout SeededGenerator, count: Int) -> [UInt8] {
         let words = ["tocsin", "rings", "for", "every", "client", "at", "once", "ë€𝄞"]
         var message: [UInt8] = []
@@ -32,7 +32,7 @@ struct MessageDeflaterTests {
         return Array(message.prefix(count))
     }
 
-    /// The payload of a server's frame, which must have RSV1 set and be a whole text message.
+    /// The payload of a server's frame, which must have RSV1 set and be a complete text message.
     private func payload(_ frame: ByteBuffer) -> ByteBuffer {
         #expect(frame.getInteger(at: 0, as: UInt8.self) == 0xC1)
         let short = Int(frame.getInteger(at: 1, as: UInt8.self)!)
@@ -81,14 +81,14 @@ struct MessageDeflaterTests {
         #expect(Array(first.readableBytesView) == copy)
     }
 
-    /// An inflater with a window of 512 bytes finds no distance that is too far back.
+    /// No inflater with a window of 512 bytes may meet a distance that reaches too far back.
     @Test func `The small window is small, and the full one is not`() throws {
         var generator = SeededGenerator(seed: 3)
         let noise = (0..<2000).map { _ in UInt8.random(in: 0...255, using: &generator) }
         let message = ByteBuffer(bytes: noise + noise)
         let deflater = MessageDeflater(configuration())
         #expect(try #require(deflater.frame(text: message, window: .full)).readableBytes < 2200)
-        // What repeats after 2,000 bytes cannot be seen through a window of 512.
+        // A repetition after 2,000 bytes is invisible in a window of 512.
         #expect(deflater.frame(text: message, window: .small) == nil)
         let near = ByteBuffer(bytes: Array(noise.prefix(200)) + Array(noise.prefix(200)))
         #expect(deflater.frame(text: near, window: .small) != nil)
@@ -125,7 +125,7 @@ struct MessageDeflaterTests {
         #expect(
             inflater.message(payload(encodings.bytes(for: form, window: .small, by: deflater)), isText: true)
                 == .text(text))
-        // The same storage, not only the same bytes.
+        // The same storage, not only equal bytes.
         let again = encodings.bytes(for: form, window: .full, by: deflater)
         #expect(
             again.withUnsafeReadableBytes { $0.baseAddress } == frame.withUnsafeReadableBytes { $0.baseAddress })

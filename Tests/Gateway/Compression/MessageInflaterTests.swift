@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// Inflation: other people's compression, corrupt and endless input, and that no message leaves anything for the next.
+/// Inflation: foreign compressors, corrupt and endless input, and that no message affects the next.
 struct MessageInflaterTests {
     private static func bytes(_ digits: String) -> [UInt8] {
         let digits = Array(digits.utf8).map { UInt8($0 > 0x60 ? $0 - 0x57 : $0 - 0x30) }
@@ -51,9 +51,9 @@ struct MessageInflaterTests {
         let hello: [UInt8] = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]
         #expect(read(hello) == .binary(ByteBuffer(string: "Hello")))
         #expect(read(hello + [0x00]) == .binary(ByteBuffer(string: "Hello")))
-        // Another stream behind it is more of the message.
+        // A second stream after it is more of the message.
         #expect(read(hello + hello + [0x00]) == .binary(ByteBuffer(string: "HelloHello")))
-        // The empty stored block as the last one.
+        // An empty stored block marked as the last one.
         #expect(read([0x01]) == .binary(ByteBuffer()))
     }
 
@@ -63,16 +63,16 @@ struct MessageInflaterTests {
         }
         // A stored block whose length and its complement differ.
         #expect(code(read([0x00, 0x05, 0x00, 0xfa, 0xfe, 0x48])) == .invalidData)
-        // A distance that reaches before the message's beginning.
+        // A distance that reaches before the start of the message.
         let inflater = MessageInflater(maximumMessageBytes: 100)
         _ = inflater.message(ByteBuffer(bytes: Self.bytes("f248cdc9c90700")), isText: false)
         #expect(code(inflater.message(ByteBuffer(bytes: [0x02, 0x02, 0x00]), isText: false)) == .invalidData)
-        // Bytes behind the end.
+        // Bytes after the end.
         #expect(code(read([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0xFF, 0xFF])) == .invalidData)
     }
 
-    /// The four bytes that every sender leaves out are appended to whatever came: a cut between two blocks cannot be told
-    /// from an end, and a cut inside one hardly ever looks like it.
+    /// The four bytes that every sender omits are appended to whatever arrived: a cut between two blocks cannot be distinguished
+    /// from an end, and a cut inside one rarely looks like it.
     @Test func `A message that is cut off is 1007, wherever it is cut`() {
         let inflater = MessageInflater(maximumMessageBytes: 65_536)
         var refused = 0, beginnings = 0, garbled = 0
@@ -108,7 +108,7 @@ struct MessageInflaterTests {
         let start = ContinuousClock.now
         for _ in 0..<100 { #expect(code(inflater.message(bomb, isText: true)) == .tooBig) }
         #expect(ContinuousClock.now - start < .seconds(5), "a hundred bombs took \(ContinuousClock.now - start)")
-        // Empty blocks without end: many bytes that mean nothing.
+        // Endless empty blocks: many bytes without content.
         let empty = ByteBuffer(bytes: (0..<13_000).flatMap { _ in [0x00, 0x00, 0x00, 0xFF, 0xFF] as [UInt8] } + [0x00])
         #expect(inflater.message(empty, isText: true) == .text(ByteBuffer()))
         let finals = ByteBuffer(bytes: (0..<32_000).flatMap { _ in [0x03, 0x00] as [UInt8] } + [0x00])
@@ -120,7 +120,7 @@ struct MessageInflaterTests {
             #expect(code(read(Zlib.compress(bad), isText: true)) == .invalidData)
             #expect(read(Zlib.compress(bad)) == .binary(ByteBuffer(bytes: bad)))
         }
-        // What looks like bad UTF-8 on the wire is fine.
+        // Bytes on the wire that look like bad UTF-8 are fine.
         let text = String(repeating: "aë€𝄞", count: 50)
         #expect(read(Zlib.compress(Array(text.utf8)), isText: true) == .text(ByteBuffer(string: text)))
     }
@@ -169,7 +169,7 @@ struct MessageInflaterTests {
     }
 }
 
-/// A sender's side: a payload as RFC 7692 section 7.2.1 wants it.
+/// The sender's side: a payload as RFC 7692 section 7.2.1 specifies.
 enum Zlib {
     static func compress(_ message: [UInt8], level: Int = 6, windowBits: Int = 15) -> [UInt8] {
         var output = ByteBuffer()

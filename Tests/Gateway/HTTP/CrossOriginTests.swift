@@ -5,9 +5,9 @@ import Testing
 
 @testable import Gateway
 
-/// What a page of another origin may ask and read.
+/// What pages of other origins may request and read.
 struct CrossOriginTests {
-    /// Lets in the token "good"; nobody can be asked about "late".
+    /// Accepts the token "good"; for "late" it is unavailable.
     private struct Login: Authenticator {
         var pageHeaders: [String] { ["x-api-key", "cookie", "authorization", "no name"] }
         func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity {
@@ -44,7 +44,7 @@ struct CrossOriginTests {
             ])
     }
 
-    /// A page may read it.
+    /// Checks that a page may read the response.
     private func expectReadable(_ answer: HTTPText, _ sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(answer.headers["access-control-allow-origin"] == page, "\(answer)", sourceLocation: sourceLocation)
         #expect(answer.headers["access-control-allow-credentials"] == "true", sourceLocation: sourceLocation)

@@ -142,7 +142,7 @@ struct HandshakeGuardTests {
 extension RequestHead {
     struct NoHead: Error {}
 
-    /// - Throws: when the text is no whole head.
+    /// - Throws: when the text is not a complete head.
     init(text: String) throws {
         var parser = RequestHeadParser()
         guard case .head(let head, _) = parser.feed(ByteBuffer(string: text)) else { throw NoHead() }

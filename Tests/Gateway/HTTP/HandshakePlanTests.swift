@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-/// What a request is to become: all checks in their order, without a socket.
+/// What a request is to become: all checks in order, without a socket.
 struct HandshakePlanTests {
     private static let upgrade = [
         "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
@@ -25,7 +25,7 @@ struct HandshakePlanTests {
             host: "127.0.0.1", port: 0, allowedHosts: AllowedHosts([Self.page]), routes: routes)
     }
 
-    /// In words: `webSocket`, `eventStream CURSOR`, `answer STATUS`, `end`, or the refusal's status and reason.
+    /// As text: `webSocket`, `eventStream CURSOR`, `answer STATUS`, `end`, or the refusal's status and reason.
     private func decide(
         _ fields: [String], to first: String = "GET /ws/a", origin: String? = page, isDraining: Bool = false,
         _ change: (inout GatewayConfiguration) throws -> Void = { _ in }
@@ -76,7 +76,7 @@ struct HandshakePlanTests {
         #expect(try decide(Self.upgrade + ["Transfer-Encoding: chunked"]).words == "400 malformed")
     }
 
-    /// What is wrong first is answered: a stranger learns nothing of what comes after.
+    /// The first failing check is answered, so that a stranger learns nothing about later ones.
     @Test func `The checks come in their order`() throws {
         #expect(
             try decide([], to: "POST /nowhere", origin: "https://other.example", isDraining: true).words == "405 method"

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-/// What a request asks to become: by its Accept and Upgrade headers, and with which cursor.
+/// The transport a request asks for by its Accept and Upgrade headers, and its cursor.
 struct RequestedTransportTests {
     private func wish(_ target: String = "/a", _ lines: String...) throws -> RequestedTransport {
         let head = try RequestHead(

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// Who is let in, and what the others are told.
+/// Who is accepted, and what the others get.
 struct AdmissionServerTests {
     @Test func `One more than the maximum is 503 and told when to come back; a place that is left is given again`()
         async throws

@@ -5,14 +5,14 @@ import Testing
 
 @testable import Gateway
 
-/// The client's end of a WebSocket.
+/// The client side of a WebSocket.
 struct Browser {
-    /// A frame of the server: final and unmasked, or it is no frame.
+    /// A frame from the server: must be final and unmasked.
     struct Frame: Equatable, Sendable {
         var opcode: UInt8
         /// Inflated.
         var payload: [UInt8]
-        /// It came with RSV1 set.
+        /// It had RSV1 set.
         var isCompressed = false
         var text: String { String(decoding: payload, as: UTF8.self) }
         var closeCode: UInt16? {
@@ -23,7 +23,7 @@ struct Browser {
 
     let raw: RawClient
 
-    /// The head of the answer to the handshake.
+    /// The head of the handshake's response.
     func head() async throws -> HTTPText {
         let text = try await raw.take("the answer's head") { bytes -> (String, Int)? in
             guard
@@ -38,7 +38,7 @@ struct Browser {
 
     func send(_ frames: FrameMaker...) async throws { try await raw.send(frames.flatMap(\.bytes)) }
 
-    /// The next frame, whatever it is.
+    /// The next frame, of any kind.
     func frame() async throws -> Frame { try await raw.take("a frame", Self.parse) }
 
     @Sendable private static func parse(_ bytes: ArraySlice<UInt8>) -> (Frame, Int)? {
@@ -66,7 +66,7 @@ struct Browser {
         return (Frame(opcode: opcode, payload: Array(text.readableBytesView), isCompressed: true), start + length)
     }
 
-    /// The next text; pings on the way are answered.
+    /// The next text message; pings on the way are answered.
     func text() async throws -> String {
         while true {
             let frame = try await frame()
@@ -80,7 +80,7 @@ struct Browser {
         }
     }
 
-    /// The code of the server's close frame, which must be the last; what comes before it is skipped.
+    /// The code of the server's close frame, which must be the last; frames before it are skipped.
     func closeCode() async throws -> UInt16? {
         while true {
             let frame = try await frame()
@@ -88,7 +88,7 @@ struct Browser {
         }
     }
 
-    /// Nothing was sent to this client up to now: a ping is answered next.
+    /// Checks that nothing has been sent to this client: the answer to a ping comes next.
     func expectNothing() async throws {
         try await send(.ping("anything?"))
         #expect(try await frame() == Frame(opcode: 0xA, payload: Array("anything?".utf8)))

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Gateway
 
-/// `kind: callback`: a site in this process is asked.
+/// `kind: callback`, with a site in this process.
 struct CallbackServerTests {
     private func run(
         _ reply: @escaping @Sendable (HTTPRequestHead, Int) -> TinySite.Reply,

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// How many questions a site is asked.
+/// How many requests a site gets.
 struct CallbackSharingTests {
     private func run(
         _ reply: @escaping @Sendable (HTTPRequestHead, Int) -> TinySite.Reply, cache: TimeAmount = .hours(1),

@@ -49,7 +49,7 @@ struct CatchingUpTests {
             let count = 1500, padding = String(repeating: "x", count: 16 << 10)
             for number in 1...count { house.backplane.publish("{\"n\":\(number),\"pad\":\"\(padding)\"}", to: "a") }
             let raw = try await stream(house, since: "e.a:0", reads: false)
-            // The kernel's buffers fill, then nothing more is asked for.
+            // The kernel's buffers fill up, then nothing more is requested.
             var asked = 0
             try await waitUntil("a full socket") {
                 defer { asked = house.backplane.readBytes.count }

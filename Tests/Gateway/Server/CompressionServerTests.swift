@@ -18,7 +18,7 @@ struct CompressionServerTests {
         try await GatewayHouse.run(routes, change: { $0.compression.isEnabled = true }, body)
     }
 
-    /// A frame as a client with compression sends it.
+    /// A compressed frame as a client sends it.
     private static func compressed(_ message: [UInt8], opcode: UInt8 = 1) -> FrameMaker {
         FrameMaker(opcode: opcode, payload: Zlib.compress(message), reserved: 4)
     }

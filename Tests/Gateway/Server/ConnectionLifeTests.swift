@@ -54,7 +54,7 @@ struct ConnectionLifeTests {
             try await waitUntil("the join") { house.backplane.waiting == 1 }
             try await raw.send(FrameMaker.text("early").bytes)
             #expect(raw.received.isEmpty)
-            // A message between the join and the answer counts too.
+            // A message between the join and the response counts too.
             house.backplane.publish(#"{"n":1}"#, to: "a")
             house.backplane.release()
             let browser = Browser(raw: raw)
@@ -92,7 +92,7 @@ struct ConnectionLifeTests {
         }
     }
 
-    /// 4,000 messages of 16 KiB: more than all the kernel's buffers between the two.
+    /// 4,000 messages of 16 KiB: more than all of the kernel's buffers between the two.
     private let large = ByteBuffer(string: #"{"t":""# + String(repeating: "x", count: 16_376) + #""}"#)
 
     @Test func `A client that never reads is cut, keeps little, and does not hold up the others`() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-/// The end of a gateway, announced.
+/// A gateway's announced shutdown.
 struct DrainTests {
     @Test func `A drain closes everybody with 1012, one after the other, and takes nobody new`() async throws {
         try await GatewayHouse.run(change: { $0.drainSeconds = 5 }) { house in

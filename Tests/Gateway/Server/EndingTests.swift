@@ -7,9 +7,9 @@ import Testing
 
 @testable import Gateway
 
-/// Connections that an operator ends, and those whose login does.
+/// Connections ended by an operator, or by the expiry of their login.
 struct EndingTests {
-    /// Lets in whom the header names, for so many seconds.
+    /// Accepts the user named in the header, for this many seconds.
     private struct Login: Authenticator {
         var seconds: Int?
         func identify(_ request: LoginRequest) async throws(LoginFailure) -> Identity {
@@ -60,7 +60,7 @@ struct EndingTests {
             #expect(house.metric(#"tocsin_connections_cut_total{reason="revoked"}"#) == 4)
             house.backplane.publish("{}", to: "43")
             #expect(try await other.text() == "{}")
-            // Whom the login lets in again comes in again.
+            // A user whom the login still accepts can reconnect.
             #expect(try await house.status("/me", ["X-User: 42"]) == 101)
         }
     }
@@ -99,7 +99,7 @@ struct EndingTests {
             try await raw.send(GatewayHouse.handshake("/me", ["X-User: 42"]))
             try await waitUntil("the join") { house.backplane.waiting == 1 }
             house.backplane.everywhere(.end(.user("42")))
-            // Behind the word to end, on every loop.
+            // After the request to end, on every loop.
             try await house.settle()
             house.backplane.release()
             #expect(try await Browser(raw: raw).head().status == 403)
@@ -116,7 +116,7 @@ struct EndingTests {
             let frame = try await plain.frame()
             #expect(frame.closeCode == 4401 && frame.closeReason == "login expired")
             #expect(try await rooms.closeCode() == 3005)
-            // It comes back by itself, with its cursor, and the login decides.
+            // It reconnects by itself, with its cursor, and the login decides.
             #expect(try await !events.rest().contains("event: end"))
             #expect(house.metric(#"tocsin_connections_cut_total{reason="expired"}"#) == 3)
         }

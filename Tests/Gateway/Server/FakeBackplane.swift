@@ -3,7 +3,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A backplane in memory: groups, a log for each, and outlets; and it can be told to fail.
+/// A backplane in memory, with groups, logs and outlets; it can be told to fail.
 final class FakeBackplane: Backplane {
     enum Mood: Sendable { case willing, unavailable, refusing, silent }
 
@@ -19,9 +19,9 @@ final class FakeBackplane: Backplane {
         var joins = Mood.willing
         var sends = Mood.willing
         var reads = Mood.willing
-        /// Bytes that each read asked for.
+        /// The number of bytes that each read requested.
         var readBytes: [Int] = []
-        /// What silent reads wait for, by ticket.
+        /// The promises that silent reads wait for, by ticket.
         var reading: [ReadTicket: [EventLoopPromise<Void>]] = [:]
         var waiting: [EventLoopPromise<Void>] = []
         var sent: [Sent] = []
@@ -121,7 +121,7 @@ final class FakeBackplane: Backplane {
     @discardableResult
     func publish(_ json: ByteBuffer, to group: String) -> Position {
         let name = try! GroupName(group)
-        // On the loop, as the real one does, and queued under the lock: outlets see the order of the offsets.
+        // On the loop, as in the real one, and queued under the lock: outlets see messages in the order of offsets.
         return state.withLock { state in
             state.log[name, default: []].append(json)
             let position = Self.position(state.log[name]!.count)
@@ -140,7 +140,7 @@ final class FakeBackplane: Backplane {
     @discardableResult
     func publish(_ json: String, to group: String) -> Position { publish(ByteBuffer(string: json), to: group) }
 
-    /// As what one read of Redis brought comes: in one call to every loop.
+    /// Delivers messages as one read from Redis would: in one call to every loop.
     func publish(together messages: [(json: String, group: String)]) {
         let (outlets, deliveries) = state.withLock { state in
             let deliveries = messages.map { message in
@@ -154,7 +154,7 @@ final class FakeBackplane: Backplane {
         loop.execute { for outlet in outlets { outlet.deliver(deliveries) } }
     }
 
-    /// To every loop, as an operator's word comes.
+    /// To every loop, as for an operator's message.
     func everywhere(_ delivery: Delivery) {
         for outlet in state.withLock({ $0.outlets }) { outlet.deliver([delivery]) }
     }
@@ -165,12 +165,12 @@ final class FakeBackplane: Backplane {
 
     func setJoins(_ mood: Mood) { state.withLock { $0.joins = mood } }
     func setReads(_ mood: Mood) { state.withLock { $0.reads = mood } }
-    /// Reads that wait for an answer, while they are silent.
+    /// Number of reads waiting for an answer, while reads are silent.
     var readsWaiting: Int { state.withLock { $0.reading.values.map(\.count).reduce(0, +) } }
     var readBytes: [Int] { state.withLock { $0.readBytes } }
     func setSends(_ mood: Mood) { state.withLock { $0.sends = mood } }
 
-    /// Lets everything go on that a silent mood has kept.
+    /// Completes everything that a silent mood has held back.
     func release() {
         let waiting = state.withLock { state in
             defer {
@@ -184,7 +184,7 @@ final class FakeBackplane: Backplane {
 
     var waiting: Int { state.withLock { $0.waiting.count } }
     var sent: [Sent] { state.withLock { $0.sent } }
-    /// Memberships now.
+    /// Current number of memberships.
     var memberships: Int { state.withLock { $0.members.values.map(\.count).reduce(0, +) } }
     func users(in group: String) -> [String?] {
         state.withLock { $0.members[try! GroupName(group)]?.values.map(\.user) ?? [] }

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Gateway
 
-/// A gateway's client port in this process, on a free port, over a backplane in memory.
+/// A gateway's client port in this process, on a free port, with a backplane in memory.
 final class GatewayHouse: Sendable {
     let server: GatewayServer
     let backplane: FakeBackplane
@@ -38,7 +38,7 @@ final class GatewayHouse: Sendable {
         let routes = try routes ?? [route("/ws/{room}", ["{room}"]), route("/echo/{room}", ["{room}"], receive: .echo)]
         var configuration = GatewayConfiguration(
             host: "127.0.0.1", port: 0, allowedHosts: AllowedHosts(hosts), routes: routes)
-        // What a busy machine makes late must not look dead.
+        // Delays on a busy machine must not look like dead peers.
         configuration.handshakeSeconds = 30
         configuration.pingSeconds = 60
         configuration.pongSeconds = 30
@@ -79,10 +79,10 @@ final class GatewayHouse: Sendable {
             receive: receive)
     }
 
-    /// Returns when every loop has done what it was asked to before.
+    /// Returns when every loop has run the tasks queued before.
     func settle() async throws { for loop in loops { try await loop.submit {}.get() } }
 
-    /// The value of a line of the metrics, by its name and labels as they are written.
+    /// The value of a metric's line, identified by its name and labels as written.
     func metric(_ series: String) -> Int? {
         let line = metrics.prometheusText.split(separator: "\n").first { $0.hasPrefix(series + " ") }
         return line.flatMap { Int($0.dropFirst(series.count + 1)) }
@@ -98,7 +98,7 @@ final class GatewayHouse: Sendable {
         return (all + headers + ["", ""]).joined(separator: "\r\n")
     }
 
-    /// A WebSocket that stands.
+    /// An open WebSocket.
     func connect(
         _ path: String, _ headers: [String] = [], reads: Bool = true, keepsOpen: Bool = false
     ) async throws -> Browser {
@@ -114,10 +114,10 @@ final class GatewayHouse: Sendable {
         return browser
     }
 
-    /// The whole answer to a request that is refused; the connection has ended.
+    /// The complete response to a request that is refused; the connection has ended.
     func answer(_ request: some Sequence<UInt8>) async throws -> HTTPText {
         let raw = try await RawClient.connect(port: port)
-        // It may be refused before it has been sent to its end.
+        // It may be refused before it has been sent completely.
         try? await raw.send(request)
         return try HTTPText(try await raw.rest())
     }
@@ -133,7 +133,7 @@ final class GatewayHouse: Sendable {
     }
 }
 
-/// An HTTP answer as a person sees it.
+/// A parsed HTTP response.
 struct HTTPText: Sendable {
     var status: Int
     var headers: [String: String] = [:]

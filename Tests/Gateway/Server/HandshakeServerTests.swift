@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-/// What the client port answers to handshakes, good and bad: FAULTS S8 to S13.
+/// Responses of the client port to good and bad handshakes: FAULTS S8 to S13.
 struct HandshakeServerTests {
     private static let good = GatewayHouse.handshake("/ws/a")
 
@@ -34,7 +34,7 @@ struct HandshakeServerTests {
         }
     }
 
-    /// Status and a part of the request that is replaced, or the whole of it.
+    /// The status, and the part of the request that is replaced, or all of it.
     private static let bad: [(Int, String, String)] = [
         (404, "/ws/a", "/"), (404, "/ws/a", "/nothing"), (404, "/ws/a", "/ws/a/b"), (404, "/ws/a", "//ws/a"),
         (404, "/ws/a", "/metrics"),
@@ -108,7 +108,7 @@ struct HandshakeServerTests {
             let silent = try await RawClient.connect(port: house.port)
             let slow = try await RawClient.connect(port: house.port)
             let dripping = Task {
-                // A byte now and then, for as long as the gateway puts up with it: the pause is the point.
+                // A byte now and then, for as long as the gateway allows: the pause is what is tested.
                 for byte in Self.good.utf8 where !slow.isEnded {
                     try? await slow.send([byte])
                     try await Task.sleep(for: .milliseconds(100))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// What one client, one address and one user may use up, and what they are told.
+/// Limits on a client, an address and a user, and the responses beyond them.
 struct LimitServerTests {
     private func refusal(_ answer: HTTPText, _ status: Int) {
         #expect(answer.status == status)
@@ -99,7 +99,7 @@ struct LimitServerTests {
             try await flooder.raw.send((0..<30).flatMap { _ in frame.bytes })
             #expect(try await flooder.closeCode() == 4429)
             #expect(house.metric(#"tocsin_connections_cut_total{reason="rate"}"#) == 1)
-            // Twice the rate at once is allowed.
+            // A burst of twice the rate is allowed.
             for _ in 0..<10 { try await other.send(.text("x")) }
             for _ in 0..<10 { #expect(try await other.text() == "x") }
         }
@@ -130,7 +130,7 @@ struct LimitServerTests {
                 slow.append(raw)
             }
             _ = try await house.connect("/ws/a")
-            // It came before any of them, not after the time of one was over.
+            // It was accepted before any of them ended, not after a time-out.
             #expect(slow.allSatisfy { !$0.isEnded })
             for raw in slow { await raw.close() }
         }

@@ -9,7 +9,7 @@ import Testing
 
 /// The PROXY protocol on the client port without TLS.
 struct ProxyServerTests {
-    /// Lets everybody in, and keeps who came.
+    /// Accepts everybody, and records the requests.
     private final class Witness: Authenticator {
         let seen = Mutex<[LoginRequest]>([])
 

@@ -3,15 +3,15 @@ import NIOHTTP1
 import NIOPosix
 import Synchronization
 
-/// A web site of a few lines that is asked who somebody is.
+/// A minimal web site that answers who a user is.
 final class TinySite: Sendable {
     enum Reply: Sendable {
         case answer(HTTPResponseStatus, String)
-        /// Says nothing and keeps the connection.
+        /// Sends nothing and keeps the connection open.
         case silence
-        /// The head, and then nothing.
+        /// Sends the head, and nothing more.
         case headThenSilence
-        /// Answers when the test says so.
+        /// Answers when the test releases it.
         case held(String)
     }
 
@@ -66,7 +66,7 @@ final class TinySite: Sendable {
 
     private init(_ reply: @escaping @Sendable (HTTPRequestHead, Int) -> Reply) { self.reply = reply }
 
-    /// - Parameter reply: called with each request and how many there have been.
+    /// - Parameter reply: called with each request, and the number of requests so far.
     static func run<R>(
         _ reply: @escaping @Sendable (HTTPRequestHead, Int) -> Reply, isolation: isolated (any Actor)? = #isolation,
         _ body: (TinySite, String) async throws -> R

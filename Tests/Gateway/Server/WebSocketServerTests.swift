@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// A WebSocket's life at a real socket.
+/// A WebSocket's life cycle on a real socket.
 struct WebSocketServerTests {
     @Test func `A message reaches the members of its group, once each and as it was written, and nobody else`()
         async throws

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Gateway
 
-/// Random histories of a group, of its log, and of a client's socket: what a client is not shown, it is told of.
+/// Random histories of a group, its log, and a client's socket: whatever a client is not shown must be reported to it.
 struct ClientCursorModelTests {
-    /// The log of a group in Redis, with what can happen to it. Messages are numbered in the order of their sending.
+    /// A model of a group's log in Redis, with what can happen to it. Messages are numbered in the order they were sent.
     private struct Log {
         struct Message {
             var number: Int
@@ -16,11 +16,11 @@ struct ClientCursorModelTests {
         }
 
         var epoch = 1, history = 1
-        /// Offset - 1 → the message.
+        /// Indexed by offset - 1.
         var messages: [Message] = []
-        /// So many are no longer in the log.
+        /// Number of messages no longer in the log.
         var trimmed = 0
-        /// How far the offsets of each history before are those of this one.
+        /// For each earlier history, up to which offset it is shared with this one.
         var lineage: [HexDigits: UInt64] = [:]
 
         var now: Position { position(messages.count) }
@@ -44,14 +44,14 @@ struct ClientCursorModelTests {
             self = Log(epoch: epoch + 1, history: history)
         }
 
-        /// As `group_read` answers it (redis/README.md, "Positions").
+        /// Answers as `group_read` does (redis/README.md, "Positions").
         func page(since: Position, limit: Int) -> HistoryPage {
             guard !messages.isEmpty else {
                 return HistoryPage(continuity: .reset, position: nil, proven: 0, entries: [])
             }
             var continuity = Continuity.resumed, proven = Int(since.offset)
             if since.epoch != now.epoch {
-                // Before the first message everything is new.
+                // From before the first message, everything is new.
                 (continuity, proven) = since == .beginning ? (.resumed, 0) : (.reset, 0)
             } else if since.history != now.history {
                 let inherited = lineage[since.history] ?? 0
@@ -89,14 +89,14 @@ struct ClientCursorModelTests {
         var generator: SeededGenerator
         var log = Log()
         var count = 0
-        /// Expired, or lost with a server's tail: no log has them for a client that has not seen them.
+        /// Expired, or lost with a server's tail: not in the log for clients that have not seen them.
         var gone: Set<Int> = []
         var seen: [Seen] = []
         var cursor: ClientCursor
-        /// The group's last message on the loop, as `GroupMembers` has it.
+        /// The group's last message on the loop, as kept by `GroupMembers`.
         var last: Position?
         var asked: (since: Position, ticket: ReadTicket, last: Position?, page: HistoryPage?)?
-        /// Messages that the socket takes.
+        /// Messages that the socket can take.
         var room = 3
         let subscribesAgain: Bool
 
@@ -113,7 +113,7 @@ struct ClientCursorModelTests {
             subscribe()
         }
 
-        /// A client that was told to subscribe again does, and begins where the group is.
+        /// A client that was told to subscribe again does so, and starts at the group's current position.
         mutating func subscribe() {
             guard cursor.state == .left else { return }
             asked = nil
@@ -126,7 +126,7 @@ struct ClientCursorModelTests {
             log.messages.append(.init(number: count, isUnreadable: random(12) == 0))
             let position = log.now
             if log.messages.last!.isUnreadable {
-                // The feed reads the log, and tells everybody who is live.
+                // The feed reads the log, and tells all live clients.
                 lost(.gap, at: position)
                 last = position
                 return
@@ -161,7 +161,7 @@ struct ClientCursorModelTests {
             }
         }
 
-        /// Redis answers now, or the answer that it gave a while ago comes.
+        /// Redis answers now, or an earlier answer arrives.
         mutating func answer() {
             guard var read = asked else { return }
             guard let page = read.page else {
@@ -203,7 +203,7 @@ struct ClientCursorModelTests {
             let isLoss = kept < log.messages.count
             gone.formUnion(log.messages[kept...].map(\.number))
             log.changeHistory(kept: kept)
-            // The feed asks the log, and tells who is live.
+            // The feed reads the log, and tells live clients.
             if isLoss { lost(.rolledBack, at: log.position(kept)) }
         }
 

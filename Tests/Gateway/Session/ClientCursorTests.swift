@@ -150,7 +150,7 @@ struct ClientCursorTests {
         #expect(cursor.state == .behind(Self.at(5), mustRead: true) && cursor.shown == Self.at(5))
     }
 
-    /// The page that is on its way may have been read before.
+    /// The page in flight may have been read before the loss.
     @Test(arguments: losses)
     func `A client that reads reads again when something was lost meanwhile`(continuity: Continuity) {
         let pages = [
@@ -164,7 +164,7 @@ struct ClientCursorTests {
             for entry in page.entries { _ = cursor.take(entry, hasRoom: true) }
             #expect(cursor.finish(page) == nil)
             guard case .read = cursor.proceed(last: nil) else { return #expect(Bool(false), "\(cursor)") }
-            // Once.
+            // Only once.
             guard case .reading(_, let second) = cursor.state else { return #expect(Bool(false)) }
             _ = cursor.arrived(Self.page(.resumed, now: Self.at(6), proven: 6), second)
             _ = cursor.finish(Self.page(.resumed, now: Self.at(6), proven: 6))
@@ -172,7 +172,7 @@ struct ClientCursorTests {
         }
     }
 
-    /// Nothing that it could compare: a log that begins anew goes on from there.
+    /// It has nothing to compare with: a log that begins anew continues from there.
     @Test func `A lagging client from before the first message is told when the group begins anew`() {
         for hadMessages in [true, false] {
             for subscribesAgain in [true, false] {

@@ -11,7 +11,7 @@ struct ReadEncodingsTests {
             json: ByteBuffer(repeating: byte.asciiValue!, count: bytes))
     }
 
-    /// Whether the bytes were made before: of another text under the same position they are not made again.
+    /// Whether the bytes are cached: if so, a different text under the same position is not encoded again.
     private func isKept(_ offset: UInt64, in encodings: ReadEncodings) -> Bool {
         let other = publication(offset, "b")
         var encoded = encodings[other]

@@ -5,8 +5,8 @@ import NIOEmbedded
 
 @testable import Gateway
 
-/// A shard on a loop that moves when it is told to, over a backplane that answers what it is told to. For tests that do not
-/// wait: everything happens on the test's thread.
+/// A shard on an event loop and a backplane that the test controls. For tests that do not wait: everything happens on the
+/// test's thread.
 final class SessionHouse {
     let loop = EmbeddedEventLoop()
     let backplane: ScriptedBackplane
@@ -25,7 +25,7 @@ final class SessionHouse {
         shard = Shard(state, eventLoop: loop, index: 0)
     }
 
-    /// A client that joined `g` at a position.
+    /// A client that has joined `g` at a position.
     func client(
         _ form: WireForm = .eventStream, at position: Position, isResumption: Bool = false
     ) -> FakeTransport {
@@ -62,7 +62,7 @@ final class SessionHouse {
     }
 }
 
-/// Keeps what it is asked, and answers when the test says so. On the test's thread only.
+/// Records requests, and answers when the test says so. On the test's thread only.
 final class ScriptedBackplane: Backplane, @unchecked Sendable {
     struct Read {
         let since: Position?
@@ -113,15 +113,15 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
     }
 }
 
-/// A socket with so much room, that keeps what its client would see.
+/// A socket with a given amount of room, which records what its client would see.
 final class FakeTransport: SessionTransport {
     private(set) var session: Session!
-    /// `1`, `2` … for messages; `gap`, `dropped 3` for what is told.
+    /// `1`, `2` … for messages; `gap`, `dropped 3` for notifications.
     private(set) var seen: [String] = []
-    /// Messages that are taken before the socket is full.
+    /// Messages that are accepted before the socket is full.
     var room = Int.max
     var isOpen = true
-    /// Bytes that wait, as far as the test says.
+    /// Queued bytes, as set by the test.
     var pendingBytes = 0
     private let isCentrifuge: Bool
 
@@ -144,7 +144,7 @@ final class FakeTransport: SessionTransport {
     func send(_ bytes: ByteBuffer) { write(bytes) }
     func flush() {}
 
-    /// As the centrifuge dialect does: the client leaves the group, and subscribes again.
+    /// Like the centrifuge dialect: the client leaves the group, and subscribes again.
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
         seen.append(continuity.word)
         if isCentrifuge { session.remove(group) }
@@ -152,7 +152,7 @@ final class FakeTransport: SessionTransport {
 
     func tellDropped(_ group: GroupName, _ count: Int) { seen.append("dropped \(count)") }
 
-    /// The socket has sent what waited.
+    /// The socket has sent its queued bytes.
     func drain(_ room: Int = .max) {
         self.room = room
         pendingBytes = 0

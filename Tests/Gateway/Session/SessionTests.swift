@@ -5,7 +5,7 @@ import Testing
 
 @testable import Gateway
 
-/// Sessions and their shard, without a socket, a Redis or a wait.
+/// Sessions and their shard, without sockets, Redis or waiting.
 struct SessionTests {
     private typealias House = SessionHouse
 
@@ -25,7 +25,7 @@ struct SessionTests {
         house.deliver(House.publication(6))
         #expect(client.seen.isEmpty && house.backplane.reads.map(\.since) == [House.at(3)])
         house.answer(.resumed, now: House.at(5), proven: 3, 4...5)
-        // The page is from before message 6, so the log is asked again.
+        // The page is from before message 6, so the log is read again.
         #expect(client.seen == ["4", "5"] && house.backplane.reads.map(\.since) == [House.at(5)])
         house.answer(.resumed, now: House.at(6), proven: 5, 6...6)
         house.deliver(House.publication(7))
@@ -104,7 +104,7 @@ struct SessionTests {
         #expect(client.seen == ["1", "dropped 2", "4"])
     }
 
-    /// The page may be from before the loss.
+    /// The page may predate the loss.
     @Test func `What is lost while a page is on its way is told`() {
         let house = House()
         let client = house.client(at: House.at(3), isResumption: true)
@@ -125,7 +125,7 @@ struct SessionTests {
         for client in clients { #expect(client.seen == ["gap", "6"]) }
     }
 
-    /// They leave after the walk, in which others get their messages.
+    /// They leave after the walk, during which others get their messages.
     @Test func `Clients that have to subscribe again leave, and cost the others nothing`() {
         let house = House()
         let clients = (0..<9).map { house.client($0 % 2 == 0 ? .centrifuge : .eventStream, at: House.at(3)) }
@@ -172,7 +172,7 @@ struct SessionTests {
         do {
             let hold = JoinHold([House.group], on: house.shard)
             #expect(hold.members[0] === before && house.shard.members(of: House.group) === before)
-            // What comes meanwhile is noticed: the client's first look asks the log.
+            // Messages that come meanwhile are noticed: the client's first step reads the log.
             house.deliver(House.publication(4))
             #expect(before.last == House.at(4))
         }

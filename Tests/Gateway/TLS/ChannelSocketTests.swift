@@ -7,7 +7,7 @@ import Testing
 
 /// The contract of `StreamSocket`, over a channel.
 struct ChannelSocketTests {
-    /// Writes down what it is told, and lives on the socket's loop like it.
+    /// Records events; used on the socket's loop like the socket itself.
     private final class Owner: StreamSocketOwner {
         var events: [String] = []
         func received(_ bytes: ByteBuffer) { events.append(String(buffer: bytes)) }
@@ -15,7 +15,7 @@ struct ChannelSocketTests {
         func ended() { events.append("ended") }
     }
 
-    /// Keeps what is written until the flush, as TLS does.
+    /// Holds written bytes until the flush, as TLS does.
     private final class Keeper: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
         typealias OutboundOut = ByteBuffer
@@ -109,7 +109,7 @@ struct ChannelSocketTests {
                 #expect(count > 8 && socket.pendingBytes > 64 << 10)
                 if !flushes { #expect(count == 9) }
                 #expect(owner.events.isEmpty)
-                // Told behind the call, not in it.
+                // Reported after the call, not during it.
                 socket.flush()
                 #expect(owner.events.isEmpty)
             }

@@ -39,7 +39,7 @@ struct ClientMessageTests {
     ])
     func `However the browser spells it, Python reads receive`(text: String) throws {
         let message = try #require(self.message(text))
-        // The last of several entries of one key counts, for Python's json as for this decoder.
+        // Of several entries with one key the last counts, for Python's json as for this decoder.
         #expect(message.hasSuffix(#""type":"receive"}"#))
         let object = try #require(try JSONSerialization.jsonObject(with: Data(message.utf8)) as? [String: Any])
         #expect(object["type"] as? String == "receive")

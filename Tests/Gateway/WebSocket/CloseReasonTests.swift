@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-/// What each dialect says when the gateway ends a connection.
+/// The close frames of each dialect.
 struct CloseReasonTests {
     static let reasons: [CloseReason] = [
         .drain(milliseconds: 700), .revoked, .expired, .slow, .rateLimited, .dead, .stale, .resync(.gap),
@@ -34,7 +34,7 @@ struct CloseReasonTests {
             ])
     }
 
-    /// 44xx is "stay away" here and "come back" there, 45xx the other way round.
+    /// 44xx means "stay away" here and "reconnect" there, 45xx the opposite.
     @Test(arguments: reasons)
     func `No code of ours from 4000 on reaches a centrifuge client`(reason: CloseReason) {
         #expect((CentrifugeDialect.words(for: reason)?.code ?? 0) < 4000)

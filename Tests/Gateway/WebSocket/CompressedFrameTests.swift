@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-/// RSV1 (RFC 7692 section 6): where it may be, and what it means.
+/// RSV1 (RFC 7692 section 6): where it is allowed, and what it means.
 struct CompressedFrameTests {
     private func words(_ frames: [FrameMaker], piece: Int = .max, allowsCompression: Bool = true) -> [String] {
         Events(frames.flatMap(\.bytes), piece: piece, allowsCompression: allowsCompression).words

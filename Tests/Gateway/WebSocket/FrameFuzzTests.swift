@@ -18,7 +18,7 @@ struct FrameFuzzTests {
         return frame
     }
 
-    /// Frames that are nearly right, in bytes that are nearly theirs.
+    /// Nearly valid frames, with a few bytes changed.
     private static func bytes(_ generator: inout SeededGenerator) -> [UInt8] {
         var bytes = (0..<Int.random(in: 1...6, using: &generator)).flatMap { _ in frame(&generator).bytes }
         for _ in 0..<Int.random(in: 0...2, using: &generator) where !bytes.isEmpty {

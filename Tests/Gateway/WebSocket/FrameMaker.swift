@@ -1,7 +1,7 @@
 import NIOCore
 import TestSupport
 
-/// Frames as a client sends them, right or wrong.
+/// Frames as a client sends them, valid or invalid.
 struct FrameMaker {
     var opcode: UInt8
     var payload: [UInt8] = []
@@ -9,7 +9,7 @@ struct FrameMaker {
     var reserved: UInt8 = 0
     var isMasked = true
     var mask: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
-    /// Announced instead of the true length.
+    /// Announced instead of the actual length.
     var length: UInt64?
     /// 2, 4 or 10 bytes before the mask; nil: the shortest form.
     var headerBytes: Int?

@@ -4,11 +4,11 @@ import Testing
 
 @testable import Gateway
 
-/// What a parser makes of bytes.
+/// The events that a parser produces.
 struct Events: Equatable {
     var all: [FrameParser.Event] = []
 
-    /// - Parameter piece: how many bytes are fed at once.
+    /// - Parameter piece: how many bytes are fed at a time.
     init(
         _ bytes: [UInt8], piece: Int = .max, maximumMessageBytes: Int = 65_536, maximumFragments: Int = 64,
         allowsCompression: Bool = false

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Gateway
 
-/// What RFC 6455 forbids, with the closing codes of FAULTS S14 to S23.
+/// What RFC 6455 forbids, with the close codes of FAULTS S14 to S23.
 struct FrameViolationTests {
-    /// The same code however the bytes come, and nothing is read after it.
+    /// The same code however the bytes are split, and nothing is parsed after it.
     private func expect(_ code: CloseCode, _ frames: [FrameMaker], after words: [String] = []) {
         for piece in [Int.max, 1, 3] {
             let events = Events(frames + [.text("after"), .ping("after")], piece: piece)
@@ -79,7 +79,7 @@ struct FrameViolationTests {
             .protocolError, [FrameMaker(opcode: 1, payload: [UInt8](repeating: 0x41, count: 65_535), headerBytes: 10)])
     }
 
-    /// Each with what comes before the byte at which it is decided.
+    /// Each ends with the byte at which it becomes invalid.
     private static let notUTF8: [[UInt8]] = [
         [0xFF], [0x80], [0xC0, 0xAF], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xED, 0xA0, 0x80],
         [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80],

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-/// Which of a client's subprotocols is answered.
+/// Which of a client's subprotocols is chosen.
 struct SubprotocolTests {
     private func route(
         _ names: [String] = [], _ clientProtocol: ClientProtocol = .plain

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-/// Against the standard library's own check.
+/// Compared with the standard library's validation.
 struct UTF8ValidatorTests {
     private func isValid(_ bytes: [UInt8], piece: Int = .max) -> Bool {
         var validator = UTF8Validator()

@@ -139,7 +139,7 @@ struct WebSocketStateMachineTests {
                 #expect(closeFrames <= 1 && ends <= 1, "seed \(seed), round \(round)")
                 if closeFrames == 1 || ends == 1 { #expect(!machine.isOpen) }
             }
-            // A silent peer is gone after two probes at most three, whatever went before.
+            // A silent peer is closed after at most three probes, whatever happened before.
             for _ in 0..<3 { if machine.probeIsDue() == .end { ends += 1 } }
             #expect(ends == 1, "seed \(seed), round \(round)")
         }

@@ -2,23 +2,23 @@ import Broker
 import Foundation
 import NIOCore
 
-/// `kind: django_session`: the browser's session cookie of a Django site, read without asking the site.
+/// `kind: django_session`: reads the session cookie of a Django site without a request to the site.
 ///
-/// Django itself also compares the session's `_auth_user_hash` with the user's password, and looks whether the user is active:
-/// both need the site's database. So somebody whose password was changed, or who was deactivated, stays logged in here until
-/// the session ends. Where that matters, `kind: callback` asks the site.
+/// Django itself also checks the session's `_auth_user_hash` against the user's password, and whether the user is active;
+/// both need the site's database. A user whose password was changed, or who was deactivated, therefore stays logged in here
+/// until the session expires. Where that matters, use `kind: callback`, which asks the site.
 public struct DjangoSessionAuthenticator: Authenticator {
     public enum Engine: Sendable {
-        /// `django.contrib.sessions.backends.signed_cookies`: the session is the cookie.
+        /// `django.contrib.sessions.backends.signed_cookies`: the cookie itself holds the session.
         ///
         /// - secrets: SECRET_KEY, then SECRET_KEY_FALLBACKS.
         /// - age: SESSION_COOKIE_AGE, in seconds.
         case signedCookies(secrets: [String], age: Int)
-        /// `django.contrib.sessions.backends.cache`: the cookie is the name of an entry in the site's cache.
+        /// `django.contrib.sessions.backends.cache`: the cookie is the key of an entry in the site's cache.
         case store(any SessionStore)
     }
 
-    /// Longer cookies are refused; browsers keep none of more than 4 KiB.
+    /// Longer cookies are refused; browsers keep at most 4 KiB.
     private static let maximumCookie = 8 << 10
 
     private enum Reader: Sendable {
@@ -33,7 +33,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
 
     /// - Parameters:
     ///   - cookie: SESSION_COOKIE_NAME.
-    ///   - userKey: the session's entry that names the user. Django's own login writes `_auth_user_id`.
+    ///   - userKey: the session entry that names the user. Django's own login writes `_auth_user_id`.
     public init(_ engine: Engine, cookie: String = "sessionid", userKey: String = "_auth_user_id") {
         self.init(engine, cookie: cookie, userKey: userKey, now: { Date().timeIntervalSince1970 })
     }
@@ -75,7 +75,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
     }
 
     private func stored(_ id: String, _ store: any SessionStore) async throws(LoginFailure) -> (ByteBuffer, Int64?) {
-        // Django makes 32 characters and takes 8 or more; what is not an id never becomes part of a key.
+        // Django generates 32 characters and accepts 8 or more. Anything else must never become part of a Redis key.
         guard (8...64).contains(id.utf8.count),
             id.utf8.allSatisfy({
                 (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
@@ -93,7 +93,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
     }
 
     private func identity(_ bytes: ByteBuffer, _ end: Int64?) throws(LoginFailure) -> Identity {
-        // Protocol 2 and later begin so (PEP 307). Reading a pickle means running what it says.
+        // How pickles of protocol 2 and later begin (PEP 307). Unpickling can run arbitrary code, so they are never read.
         guard bytes.readableBytesView.first != 0x80 else {
             throw .unavailable(
                 "the session is a Python pickle, which is never read: let the site write JSON (docs/configuration.md)")
@@ -101,7 +101,7 @@ public struct DjangoSessionAuthenticator: Authenticator {
         guard let session = try? JSONFields(bytes) else { throw .unavailable("the session is not a JSON object") }
         guard let user = session.user(userKey) else { throw .refused("nobody is logged in in this session") }
         var claims = session.scalars
-        // Made from the user's password.
+        // Derived from the user's password; keep it out of the claims.
         claims["_auth_user_hash"] = nil
         return Identity(user: user, claims: claims, expiresAt: end)
     }

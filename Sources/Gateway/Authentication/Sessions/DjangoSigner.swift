@@ -2,12 +2,12 @@ import Broker
 import Crypto
 import Foundation
 
-/// What `django.core.signing.dumps` wrote: `PAYLOAD:TIME:SIGNATURE`, or `.PAYLOAD:…` when the payload is compressed.
+/// Verifies the output of `django.core.signing.dumps`: `PAYLOAD:TIME:SIGNATURE`, or `.PAYLOAD:…` when compressed.
 ///
-/// Source: Django 5.2, `django/core/signing.py`. Time is seconds since 1970 in base 62; the signature is the HMAC-SHA256 of all
-/// before it, its key the SHA-256 of salt, `signer` and SECRET_KEY.
+/// Source: Django 5.2, `django/core/signing.py`. TIME is seconds since 1970 in base 62; SIGNATURE is the HMAC-SHA256 of
+/// everything before it, keyed with the SHA-256 of salt, `signer` and SECRET_KEY.
 struct DjangoSigner: Sendable {
-    /// Larger payloads are refused, compressed or not.
+    /// Larger payloads are refused, whether compressed or not.
     static let maximumPayload = 64 << 10
 
     private let keys: [SymmetricKey]
@@ -17,9 +17,9 @@ struct DjangoSigner: Sendable {
         keys = secrets.map { SymmetricKey(data: SHA256.hash(data: Array((salt + "signer" + $0).utf8))) }
     }
 
-    /// What was signed, and when.
+    /// Checks the signature and returns the payload and its time.
     ///
-    /// - Throws: `LoginFailure.refused`, which repeats nothing of the text.
+    /// - Throws: `LoginFailure.refused`, whose text repeats nothing of the input.
     func read(_ text: String) throws(LoginFailure) -> (payload: [UInt8], signedAt: Int64) {
         let parts = text.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         guard parts.count == 3, let signature = Base64URL.decode(parts[2]) else {
@@ -47,7 +47,7 @@ struct DjangoSigner: Sendable {
     }
 
     static func base62(_ digits: some Collection<UInt8>) -> Int64? {
-        // Ten digits are more than any time, and no overflow.
+        // Ten digits exceed any real time and cannot overflow Int64.
         guard (1...10).contains(digits.count) else { return nil }
         var value: Int64 = 0
         for digit in digits {

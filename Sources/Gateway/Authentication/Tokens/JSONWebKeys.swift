@@ -4,13 +4,13 @@ import CryptoExtras
 import Foundation
 import NIOCore
 
-/// A set of public keys as an issuer publishes it (RFC 7517 section 5).
+/// Reads a set of public keys as an issuer publishes it (JWK Set, RFC 7517 section 5).
 enum JSONWebKeys {
     static let maximumKeys = 100
 
     private struct KeySet: Decodable { var keys: [Entry] }
 
-    /// An entry that cannot be read is passed over, as section 5 wants: an issuer may add kinds that we do not know.
+    /// One key. Entries that cannot be read are skipped, as section 5 requires: issuers may add unknown kinds of keys.
     private struct Entry: Decodable {
         var key: Key?
         init(from decoder: any Decoder) throws { key = try? Key(from: decoder) }
@@ -27,11 +27,10 @@ enum JSONWebKeys {
         var x: String?, y: String?
     }
 
-    /// The keys of the set that signatures can be checked with.
+    /// The keys of the set that can verify signatures.
     ///
-    /// - Parameter algorithms: those that are allowed; empty means what each key says of itself (`alg`), or the usual one of its
-    ///   kind.
-    /// - Throws: `KeyError` when the text is not a key set, or no key of it is of use.
+    /// - Parameter algorithms: those allowed; if empty, each key's own `alg`, or the default for its type.
+    /// - Throws: `KeyError` when the text is not a key set, or has no usable key.
     static func read(_ text: ByteBuffer, algorithms: Set<SignatureAlgorithm>) throws(KeyError) -> [VerificationKey] {
         guard let set = try? JSONDecoder().decode(KeySet.self, from: Data(text.readableBytesView)) else {
             throw KeyError("is not a JSON Web Key Set: an object with a list of \"keys\"")
@@ -48,7 +47,7 @@ enum JSONWebKeys {
         else { return nil }
         var algorithms = allowed
         if let name = key.alg {
-            // The key's own word binds (RFC 7517 section 4.4).
+            // A key's own `alg` is binding (RFC 7517 section 4.4).
             guard let own = SignatureAlgorithm(rawValue: name), allowed.isEmpty || allowed.contains(own) else {
                 return nil
             }
@@ -58,12 +57,12 @@ enum JSONWebKeys {
         return result.algorithms.isEmpty ? nil : result
     }
 
-    /// RFC 7518 section 6, RFC 8037 section 2. Secrets (`oct`) have no place in a set that anybody may read.
+    /// RFC 7518 section 6, RFC 8037 section 2. Secret keys (`oct`) are ignored: the set is public.
     private static func material(_ key: Key) -> VerificationKey.Material? {
         func bytes(_ text: String?) -> [UInt8]? { text.flatMap { Base64URL.decode($0.utf8) } }
         switch key.kty {
         case "RSA":
-            // 8192 bits: what is larger only costs time.
+            // At most 8192 bits: larger keys only cost time.
             guard let n = bytes(key.n), let e = bytes(key.e), (256...1024).contains(n.count), (1...8).contains(e.count)
             else {
                 return nil

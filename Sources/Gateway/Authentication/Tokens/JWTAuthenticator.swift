@@ -2,19 +2,19 @@ import Broker
 import Foundation
 import NIOCore
 
-/// `kind: jwt`: the client brings a signed token that says who it is (RFC 7519).
+/// `kind: jwt`: the client brings a signed token that names the user (RFC 7519).
 ///
-/// Nothing is asked of anybody (but for an issuer's keys, now and then), and nothing of a token is believed before its
-/// signature is found right. The rules are those of RFC 8725.
+/// Verified locally; the only request is for an issuer's keys, now and then. Nothing in a token is trusted before its
+/// signature has been verified. Follows RFC 8725.
 public struct JWTAuthenticator: Authenticator {
     public struct Configuration: Sendable {
         public var location = TokenLocation()
-        /// Who may have issued the token (`iss`). Empty: not looked at.
+        /// Accepted issuers (`iss`). Empty: not checked.
         public var issuers: [String] = []
-        /// Whom it must be for (`aud`): one of these. Empty: a token that names somebody is refused, as it is for somebody else
-        /// (RFC 7519 section 4.1.3).
+        /// Accepted audiences (`aud`); the token must name one. Empty: a token that names any audience is refused, because it was
+        /// issued for somebody else (RFC 7519 section 4.1.3).
         public var audiences: [String] = []
-        /// How far the issuer's clock may be off, in seconds.
+        /// Tolerated clock difference to the issuer, in seconds.
         public var leeway = 30
         /// The claim that names the user.
         public var userKey = "sub"
@@ -24,7 +24,7 @@ public struct JWTAuthenticator: Authenticator {
         public init() {}
     }
 
-    /// Where keys come from.
+    /// Where the verification keys come from.
     public enum Keys: Sendable {
         case fixed([VerificationKey])
         case remote(RemoteKeySet)
@@ -48,7 +48,7 @@ public struct JWTAuthenticator: Authenticator {
         try await identify(token: configuration.location.token(request))
     }
 
-    /// The same for a token that came by another way than the handshake's: a command of the client's protocol.
+    /// Verifies a token that arrived outside the handshake, in a command of the client's protocol.
     ///
     /// - Throws: `LoginFailure`.
     public func identify(token text: String) async throws(LoginFailure) -> Identity {
@@ -73,7 +73,7 @@ public struct JWTAuthenticator: Authenticator {
     private func checkSignature(_ token: SignedToken) async throws(LoginFailure) {
         let candidates: [VerificationKey]
         switch keys {
-        // A secret or a file is one key, perhaps with its successor: the token's name for it says nothing to us.
+        // A configured secret or file is a single key, perhaps with its successor, so the token's `kid` is irrelevant.
         case .fixed(let keys): candidates = keys
         case .remote(let set): candidates = try await set.candidates(token.keyID)
         }
@@ -87,9 +87,9 @@ public struct JWTAuthenticator: Authenticator {
         }
     }
 
-    /// RFC 7519 sections 4.1.4 and 4.1.5.
+    /// Checks `exp` and `nbf` (RFC 7519 sections 4.1.4 and 4.1.5).
     ///
-    /// - Returns: when the login ends: with the leeway, as somebody let in by it would be cut off at once otherwise.
+    /// - Returns: when the login expires, leeway included; otherwise a login within the leeway would be cut off immediately.
     private func checkTime(_ claims: JSONFields) throws(LoginFailure) -> Int64? {
         let now = now(), leeway = Double(configuration.leeway)
         if claims.raw("nbf") != nil {

@@ -2,7 +2,7 @@ import Crypto
 import CryptoExtras
 import Foundation
 
-/// A key that cannot be used, in words for whoever configured it. Repeats nothing of the key.
+/// Why a key cannot be used, worded for the person who configured it. Includes nothing of the key.
 public struct KeyError: Error, Sendable, Equatable, CustomStringConvertible {
     public let description: String
     init(_ description: String) { self.description = description }
@@ -11,8 +11,8 @@ public struct KeyError: Error, Sendable, Equatable, CustomStringConvertible {
 extension VerificationKey {
     /// Reads a public key in PEM form: `BEGIN PUBLIC KEY` (RFC 7468 section 13), or `BEGIN RSA PUBLIC KEY`.
     ///
-    /// - Parameter algorithms: as for secrets: empty means the usual one.
-    /// - Throws: `KeyError` that says what it is instead, where that can be told.
+    /// - Parameter algorithms: those allowed; if empty, the default for the key's type.
+    /// - Throws: `KeyError`, which names what the file holds instead where that can be determined.
     public init(pem: String, algorithms: Set<SignatureAlgorithm>) throws(KeyError) {
         let material = try Self.material(pem)
         self.init(material, id: nil, algorithms: algorithms)
@@ -26,7 +26,7 @@ extension VerificationKey {
         if text.contains("BEGIN CERTIFICATE-----") {
             throw KeyError("holds a certificate: give the key in it (openssl x509 -pubkey -noout)")
         }
-        // Text before and after it is for people (RFC 7468 section 2).
+        // Text before and after the block is explanatory (RFC 7468 section 2).
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let begins = lines.indices.filter { lines[$0].hasPrefix("-----BEGIN ") }
         let ends = lines.indices.filter { lines[$0].hasPrefix("-----END ") }
@@ -47,7 +47,7 @@ extension VerificationKey {
             "holds no public key that is supported: RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519")
     }
 
-    /// RFC 8410 section 4: the prefix is the whole structure around the 32 bytes of an Ed25519 key.
+    /// Ed25519 (RFC 8410 section 4): `prefix` is the entire DER structure around the 32 key bytes.
     private static func edwards(_ block: ArraySlice<String>) -> Curve25519.Signing.PublicKey? {
         let prefix: [UInt8] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]
         guard block.first == "-----BEGIN PUBLIC KEY-----",

@@ -3,20 +3,20 @@ public import Logging
 public import NIOCore
 import NIOHTTP1
 
-/// The keys that an issuer publishes at an address (`jwks_url`), asked for when they are needed and kept.
+/// The keys that an issuer publishes at a URL (`jwks_url`), fetched on demand and cached.
 ///
-/// - They are asked for again when they are old: while they are younger than twice `refresh`, without anybody waiting.
-/// - A token with a name of a key that is not among them (`kid`) makes us ask at once, since issuers change keys, but not more
-///   often than every `pause`: names that somebody made up cost nothing.
-/// - All who wait share one question. When it fails, the last good keys stay, and it is asked again after `pause`.
+/// - Keys older than `refresh` are fetched again in the background; keys older than twice `refresh` make logins wait.
+/// - A token with an unknown key id (`kid`) triggers a fetch immediately, because issuers rotate keys, but at most one per
+///   `pause`, so invented ids cost nothing.
+/// - Concurrent callers share one request. If it fails, the last good keys stay, and the next attempt is after `pause`.
 public actor RemoteKeySet {
     public struct Configuration: Sendable {
         public var url: String
-        /// Those that are allowed; empty: what each key says of itself.
+        /// Those allowed; empty: each key's own `alg`.
         public var algorithms: Set<SignatureAlgorithm> = []
-        /// How old keys may become.
+        /// Age at which keys are fetched again.
         public var refresh: TimeAmount = .minutes(5)
-        /// The least time between two questions.
+        /// Minimum time between two requests.
         public var pause: TimeAmount = .seconds(10)
         public var timeout: TimeAmount = .seconds(3)
 
@@ -48,9 +48,9 @@ public actor RemoteKeySet {
         self.now = now
     }
 
-    /// The keys that a token with this header may have been signed with: those of that name; all without a name.
+    /// The keys that may have signed a token: those with its key id, or all if it has none.
     ///
-    /// - Throws: `LoginFailure.unavailable` as long as there have been no keys, `.refused` for a name that there is not.
+    /// - Throws: `LoginFailure.unavailable` if no keys have been fetched yet, `.refused` for an unknown key id.
     func candidates(_ id: String?) async throws(LoginFailure) -> [VerificationKey] {
         let age = fetchedAt.map { now() - $0 }
         if let age, age < configuration.refresh * 2 {
@@ -70,7 +70,7 @@ public actor RemoteKeySet {
         return found.isEmpty ? nil : found
     }
 
-    /// Asks, or joins those who wait for the answer. nil when it is too early to ask again.
+    /// Starts a fetch, or returns the one in progress. nil when it is too early to ask again.
     private func ask() -> Task<Void, Never>? {
         if let underWay { return underWay }
         let now = now()
@@ -96,7 +96,7 @@ public actor RemoteKeySet {
         }
     }
 
-    /// Asks once. For commands that only want to know whether it works.
+    /// Fetches the keys once, without caching; for commands that check whether it works.
     public static func fetch(_ configuration: Configuration, _ client: HTTPClient) async throws -> [VerificationKey] {
         var question = HTTPClientRequest(url: configuration.url)
         question.headers.add(name: "Accept", value: "application/jwk-set+json, application/json")

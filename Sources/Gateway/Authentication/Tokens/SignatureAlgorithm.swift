@@ -14,7 +14,7 @@ public enum SignatureAlgorithm: String, Sendable, CaseIterable {
     case es512 = "ES512"
     case edDSA = "EdDSA"
 
-    /// What a key must be for it.
+    /// The type of key that the algorithm needs.
     public enum Family: Sendable { case hmac, rsa, ec, edwards }
 
     public var family: Family {

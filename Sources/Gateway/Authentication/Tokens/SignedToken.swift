@@ -1,24 +1,24 @@
 import Broker
 import NIOCore
 
-/// A JSON Web Token in its compact form (RFC 7515 section 7.1), taken apart but not yet believed.
+/// A JSON Web Token in compact form (RFC 7515 section 7.1), parsed but not yet verified.
 ///
-/// The header says only which of our keys to look for: the algorithm comes from the key, and whatever else a header may
-/// point at (`jku`, `jwk`, `x5u`, `x5c`) is never followed.
+/// The header only selects among our own keys: each key determines its algorithms, and key references in a header (`jku`,
+/// `jwk`, `x5u`, `x5c`) are never followed.
 struct SignedToken {
-    /// Longer tokens are refused before they are looked at. Requests' heads are larger than that, tokens are not.
+    /// Longer tokens are refused before they are parsed. Request heads may be larger than this, but tokens are not.
     static let maximumBytes = 8 << 10
     static let maximumKeyID = 256
 
     let algorithm: SignatureAlgorithm
     let keyID: String?
-    /// What is signed: header, dot, payload, as they came.
+    /// The signed bytes: header, dot and payload as received.
     let signed: ArraySlice<UInt8>
-    /// JSON, if the signature is right. Nobody reads it before.
+    /// The payload, still base64url. Must not be read before the signature has been verified.
     let payload: ArraySlice<UInt8>
     let signature: [UInt8]
 
-    /// - Throws: `LoginFailure.refused`, which repeats nothing of the token.
+    /// - Throws: `LoginFailure.refused`, whose text repeats nothing of the token.
     init(_ text: String) throws(LoginFailure) {
         guard text.utf8.count <= Self.maximumBytes else {
             throw .refused("the token has more than \(Self.maximumBytes) bytes")
@@ -37,7 +37,7 @@ struct SignedToken {
         }
         algorithm = try Self.algorithm(fields)
         keyID = try Self.keyID(fields)
-        // RFC 7515 section 4.1.11: what must be understood, and is not, makes the token invalid. `b64` (RFC 7797) is one of those.
+        // RFC 7515 section 4.1.11: unknown critical extensions make a token invalid. `b64` (RFC 7797) is one of them.
         guard !fields.keys.contains("crit"), !fields.keys.contains("b64") else {
             throw .refused("the token's header wants extensions that are not supported")
         }
@@ -55,7 +55,7 @@ struct SignedToken {
         return algorithm
     }
 
-    /// Compared with the names of keys, and never a path, an address or part of a query.
+    /// The key id. Only compared with the ids of keys; never used in a path, an address or a query.
     private static func keyID(_ header: JSONFields) throws(LoginFailure) -> String? {
         guard header.raw("kid") != nil else { return nil }
         guard let id = header.string("kid"), !id.isEmpty, id.utf8.count <= maximumKeyID else {
@@ -64,7 +64,7 @@ struct SignedToken {
         return id
     }
 
-    /// The payload's claims. Only for a token whose signature was found right.
+    /// The payload's claims. Call only after the signature has been verified.
     func claims() throws(LoginFailure) -> JSONFields {
         guard let bytes = Base64URL.decode(payload), let claims = try? JSONFields(ByteBuffer(bytes: bytes)) else {
             throw .refused("the token's payload is not a JSON object")

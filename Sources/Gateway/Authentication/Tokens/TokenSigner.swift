@@ -2,7 +2,7 @@ import Broker
 import Crypto
 public import NIOCore
 
-/// Signs tokens with a shared secret: for `tocsin token`, so that a login can be tried without the site that issues them.
+/// Signs tokens with a shared secret. Used by `tocsin token`, so that a login can be tried without the issuing site.
 public struct TokenSigner: Sendable {
     private let key: SymmetricKey
     private let algorithm: SignatureAlgorithm

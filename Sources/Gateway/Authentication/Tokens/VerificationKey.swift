@@ -2,8 +2,8 @@ import Crypto
 import CryptoExtras
 import Foundation
 
-/// A key, and the algorithms that it is for. A token chooses neither: one that says another algorithm is refused, so that a
-/// public key is never taken for a secret (RFC 8725 sections 2.1 and 3.1).
+/// A key with the algorithms it may be used for. A token that names any other algorithm is refused, so that a public key is
+/// never used as an HMAC secret (RFC 8725 sections 2.1 and 3.1).
 public struct VerificationKey: Sendable {
     enum Material: Sendable {
         case secret(SymmetricKey)
@@ -15,16 +15,16 @@ public struct VerificationKey: Sendable {
     }
 
     let material: Material
-    /// The key's name in its set.
+    /// The key's id in its set.
     let id: String?
     public let algorithms: Set<SignatureAlgorithm>
 
-    /// Shorter secrets can be guessed from one token. RFC 7518 section 3.2 wants as many bytes as the hash has; 32 random ones
-    /// are out of reach for all three hashes.
+    /// Minimum length of a secret, in bytes. Shorter ones can be guessed from a single token. RFC 7518 section 3.2 asks for the
+    /// hash's length; 32 random bytes are out of reach with any of the three hashes.
     public static let minimumSecret = 32
 
-    /// - Parameter algorithms: those that may be used, or empty for the usual one of the key's kind: RS256 for RSA. Others than
-    ///   the key's kind can do are left out.
+    /// - Parameter algorithms: those allowed; if empty, the default for the key's type (RS256 for RSA). Algorithms that do not
+    ///   fit the key's type are ignored.
     init(_ material: Material, id: String?, algorithms: Set<SignatureAlgorithm>) {
         self.material = material
         self.id = id
@@ -40,12 +40,12 @@ public struct VerificationKey: Sendable {
         self.algorithms = algorithms.isEmpty ? [usual] : algorithms.intersection(possible)
     }
 
-    /// A secret shared with whoever signs.
+    /// A secret shared with the issuer.
     public init(secret: [UInt8], algorithms: Set<SignatureAlgorithm>) {
         self.init(.secret(SymmetricKey(data: secret)), id: nil, algorithms: algorithms)
     }
 
-    /// Whether the signature over the bytes is right. HMACs are compared in constant time.
+    /// Whether the signature over the bytes is valid. HMACs are compared in constant time.
     func verifies(_ signature: [UInt8], of bytes: ArraySlice<UInt8>, by algorithm: SignatureAlgorithm) -> Bool {
         guard algorithms.contains(algorithm) else { return false }
         switch (algorithm, material) {
