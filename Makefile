@@ -5,7 +5,7 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 .PHONY: help run build test check style format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance fuzz fuzz-test faults leaks cost-test bench deps test-deps clean
+        conformance fuzz fuzz-test faults leaks cost-test bench deps test-deps stacks clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
@@ -16,6 +16,7 @@ help:
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
 	@echo "make fuzz          all that reads other people's bytes under libFuzzer, a minute for each of scripts/fuzz' targets"
+	@echo "make stacks        the old Django stacks that make interop-test talks to: a Python environment for each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
 	@echo "make bench         measures Tocsin beside its peers (make bench QUICK=1: only tries it; .venv/bin/python -m Benchmarks --help)"
 	@echo "make format        formats the Swift sources"
@@ -56,7 +57,7 @@ leaks:
 function-test: test-deps
 	$(PYTEST) Tests/Functions
 
-interop-test: test-deps
+interop-test: test-deps stacks
 	$(PYTEST) Tests/Interop Tests/Bench
 
 # Headless Chromium.
@@ -104,9 +105,13 @@ bench: deps
 	.venv/bin/python -m Benchmarks $(if $(SHAPES),--shapes $(SHAPES)) $(if $(SERVERS),--servers $(SERVERS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(RAW),--raw $(RAW)) $(if $(NOTE),--note "$(NOTE)")
 
+# The old Django stacks of Tests/Interop/stacks; those that this machine has no Python for are left out, and said.
+stacks:
+	scripts/django-environment --all
+
 test-deps:
 	scripts/install-packages run test
 	scripts/python-environment
 
 clean:
-	rm -rf .build .venv .autobahn report-*
+	rm -rf .build .venv .autobahn .stacks report-*
