@@ -5,8 +5,8 @@
 -- Send:  redis-cli -n 3 FCALL group_send 1 asgi:group:42isInsufficient '{"type":"receive","balance":3.5}'
 --
 -- function        KEYS                        ARGV                                              answer
--- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n] [TYPES t]        {position, gateways[, told, skipped]}
--- channel_send    PREFIX:channel:NAME         message [TYPES t]                                 1; CHANNELFULL when it has no room
+-- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways[, told, skipped]}
+-- channel_send    PREFIX:channel:NAME         message                                           1; CHANNELFULL when it has no room
 -- group_add       PREFIX:group:G ...          gateway group_expiry (channel user info)...       {position and terms, ..., members put back}
 -- group_discard   PREFIX:group:G ...          gateway channel...                                number left
 -- group_position  PREFIX:group:G              -                                                  position
@@ -691,16 +691,8 @@ local function type_of_map(message)
   return found
 end
 
--- The types that a sender may use, from 'a,b': nil allows all.
-local function allowed_types(text)
-  if not text then return nil end
-  local allowed = {}
-  for name in string.gmatch(text, '[^,]+') do allowed[name] = true end
-  return allowed
-end
-
--- The message in the layer's serializer; nil when a consumer cannot be sent it. `types`: those that the sender may use.
-local function for_layer(message, layer, types)
+-- The message in the layer's serializer; nil when a consumer cannot be sent it.
+local function for_layer(message, layer)
   local packed = is_map(byte(message, 1))
   local type_name
   if packed then type_name = type_of_map(message)
@@ -709,7 +701,7 @@ local function for_layer(message, layer, types)
     type_name = value and value.type
   end
   -- Channels calls the method of this name, '.' read as '_'. A name with '_' in front is refused there.
-  if type(type_name) ~= 'string' or not find(type_name, '^[^_%.]') or types and not types[type_name] then return nil end
+  if type(type_name) ~= 'string' or not find(type_name, '^[^_%.]') then return nil end
   if packed == (layer.serializer == 'msgpack') then return message end
   local out = {}
   local done = packed and json_of(message, 1, out) or not packed and pack_json(message, find(message, '{', 1, true), out)
@@ -753,36 +745,43 @@ local function put_on_channel(prefix, name, layer, message, mark, seconds)
   return true
 end
 
--- Members of the group that are no member of the fleet, by the name whose key they share.
+-- Members of the group that are no member of the fleet, by the name whose key they share; and the names that are gateways'. A
+-- gateway's connection is a member by its own name when Django added it (channel_layer.group_add(group, reply_channel)).
 local function consumers_of(place, members)
-  local names, of = {}, {}
+  local names, of, ours = {}, {}, {}
   for _, member in ipairs(members) do
     local name = string.match(member, '^[^!]*!') or member
-    local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
-    -- A gateway's connection hears what is published.
-    if member ~= place.fleet and not (gateway and redis.call('EXISTS', own(place.prefix, 'gateway:' .. gateway)) == 1) then
-      if not of[name] then names[#names + 1], of[name] = name, {} end
-      table.insert(of[name], member)
+    if member ~= place.fleet then
+      if not of[name] then
+        local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
+        ours[name] = gateway and redis.call('EXISTS', own(place.prefix, 'gateway:' .. gateway)) == 1
+        names[#names + 1], of[name] = name, {}
+      end
+      -- Whoever joined the group by its route hears what is published.
+      if not ours[name] or redis.call('HEXISTS', place.roster, member) == 0 then table.insert(of[name], member) end
     end
   end
-  return names, of
+  return names, of, ours
 end
 
 -- The consumers that a core layer has in the group, told as channels_redis' group_send tells them. How many were told, and
 -- how many skipped: the message is none for consumers, their key is full, or of another type.
-local function tell_consumers(place, message, position, seconds, types)
+local function tell_consumers(place, message, position, seconds)
   local first = redis.pcall('ZRANGE', place.key, 0, 1)
   if first.err or not first[1] or first[1] == place.fleet and not first[2] then return 0, 0 end
   local layer, told, skipped = place.layer, 0, 0
   redis.call('ZREMRANGEBYSCORE', place.key, 0, math.floor(seconds) - layer.group_expiry)
-  local names, of = consumers_of(place, redis.call('ZRANGE', place.key, 0, -1))
+  local names, of, ours = consumers_of(place, redis.call('ZRANGE', place.key, 0, -1))
   if #names == 0 then return 0, 0 end
-  local copy = not layer.encrypted and for_layer(message, layer, types)
+  local copy = not layer.encrypted and for_layer(message, layer)
   local mark = string.format('%08x', tonumber(string.match(position, '%d+$')) % 0x100000000)
     .. string.sub(redis.sha1hex(place.key .. position), 1, 4)
   for _, name in ipairs(names) do
     local members = of[name]
-    if not copy then
+    if ours[name] then
+      -- No consumer: it is sent the message as it is, whatever its type.
+      if #members > 0 then pcall(put_on_channel, place.prefix, name, layer, addressed(message, members), mark, seconds) end
+    elseif not copy then
       skipped = skipped + #members
     elseif layer.lists then
       for _, member in ipairs(members) do
@@ -817,14 +816,14 @@ end
 -- A gateway subscribes to `channel` and to `gateways` in one command, so more subscribers of `channel` are not gateways. Consumers
 -- of Django among them can be sent nothing but what their layer reads: then the gateways are told on `gateways`, where nobody else
 -- listens, and the consumers' copy is marked, so that gateways leave it.
-local function publish(place, message, text, seconds, types)
+local function publish(place, message, text, seconds)
   local counts = redis.pcall('PUBSUB', 'NUMSUB', place.channel, place.gateways)
   local others = counts.err and 0 or counts[2] - counts[4]
   if others <= 0 or not has_pubsub_layer(place.prefix, seconds) then
     return redis.call('PUBLISH', place.channel, stamp(message, text)), 0, 0
   end
   local gateways = redis.call('PUBLISH', place.gateways, stamp(message, text))
-  local copy = not place.layer.encrypted and for_layer(message, place.layer, types)
+  local copy = not place.layer.encrypted and for_layer(message, place.layer)
   if not copy then return gateways, 0, others end
   redis.call('PUBLISH', place.channel, stamp(copy, text .. COPY))
   return gateways, others, 0
@@ -834,7 +833,7 @@ end
 
 -- Appends, counts and publishes one validated message. Returns the position, the number of gateways, and of the processes
 -- of Django's pub/sub layer that were told and skipped.
-local function append(place, message, size, ttl, message_ttl, types, seconds, clock)
+local function append(place, message, size, ttl, message_ttl, seconds, clock)
   local key, log = place.pos, place.log
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   local refused = refuse_replica(clock)
@@ -871,7 +870,7 @@ local function append(place, message, size, ttl, message_ttl, types, seconds, cl
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  return position, publish(place, message, size > 0 and position or position .. LIVE, seconds, types)
+  return position, publish(place, message, size > 0 and position or position .. LIVE, seconds)
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------
@@ -887,7 +886,7 @@ local function group_send(keys, args)
   local place = place_of(keys[1])
   if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
-  local message_ttl, idempotency, size_option, types = nil, nil, nil, nil
+  local message_ttl, idempotency, size_option = nil, nil, nil
   for i = 2, #args, 2 do
     local option, value = string.upper(args[i]), args[i + 1]
     if option == 'TTL' then
@@ -901,11 +900,8 @@ local function group_send(keys, args)
     elseif option == 'SIZE' then
       size_option = whole_number(value, 0, 1000000)
       if not size_option then return redis.error_reply('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
-    elseif option == 'TYPES' then
-      if not value then return redis.error_reply('ERR tocsin: TYPES wants names with commas between them') end
-      types = allowed_types(value)
     else
-      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n, TYPES t,...')
+      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n')
     end
   end
   local refused = refuse(args[1])
@@ -920,9 +916,9 @@ local function group_send(keys, args)
   local size, ttl = policy(place)
   local seconds, clock = now()
   local position, gateways, told, skipped = append(
-    place, args[1], size_option or size, ttl, message_ttl, types, seconds, clock)
+    place, args[1], size_option or size, ttl, message_ttl, seconds, clock)
   if not position then return gateways end
-  local told_too, skipped_too = tell_consumers(place, args[1], position, seconds, types)
+  local told_too, skipped_too = tell_consumers(place, args[1], position, seconds)
   told, skipped = told + told_too, skipped + skipped_too
   if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
   if told + skipped > 0 then return { position, gateways, told, skipped } end
@@ -937,9 +933,6 @@ local function channel_send(keys, args)
   local prefix, channel = string.match(keys[1] or '', '^(.*):channel:([%w%-_%.]+!?[%w%-_%.]*)$')
   if not prefix or #channel >= 100 or #keys ~= 1 then return redis.error_reply(BAD_CHANNEL) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL channel_send 1 KEY MESSAGE') end
-  if args[2] and (string.upper(args[2]) ~= 'TYPES' or not args[3] or args[4]) then
-    return redis.error_reply('ERR tocsin: unknown option after the message; there is TYPES t,...')
-  end
   local refused = refuse(args[1])
   if refused then return redis.error_reply(refused) end
   local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
@@ -949,7 +942,7 @@ local function channel_send(keys, args)
   local message = args[1]
   if not is_ours then
     if layer.encrypted then return redis.error_reply('ERR tocsin: the layer is encrypted: send by the HTTP API or tocsin send') end
-    message = for_layer(args[1], layer, allowed_types(args[3]))
+    message = for_layer(args[1], layer)
     if not message then
       return redis.error_reply('ERR tocsin: a consumer wants a message with a "type" that names a method, and nothing that '
         .. layer.serializer .. ' cannot say')
@@ -1417,7 +1410,7 @@ local WORK = {
   { 'specific.tocsin-00!', 'EXISTS', 'TYPE', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
   { 'specific.trial!', 'ZADD', 'ZCARD', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { 'policy', 'GET', 'SET' }, { 'key:trial', 'GET', 'SET' }, { 'pos:trial', 'HMGET', 'HSET', 'EXPIRE', 'TYPE' },
   { 'log:trial', 'XADD', 'XRANGE', 'XTRIM', 'EXISTS', 'TTL', 'EXPIRE', 'DEL', 'TYPE' },
-  { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'EXISTS', 'TYPE' },
+  { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'HEXISTS', 'EXISTS', 'TYPE' },
   { 'members:trial', 'SADD', 'SREM', 'SRANDMEMBER', 'SSCAN', 'TYPE' }, { 'unswept', 'SADD', 'SREM', 'SRANDMEMBER' },
   { 'foreign', 'ZADD', 'ZREMRANGEBYRANK' },
   { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
@@ -1610,7 +1603,7 @@ local function relay_commit(keys, args)
   local seconds, clock = now()
   for _, group in ipairs(groups) do
     local size, ttl = policy(group)
-    local position, failed = append(group, args[2], size, ttl, nil, nil, seconds, clock)
+    local position, failed = append(group, args[2], size, ttl, nil, seconds, clock)
     if not position then return failed end
   end
   redis.call('XDEL', staging, args[1])

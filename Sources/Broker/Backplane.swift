@@ -42,6 +42,15 @@ public protocol Backplane: AnyObject, Sendable {
     ///
     /// - Throws (in the future): `BackplaneError` when the message was not accepted.
     func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt>
+
+    /// Sends a JSON object to one channel of the layer: a general one, which a worker reads, a consumer's, or a connection's.
+    ///
+    /// - Returns: a future; false when nobody reads the channel any more.
+    /// - Throws (in the future): `BackplaneError`; `.full` when the channel has no room.
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool>
+
+    /// The name under which others send to a connection of this gateway.
+    func channelName(of connection: ConnectionID) -> String
 }
 
 /// One entry of a group's roster.

@@ -26,6 +26,8 @@ public struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
 /// The text is not the name of a channel.
 public struct ChannelNameError: Error, Equatable, Sendable, CustomStringConvertible {
+    public init() {}
+
     public var description: String {
         "a channel name has ASCII letters, digits, \"-\", \"_\", \".\" and at most one \"!\", and fewer than 100 characters"
     }

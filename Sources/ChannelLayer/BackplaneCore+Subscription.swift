@@ -31,6 +31,8 @@ extension BackplaneCore: RedisSubscriberDelegate {
         if let entry = membership.table[channel] { return received(payload, of: entry) }
         if let live = keys.liveChannel(ofGatewaysChannel: channel) {
             if let entry = membership.table[live] { received(payload, of: entry) }
+        } else if keys.isDirectChannel(channel) {
+            connections.received(payload, on: channel)
         } else {
             received(payload, for: routes[channel])
         }

@@ -70,7 +70,8 @@ final class BackplaneCore {
         lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
         routes = ChannelRoutes(keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process)
         subscriber = RedisSubscriber(
-            configuration.redis, permanent: routes.permanent, pairs: keys.channelPairs, on: eventLoop, logger: logger)
+            configuration.redis, permanent: routes.permanent, pairs: keys.channelPairs,
+            pattern: LayerKeys.directPattern, on: eventLoop, logger: logger)
         membership = Membership(
             configuration, functions: functions, client: client, subscriber: subscriber, logger: logger)
         relay = Relay(configuration, functions: functions, client: client, metrics: metrics, logger: logger)

@@ -79,11 +79,25 @@ final class ConnectionInbox {
     }
 
     private func received(_ bytes: ByteBuffer) {
-        do {
+        reading {
             let body = try encryption.opened(LayerMessage.body(ofInboxMember: bytes, prefixLength: prefixLength))
             let (message, channels) = try LayerMessage.withoutChannels(body)
             let json = try WireMessage.decode(message).json
             for connection in channels.compactMap(connection) { delegate?.inboxReceived(json, for: connection) }
+        }
+    }
+
+    /// Django's pub/sub layer publishes to a connection's channel name as it is; every gateway hears it.
+    func received(_ bytes: ByteBuffer, on channel: String) {
+        guard let connection = connection(channel) else { return }
+        reading {
+            delegate?.inboxReceived(try WireMessage.decode(encryption.opened(bytes)).json, for: connection)
+        }
+    }
+
+    private func reading(_ work: () throws -> Void) {
+        do {
+            try work()
         } catch {
             metrics.malformedLayer.add()
             complain("dropped a message for a connection that cannot be read", "\(error)")

@@ -112,6 +112,11 @@ public struct LayerKeys: Sendable {
     /// The key that a gateway writes to test whether Redis sends keyspace events.
     func bell(_ gateway: String) -> String { "\(prefix)specific.tocsin-bell.\(gateway)!" }
     func bellChannel(_ gateway: String) -> String { keyspaceChannel(bell(gateway)) }
+    /// Where Django's pub/sub layer publishes what is for single connections: `specific.GW!CONN`, without the prefix. One
+    /// pattern for all gateways, so that Redis has one to look at for each PUBLISH.
+    static let directPattern = "specific.*"
+    func isDirectChannel(_ channel: String) -> Bool { channel.hasPrefix("specific.") }
+
     /// The same for a gateway's own inbox.
     func inboxChannel(_ gateway: String) -> String { keyspaceChannel(gatewayInbox(gateway)) }
     func keyspaceChannel(_ key: String) -> String { "__keyspace@\(database)__:\(key)" }

@@ -14,6 +14,7 @@ public final class RedisBackplane: Backplane {
     private let sender: RedisClient
     private let waitReplicas: Int
     private let functions: LayerFunctions
+    private let gatewayID: String
     private let sent: Counter
 
     /// Starts to connect, without waiting for Redis. `onReadiness` is called with the reasons each time they change why the
@@ -47,19 +48,21 @@ public final class RedisBackplane: Backplane {
             core.commands(client.isUp ? .up : .missed(client.lastError))
             return RedisBackplane(
                 core, client: client, sender: sender, waitReplicas: configuration.waitReplicas,
-                functions: LayerFunctions(keys: keys), sent: layerMetrics.sent, eventLoop: eventLoop)
+                functions: LayerFunctions(keys: keys), gatewayID: configuration.gatewayID, sent: layerMetrics.sent,
+                eventLoop: eventLoop)
         }.get()
     }
 
     private init(
         _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: Int,
-        functions: LayerFunctions, sent: Counter, eventLoop: any EventLoop
+        functions: LayerFunctions, gatewayID: String, sent: Counter, eventLoop: any EventLoop
     ) {
         self.sender = sender
         self.waitReplicas = waitReplicas
         self.core = NIOLoopBound(core, eventLoop: eventLoop)
         self.client = client
         self.functions = functions
+        self.gatewayID = gatewayID
         self.sent = sent
         self.eventLoop = eventLoop
     }
@@ -116,6 +119,15 @@ public final class RedisBackplane: Backplane {
             self.sent.add()
             return receipt
         }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
+    }
+
+    public func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
+        client.call(functions.channelSend(message, to: channel)).map { $0 > 0 }
+            .flatMapErrorThrowing { throw RedisTrouble.told($0) }
+    }
+
+    public func channelName(of connection: ConnectionID) -> String {
+        functions.keys.channelName(gateway: gatewayID, connection: connection)
     }
 
     /// Leaves the fleet: the other gateways sweep the rest of this one immediately.

@@ -17,6 +17,8 @@ struct GatewayMetrics: Sendable {
     let expired: Counter
     let joinsTooFast: Counter
     let joinsTooMany: Counter
+    let forwarded: Counter
+    let forwardsFailed: Counter
     private let refusals: [RefusalReason: Counter]
 
     init(_ metrics: Metrics) {
@@ -40,6 +42,10 @@ struct GatewayMetrics: Sendable {
         let joins = "Subscriptions of clients that were refused, by reason."
         joinsTooFast = metrics.counter("tocsin_joins_refused_total", #"reason="rate""#, help: joins)
         joinsTooMany = metrics.counter("tocsin_joins_refused_total", #"reason="full""#, help: joins)
+        forwarded = metrics.counter(
+            "tocsin_forwards_total", help: "Messages of clients that a worker's channel or the site took.")
+        forwardsFailed = metrics.counter(
+            "tocsin_forwards_failed_total", help: "Messages of clients that they did not take; the client was told.")
         refusals = Dictionary(
             uniqueKeysWithValues: RefusalReason.allCases.map { reason in
                 (

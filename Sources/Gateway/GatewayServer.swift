@@ -1,3 +1,4 @@
+public import AsyncHTTPClient
 public import Broker
 public import Logging
 import NIOCore
@@ -20,10 +21,11 @@ public final class GatewayServer: Sendable {
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator], backplane: any Backplane,
-        loops: [SocketLoop], metrics: Metrics, logger: Logger
+        siteClient: HTTPClient? = nil, loops: [SocketLoop], metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
-            GatewaySettings(configuration, authenticators: authenticators), backplane: backplane,
+            GatewaySettings(configuration, authenticators: authenticators, siteClient: siteClient),
+            backplane: backplane,
             metrics: GatewayMetrics(metrics), logger: logger)
         return try await start(state, loops) { shards in
             let intake = Intake(loops: loops, shards: shards, state: state)
@@ -41,11 +43,13 @@ public final class GatewayServer: Sendable {
     /// - Throws: when the address cannot be bound; the error names it.
     public static func start(
         _ configuration: GatewayConfiguration, credentials: ServerCredentials,
-        authenticators: [String: any Authenticator], backplane: any Backplane, group: MultiThreadedEventLoopGroup,
+        authenticators: [String: any Authenticator], backplane: any Backplane, siteClient: HTTPClient? = nil,
+        group: MultiThreadedEventLoopGroup,
         metrics: Metrics, logger: Logger
     ) async throws -> GatewayServer {
         let state = GatewayState(
-            GatewaySettings(configuration, authenticators: authenticators), backplane: backplane,
+            GatewaySettings(configuration, authenticators: authenticators, siteClient: siteClient),
+            backplane: backplane,
             metrics: GatewayMetrics(metrics), logger: logger)
         let loops = Array(group.makeIterator())
         return try await start(state, loops) { shards in

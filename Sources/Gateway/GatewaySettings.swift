@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import Broker
 import Sockets
 
@@ -9,11 +10,17 @@ final class GatewaySettings: Sendable {
     let configuration: GatewayConfiguration
     let router: Router
     let authenticators: [String: any Authenticator]
+    /// For routes that post to the site; nil: there are none.
+    let siteClient: HTTPClient?
     /// The messages that one connection may send, and the groups that it may join, in a second.
     let messageRate: TokenRate
     let joinRate: TokenRate
 
-    init(_ configuration: GatewayConfiguration, authenticators: [String: any Authenticator]) {
+    init(
+        _ configuration: GatewayConfiguration, authenticators: [String: any Authenticator],
+        siteClient: HTTPClient? = nil
+    ) {
+        self.siteClient = siteClient
         self.configuration = configuration
         self.authenticators = authenticators
         router = Router(routes: configuration.routes)

@@ -21,9 +21,9 @@ extension RedisSubscriberDelegate {
 
 /// Subscribes to channels of one Redis over a dedicated connection that reconnects by itself.
 ///
-/// After a loss all wanted channels are subscribed again, 512 per command. Patterns are never used. If Redis refuses a
-/// channel, its subscription fails; the refusal of a channel that was confirmed before, or is permanent, ends the
-/// connection. Lives on its event loop.
+/// After a loss all wanted channels are subscribed again, 512 per command. If Redis refuses a channel, its subscription
+/// fails; the refusal of a channel that was confirmed before, or is permanent, ends the connection. One pattern can be
+/// subscribed beside them; its refusal is reported once and costs nothing else. Lives on its event loop.
 public final class RedisSubscriber {
     public let eventLoop: any EventLoop
     private let link: RedisLink
@@ -33,17 +33,25 @@ public final class RedisSubscriber {
     private var requestsBeforePing = 0
     private var isLive = false
     private let pairs: ChannelPairs?
+    private let pattern: String?
+    /// PSUBSCRIBE was sent on this connection, before anything else, and is not answered.
+    private var patternIsPending = false
+    private var patternWasRefused = false
+    private let logger: Logger
     public weak var delegate: (any RedisSubscriberDelegate)?
 
     /// - Parameters:
     ///   - permanent: channels that are subscribed on each connection before it counts as live.
     ///   - pairs: channels that bring a second one with them.
+    ///   - pattern: subscribed on each connection if the user may (`&PATTERN` in its rights, literally).
     public init(
         _ configuration: RedisConfiguration, permanent: [String] = [], pairs: ChannelPairs? = nil,
-        on eventLoop: any EventLoop, logger: Logger
+        pattern: String? = nil, on eventLoop: any EventLoop, logger: Logger
     ) {
         eventLoop.preconditionInEventLoop()
         self.pairs = pairs
+        self.pattern = pattern
+        self.logger = logger
         self.eventLoop = eventLoop
         subscriptions = SubscriptionSet(permanent: permanent)
         link = RedisLink(configuration, eventLoop: eventLoop, logger: logger)
@@ -102,6 +110,8 @@ public final class RedisSubscriber {
     private func up(_ connection: RedisConnection) {
         connection.onPush = { [unowned self] view in push(view) }
         connection.onReadComplete = { [unowned self] in delegate?.subscriberReadComplete() }
+        patternIsPending = pattern != nil
+        if let pattern { connection.write(RedisCommand("PSUBSCRIBE", pattern)) }
         subscriptions.linkUp()
         requestsChanged()
         checkLive()
@@ -143,16 +153,25 @@ public final class RedisSubscriber {
         delegate?.subscriberIsLive()
     }
 
-    /// Handles `[message, channel, payload]`, `[subscribe, channel, count]`, `[unsubscribe, channel, count]`, `[pong, ""]`, or an error.
+    /// Handles `[message, channel, payload]`, `[pmessage, pattern, channel, payload]`, `[subscribe, channel, count]` (and
+    /// `unsubscribe`, `psubscribe`), `[pong, ""]`, or an error.
     private func push(_ view: borrowing RedisReplyView) -> Bool {
         guard view[0].kind == .array, view.count >= 3 else {
-            return view[0].kind == .error ? refused(view.text(view[0])) : false
+            guard view[0].kind == .error else { return false }
+            return patternIsPending ? refusedPattern(view.text(view[0])) : refused(view.text(view[0]))
         }
         let kind = view.withBytes(of: view[1]) { $0.first }
         switch (kind, view.count) {
         case (UInt8(ascii: "m"), 4):
             let payload = view.withBytes(of: view[3]) { ByteBuffer(bytes: $0) }
             delegate?.subscriber(received: payload, on: view.text(view[2]))
+            return true
+        case (UInt8(ascii: "p"), 5):
+            let payload = view.withBytes(of: view[4]) { ByteBuffer(bytes: $0) }
+            delegate?.subscriber(received: payload, on: view.text(view[3]))
+            return true
+        case (UInt8(ascii: "p"), 4):
+            patternIsPending = false
             return true
         case (UInt8(ascii: "s"), 4), (UInt8(ascii: "u"), 4):
             let before = subscriptions.underWay
@@ -166,6 +185,15 @@ public final class RedisSubscriber {
         default:
             return false  // a pong: the reply to the probe
         }
+    }
+
+    private func refusedPattern(_ text: String) -> Bool {
+        patternIsPending = false
+        if !patternWasRefused {
+            patternWasRefused = true
+            logger.notice("Redis refuses the pattern \(pattern ?? "")", metadata: ["error": "\(text)"])
+        }
+        return true
     }
 
     /// - Returns: false when the error answers the probe, or belongs to no request of this subscriber.

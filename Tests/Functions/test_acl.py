@@ -65,7 +65,7 @@ MAY = {
     "gateway": {
         "load functions", "send", "publish", "join", "read the log", "read what was missed", "read the roster",
         "read the position", "read all of the position", "read the policy", "set the policy", "read an inbox", "take from an inbox", "read who is a member",
-        "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear the doorbell",
+        "change who is a member", "delete a log", "forge an entry", "hear live messages", "hear all live messages", "hear the doorbell",
         "end connections", "hear what is to end",
         "read the configuration", "ask for the time", "wait for replicas"},
     "publisher": {

@@ -18,20 +18,14 @@ from harness.redis_server import RedisServer
 
 PATH = "/users/isinsufficient"
 
-# What is not built yet. Whoever builds it sees the tests turn (xfail is strict) and takes the line away.
-LAYER_2 = 'redis.layer: "2", channels_redis 2.x, is not there yet'  # built: None
-TO_CONSUMERS = "a message of ours does not reach Django's consumers yet; those of the pub/sub layer it ends with 1011"
-TO_CONNECTIONS = "a connection has no channel name yet that Django can send to, or put into a group"
 
-
-def each_stack(layers=("core", "pubsub"), gateway=True, not_yet=None):
-    """The test runs with each stack that has one of these layers. gateway: whether it needs ours; not_yet: what is missing."""
-
-    def parameter(stack):
-        reason = (gateway and stack.has_lists and LAYER_2) or not_yet
-        return pytest.param(stack, id=str(stack), marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ())
-
-    chosen = [parameter(stack) for stack in STACKS if stack.layer in layers]
+def each_stack(layers=("core", "pubsub"), serializers=("msgpack", "json")):
+    """The test runs with each stack that has one of these."""
+    chosen = [
+        pytest.param(stack, id=str(stack))
+        for stack in STACKS
+        if stack.layer in layers and stack.serializer in serializers
+    ]
     return pytest.mark.parametrize("stack", chosen, indirect=True, scope="module")
 
 
@@ -178,7 +172,7 @@ def test_a_value_is_at_the_gateway_what_it_is_at_daphne(django, browsers, name):
         assert [exactly(text) for text in socket.until("0.25")] == [exactly(json.dumps(sent))]
 
 
-@each_stack()
+@each_stack(serializers=["msgpack"])  # JSON has none
 def test_bytes_are_base64_for_a_browser(django, gateway, clients):
     (socket,) = clients.open(gateway.url("/ws/bytes"))
     values = [b"", b"\x00\xff\xfe", bytes(range(256))]
@@ -214,7 +208,7 @@ def send_by_command(gateway, stack, redis_server, group, message):
     tocsin("send", group, json.dumps(message), "--config", settings, "--redis", redis_server.url)
 
 
-@each_stack(not_yet=TO_CONSUMERS)
+@each_stack()
 @pytest.mark.parametrize("send", [send_by_redis_cli, send_by_http, send_by_command])
 def test_our_message_reaches_consumers_at_daphne_and_browsers_at_the_gateway_once(
     send, gateway, stack, redis_server, django, browsers, clients
@@ -230,7 +224,7 @@ def test_our_message_reaches_consumers_at_daphne_and_browsers_at_the_gateway_onc
         assert [exactly(text) for text in tab.ours.until("0.25")] == [exactly(json.dumps(sent))]
 
 
-@each_stack(not_yet=TO_CONSUMERS)
+@each_stack()
 def test_a_message_without_a_type_is_for_browsers_and_ends_no_consumer(stack, redis_server, django, browsers, clients):
     user, redis = browsers("untyped"), redis_server.client()
     for message in {"balance": 1.5}, said(3.5):
@@ -240,7 +234,7 @@ def test_a_message_without_a_type_is_for_browsers_and_ends_no_consumer(stack, re
     assert [json.loads(text) for text in user.ours.until("0.25")] == [{"balance": 1.5}, said(3.5)]
 
 
-@each_stack(not_yet=TO_CONSUMERS)
+@each_stack()
 def test_50_messages_that_pile_up_for_daphne_s_consumer_keep_their_order(
     stack, redis_server, daphne, django, browsers, clients
 ):
@@ -261,7 +255,7 @@ def soon(socket, count):
     return sorted(socket.wait(count, timeout=3))
 
 
-@each_stack(gateway=False)
+@each_stack()
 def test_a_browser_at_daphne_is_answered_by_the_worker(worker, daphne, clients):
     (socket,) = clients.open(daphne.url("/ask"))
     socket.send(json.dumps({"type": "reply", "message": {"type": "answer", "text": "to you"}}))
@@ -276,7 +270,7 @@ def test_the_worker_tells_a_group_at_the_gateway_as_at_daphne(worker, django, br
         assert exactly(socket.wait(1)[0]) == exactly(json.dumps(said(3.5)))
 
 
-@each_stack(not_yet=TO_CONNECTIONS)
+@each_stack()
 def test_django_sends_to_one_connection_at_the_gateway(django, gateway, clients, channel_of):
     (one,) = clients.open(gateway.url("/ws/single"))
     channel = channel_of("single")
@@ -287,7 +281,7 @@ def test_django_sends_to_one_connection_at_the_gateway(django, gateway, clients,
     assert other.until("to all") == []
 
 
-@each_stack(not_yet=TO_CONNECTIONS)
+@each_stack()
 def test_the_worker_answers_one_connection_at_the_gateway(worker, django, gateway, clients, channel_of):
     (socket,) = clients.open(gateway.url("/ws/asked"))
     task = {"type": "reply", "reply_channel": channel_of("asked"), "message": {"type": "receive", "text": "to you"}}
@@ -295,7 +289,7 @@ def test_the_worker_answers_one_connection_at_the_gateway(worker, django, gatewa
     assert json.loads(soon(socket, 1)[0]) == {"type": "receive", "text": "to you"}
 
 
-@each_stack(layers=["core"], not_yet=TO_CONNECTIONS)  # group_add of the pub/sub layer is for a process' own channels
+@each_stack(layers=["core"])  # group_add of the pub/sub layer is for a process' own channels
 def test_a_connection_that_django_adds_to_a_group_is_told_until_it_is_discarded(django, gateway, clients, channel_of):
     (socket,) = clients.open(gateway.url("/ws/home"))
     channel = channel_of("home")
@@ -306,3 +300,53 @@ def test_a_connection_that_django_adds_to_a_group_is_told_until_it_is_discarded(
     django.do("group_send", "guests", {"type": "receive", "text": "too late"})
     django.send(channel, {"type": "receive", "text": "goodbye"})  # on the way that "too late" would have taken
     assert [json.loads(text)["text"] for text in socket.until("goodbye")] == ["welcome"]
+
+
+@each_stack(layers=["core"])
+def test_such_a_connection_is_told_what_we_send_to_the_group_and_once_where_it_is_a_member_anyway(
+    stack, django, gateway, clients, channel_of, redis_server
+):
+    (socket,) = clients.open(gateway.url("/ws/residence"))
+    channel, redis = channel_of("residence"), redis_server.client()
+    for group in "visitors", "residence":
+        django.do("group_add", group, channel)
+        redis.fcall("group_send", 1, stack.group_key(group), json.dumps({"to": group}))
+    django.send(channel, {"type": "receive", "text": "goodbye"})
+    assert sorted(json.loads(text)["to"] for text in socket.until("goodbye")) == ["residence", "visitors"]
+
+
+# From browsers to the worker ------------------------------------------------------------------------------------------
+
+
+@each_stack()
+def test_a_browser_at_the_gateway_is_answered_by_the_worker(worker, gateway, clients):
+    """receive: forward:tasks. What the worker is told of the connection, and its answer to the connection alone."""
+    one, other = clients.open(gateway.url("/ask/home"), count=2)
+    one.send(json.dumps({"do": "answer"}))
+    asked = json.loads(one.wait(1)[0])
+    assert asked == {
+        "type": "answer", "text": '{"do": "answer"}', "user": None, "groups": ["home"], "path": "/ask/home",
+        "client": "127.0.0.1"}  # fmt: skip
+    one.send(json.dumps({"do": "tell", "group": "home", "message": {"type": "receive", "text": "to all"}}))
+    assert json.loads(one.wait(2)[1])["text"] == json.loads(other.wait(1)[0])["text"] == "to all"
+
+
+@each_stack()
+def test_a_browser_s_messages_come_to_the_worker_in_order_and_once(worker, gateway, clients):
+    (socket,) = clients.open(gateway.url("/ask/ordered-tasks"))
+    for number in range(60):
+        socket.send(json.dumps({"do": "count", "number": number}))
+    assert [json.loads(text)["number"] for text in socket.wait(60)] == list(range(60))
+
+
+@each_stack(layers=["core"])
+def test_the_worker_puts_the_connection_into_a_group_and_takes_it_out(worker, gateway, clients, stack, redis_server):
+    (socket,) = clients.open(gateway.url("/ask/lobby"))
+    redis = redis_server.client()
+    for number, action in enumerate(["join", "leave"]):
+        socket.send(json.dumps({"do": action, "group": "club"}))
+        assert json.loads(socket.wait(2 * number + 1)[-1])["done"] == action
+        redis.fcall("group_send", 1, stack.group_key("club"), json.dumps({"to": "the club"}))
+    socket.send(json.dumps({"do": "count", "number": 1}))
+    assert [json.loads(text) for text in socket.until('"number"')] == [
+        {"type": "answer", "done": "join"}, {"to": "the club"}, {"type": "answer", "done": "leave"}]  # fmt: skip

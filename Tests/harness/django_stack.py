@@ -26,13 +26,14 @@ NEWEST = "4.3.0"
 
 @dataclass(frozen=True)
 class Stack:
-    """A version of channels_redis with what goes with it, and one of its two layers."""
+    """A version of channels_redis with what goes with it, one of its two layers, and how that writes messages."""
 
     version: str
     layer: str = "core"
+    serializer: str = "msgpack"
 
     def __str__(self):
-        return f"{self.version}-{self.layer}"
+        return f"{self.version}-{self.layer}" + ("" if self.serializer == "msgpack" else f"-{self.serializer}")
 
     @property
     def folder(self) -> Path:
@@ -54,14 +55,16 @@ class Stack:
     @property
     def redis_settings(self) -> dict:
         """What a gateway's configuration says of this layer."""
-        return {"layer": "2"} if self.has_lists else {}
+        lists = {"layer": "2"} if self.has_lists else {}
+        return lists if self.serializer == "msgpack" else {**lists, "serializer": self.serializer}
 
     def group_key(self, group) -> str:
         return f"asgi::group:{group}" if self.has_lists else f"asgi:group:{group}"
 
 
 OLD = [Stack(path.stem) for path in sorted(PINS.glob("*.txt"))]
-STACKS = [*(stack for stack in OLD if stack.is_made), Stack(NEWEST), Stack(NEWEST, "pubsub")]
+NEW = [Stack(NEWEST, layer, serializer) for serializer in ("msgpack", "json") for layer in ("core", "pubsub")]
+STACKS = [*(stack for stack in OLD if stack.is_made), *NEW]
 LEFT_OUT = [stack.version for stack in OLD if not stack.is_made]
 
 
@@ -72,9 +75,10 @@ class Project:
     stack: Stack
     redis_url: str
     database: Path
-    settings: dict = field(default_factory=dict)  # LAYER_PREFIX, LAYER_KEYS, LAYER_SERIALIZER
+    settings: dict = field(default_factory=dict)  # LAYER_PREFIX, LAYER_KEYS
 
     def environment(self):
+        serializer = {} if self.stack.serializer == "msgpack" else {"LAYER_SERIALIZER": self.stack.serializer}
         return {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "mysite.settings",
@@ -85,6 +89,7 @@ class Project:
             "REDIS_URL": self.redis_url,
             "LAYER": self.stack.layer,
             "DATABASE": str(self.database),
+            **serializer,
             **self.settings,
         }
 

@@ -52,6 +52,7 @@ def config(site_port=None, **sections) -> dict:
             {"path": "/ws/{room}", "groups": ["{room}"]},
             {"path": "/echo/{room}", "groups": ["{room}"], "receive": "echo"},
             {"path": "/say/{room}", "groups": ["{room}"], "receive": "group_send"},
+            {"path": "/ask/{room}", "groups": ["{room}"], "receive": "forward:tasks"},
             {"path": "/mine", "auth": "lb", "groups": ["{user}.inbox"]},
         ],
     }

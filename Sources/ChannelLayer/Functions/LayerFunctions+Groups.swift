@@ -8,8 +8,6 @@ struct SendOptions: Sendable {
     var ttl: Int?
     /// Idempotency key, 1 to 200 bytes: a repeated key sends nothing and returns the first position.
     var key: String?
-    /// The message is sent to Django's consumers only if its `type` is one of these; nil: whatever it is.
-    var consumerTypes: [String]?
 }
 
 /// A group's policy in Redis, as returned by `group_add`.
@@ -76,10 +74,6 @@ extension LayerFunctions {
             call.append("KEY")
             call.append(key)
         }
-        if let types = options.consumerTypes {
-            call.append("TYPES")
-            call.append(types.joined(separator: ","))
-        }
         return call
     }
 
@@ -88,15 +82,9 @@ extension LayerFunctions {
     ///
     /// - Parameters:
     ///   - message: a JSON object or a msgpack map, at most 1 MiB.
-    func channelSend(
-        _ message: ByteBuffer, to channel: ChannelName, consumerTypes: [String]? = nil
-    ) -> FunctionCall<Int> {
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> FunctionCall<Int> {
         var call = FunctionCall(.channelSend, keys: ["\(keys.prefix):channel:\(channel.text)"], read: \.int)
         call.append(message)
-        if let consumerTypes {
-            call.append("TYPES")
-            call.append(consumerTypes.joined(separator: ","))
-        }
         return call
     }
 

@@ -264,14 +264,14 @@ final class Handshake: StreamSocketOwner {
         let plan = entrant.plan
         switch plan.transport {
         case .webSocket(let key):
-            let receive = route(of: plan).receive
+            let receive = route(of: plan).receive, origin = origin(of: entrant, in: joining.groups)
             let connection = WebSocketConnection(
                 id: id, slot: entrant.slot, socket: socket, shard: shard, form: .plain, groups: joining.groups,
                 window: plan.deflate?.window
             ) { session, connection in
                 PlainDialect(
-                    receive, shard: shard, session: session, connection: connection, joining: joining,
-                    positions: positions)
+                    receive, origin: origin, shard: shard, session: session, connection: connection,
+                    joining: joining, positions: positions)
             }
             hand(over: entrant, to: connection, saying: switching(key, plan))
         case .eventStream(let cursor):
@@ -281,6 +281,14 @@ final class Handshake: StreamSocketOwner {
                 unreadable: unreadable)
             hand(over: entrant, to: client, saying: SwitchingAnswer.eventStream(page: page))
         }
+    }
+
+    /// What a worker is told of the client; nil: its route forwards nothing.
+    private func origin(of entrant: Entrant, in groups: [GroupName]) -> ForwardedMessage? {
+        guard case .forward = route(of: entrant.plan).receive else { return nil }
+        return ForwardedMessage(
+            channel: state.backplane.channelName(of: id), user: entrant.slot.user, groups: groups,
+            path: entrant.plan.path, client: entrant.plan.client)
     }
 
     /// Upgrades a centrifuge client that is not authenticated yet: its first command carries the token.

@@ -9,6 +9,8 @@ import Sockets
 struct HandshakePlan {
     /// The route's index in `routes:`.
     let route: Int
+    /// The request's path, without the query.
+    let path: String
     /// Values of the path's parameters.
     let values: [String: String]
     let transport: RequestedTransport
@@ -69,7 +71,7 @@ extension HandshakePlan {
         }
         return .handshake(
             HandshakePlan(
-                route: match.index, values: match.values, transport: transport, deflate: deflate,
+                route: match.index, path: head.path, values: match.values, transport: transport, deflate: deflate,
                 subprotocol: subprotocol, client: client(head, peer, configuration), page: origin.page))
     }
 

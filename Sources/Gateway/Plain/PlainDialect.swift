@@ -13,12 +13,16 @@ final class PlainDialect: ClientDialect {
     private let positions: [Position]
     /// nil once the session is open.
     private var joining: Joining?
+    /// nil: the route forwards nothing.
+    private var forwarder: Forwarder?
 
     /// - Parameters:
+    ///   - origin: what a worker is told of the client, where the route forwards.
     ///   - joining: has completed its joins.
     ///   - positions: positions of the groups at the time of the join.
     init(
-        _ receive: ReceivePolicy, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
+        _ receive: ReceivePolicy, origin: ForwardedMessage? = nil, shard: Shard, session: Session,
+        connection: any DialectConnection, joining: Joining,
         positions: [Position]
     ) {
         self.receive = receive
@@ -27,6 +31,8 @@ final class PlainDialect: ClientDialect {
         self.connection = connection
         self.joining = joining
         self.positions = positions
+        guard case .forward(let policy) = receive, let origin else { return }
+        forwarder = Forwarder(policy, origin, shard: shard) { [unowned connection] in connection.say($0) }
     }
 
     /// The interval varies by ± 10 %, derived from the connection's random id.
@@ -44,6 +50,7 @@ final class PlainDialect: ClientDialect {
         let starts = positions.lazy.map { Session.Start(position: $0, isResumption: false) }
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
+        forwarder?.connected()
     }
 
     // MARK: Input
@@ -59,6 +66,7 @@ final class PlainDialect: ClientDialect {
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else { return connection.close(.badMessage) }
             for group in session.groups { send(message, to: group) }
+        case .forward: forwarder?.received(text)
         }
     }
 
@@ -93,7 +101,7 @@ final class PlainDialect: ClientDialect {
         }
     }
 
-    func ended() {}
+    func ended() { forwarder?.disconnected() }
 
     static func words(for reason: CloseReason) -> CloseWords? {
         switch reason {

@@ -7,6 +7,8 @@ public enum ReceivePolicy: Sendable, Equatable {
     case mirror
     /// Sends the message to the route's groups.
     case groupSend
+    /// Passes the text to a worker of Django, or to the site.
+    case forward(ForwardPolicy)
 }
 
 /// The protocol that the clients of a route speak.

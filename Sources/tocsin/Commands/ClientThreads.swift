@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import Broker
 import Gateway
 import Logging
@@ -35,17 +36,17 @@ struct ClientThreads {
 
     func serve(
         _ configuration: GatewayConfiguration, _ authenticators: [String: any Authenticator],
-        _ backplane: any Backplane, _ metrics: Metrics, _ logger: Logger
+        _ backplane: any Backplane, siteClient: HTTPClient, _ metrics: Metrics, _ logger: Logger
     ) async throws -> GatewayServer {
         switch kind {
         case .plain(let loops):
             try await GatewayServer.start(
-                configuration, authenticators: authenticators, backplane: backplane, loops: loops, metrics: metrics,
-                logger: logger)
+                configuration, authenticators: authenticators, backplane: backplane, siteClient: siteClient,
+                loops: loops, metrics: metrics, logger: logger)
         case .encrypted(let group, let credentials):
             try await GatewayServer.start(
                 configuration, credentials: credentials, authenticators: authenticators, backplane: backplane,
-                group: group, metrics: metrics, logger: logger)
+                siteClient: siteClient, group: group, metrics: metrics, logger: logger)
         }
     }
 

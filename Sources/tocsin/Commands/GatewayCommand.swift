@@ -100,8 +100,8 @@ struct GatewayCommand: AsyncParsableCommand {
         do {
             server = try await PortHolder.named(configuration.gateway.bind) {
                 try await clients.serve(
-                    configuration.gatewayConfiguration(name: gatewayID), logins.authenticators, backplane, metrics,
-                    logger)
+                    configuration.gatewayConfiguration(name: gatewayID), logins.authenticators, backplane,
+                    siteClient: http, metrics, logger)
             }
         } catch {
             // The gateway failed to start: give its lease back, so that nobody waits for it.

@@ -68,12 +68,8 @@ struct LibraryContractTests {
         func add<A>(_ call: FunctionCall<A>) { calls.append((call.function, words(call.command))) }
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group))
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group, SendOptions(ttl: 5, key: "k")))
-        add(
-            functions.groupSend(
-                ByteBuffer(string: "{}"), to: group, SendOptions(ttl: 5, key: "k", consumerTypes: ["a", "b"])))
         let channel = try! ChannelName("tasks")
         add(functions.channelSend(ByteBuffer(string: "{}"), to: channel))
-        add(functions.channelSend(ByteBuffer(string: "{}"), to: channel, consumerTypes: []))
         add(functions.groupAdd([(group, member)], gateway: "gw", lease: "gw@a:1", expiry: 60))
         add(functions.groupAdd([(group, member), (other, nobody)], gateway: "gw", lease: "gw@a:1", expiry: 60))
         add(functions.groupDiscard([(group, member.connection)], gateway: "gw", lease: "gw"))

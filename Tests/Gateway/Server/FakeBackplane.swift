@@ -93,6 +93,12 @@ final class FakeBackplane: Backplane {
 
     func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
 
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
+        loop.makeSucceededFuture(true)
+    }
+
+    func channelName(of connection: ConnectionID) -> String { "specific.gw!\(connection)" }
+
     func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
         let mood = state.withLock { $0.sends }
         guard mood == .willing else { return answer(mood).map { Receipt(position: Self.position(0), gateways: 0) } }

@@ -108,6 +108,12 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
     }
     func position(of group: GroupName) -> EventLoopFuture<Position> { loop.makeSucceededFuture(.beginning) }
     func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
+    func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
+        loop.makeSucceededFuture(true)
+    }
+
+    func channelName(of connection: ConnectionID) -> String { "specific.gw!\(connection)" }
+
     func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
         loop.makeFailedFuture(BackplaneError(.unavailable, "nobody sends here"))
     }

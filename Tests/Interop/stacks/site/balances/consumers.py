@@ -54,3 +54,18 @@ class TaskConsumer(AsyncConsumer):
 
     async def leave(self, task):
         await self.channel_layer.group_discard(task["group"], task["reply_channel"])
+
+    async def websocket_receive(self, event):
+        """A text of a browser that a gateway holds: `receive: forward:tasks`."""
+        task, reply_channel = json.loads(event["text"]), event["reply_channel"]
+        if task["do"] == "answer":
+            told = {name: event[name] for name in ("text", "user", "groups", "path", "client")}
+            await self.channel_layer.send(reply_channel, {"type": "answer", **told})
+        elif task["do"] == "count":
+            await self.channel_layer.send(reply_channel, {"type": "answer", "number": task["number"]})
+        elif task["do"] == "tell":
+            await self.channel_layer.group_send(task["group"], task["message"])
+        else:
+            act = {"join": self.channel_layer.group_add, "leave": self.channel_layer.group_discard}[task["do"]]
+            await act(task["group"], reply_channel)
+            await self.channel_layer.send(reply_channel, {"type": "answer", "done": task["do"]})
