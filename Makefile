@@ -1,6 +1,6 @@
-# make run: try it.  make test: all that CI runs.  make help: the rest.
+# make run: try Tocsin.  make test: everything that CI runs.  make help: the rest.
 
-# One build serves running and testing. Testability costs a few symbols, a second build would cost minutes.
+# Running and testing share one build. Testability costs a few symbols; a second build would take minutes.
 SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
@@ -29,7 +29,7 @@ run: deps
 build: deps
 	$(SWIFT_BUILD) --product tocsin
 
-# TOCSIN_STRICT makes warnings errors: what a newer compiler warns of must not stop somebody who only wants to run it.
+# TOCSIN_STRICT turns warnings into errors. Only here, so that a newer compiler's warnings do not break make run.
 test: export TOCSIN_STRICT := 1
 test: test-deps style swift-test cost-test fuzz-test leaks function-test interop-test browser-test conformance-test fault-test
 
@@ -46,11 +46,11 @@ swift-test:
 	$(SWIFT_BUILD) --build-tests
 	swift test -c release -Xswiftc -enable-testing --skip-build
 
-# Instructions, system calls and allocations of the gateway's loop: figures that noise cannot change, with limits.
+# Limits on instructions, system calls and allocations of the gateway's loop: figures that noise does not affect.
 cost-test: test-deps build
 	$(PYTEST) Tests/Cost
 
-# The C shim alone, with random input, under valgrind.
+# The C shim alone under valgrind, with random input.
 leaks:
 	scripts/leaks
 
@@ -64,7 +64,7 @@ interop-test: test-deps stacks
 browser-test: test-deps
 	$(PYTEST) Tests/Browser
 
-# The Autobahn suite but its large messages; left out, and said, where there is no Python 2.7 to run it.
+# The Autobahn suite without its large messages; skipped with a message if there is no Python 2.7.
 conformance-test: test-deps
 	if scripts/autobahn-environment; then $(PYTEST) Tests/Conformance -m quick; \
 	else [ $$? = 3 ] && $(PYTEST) Tests/Conformance/test_judge.py; fi
@@ -73,18 +73,18 @@ conformance: test-deps build
 	scripts/autobahn-environment
 	$(PYTEST) Tests/Conformance
 
-# All that reads other people's bytes, under libFuzzer: a minute for each target.
+# All code that reads untrusted bytes, under libFuzzer: one minute per target.
 fuzz: build
 	scripts/fuzz
 
-# The inputs that are kept, and four seconds of new ones for each target.
+# The kept inputs, and four seconds of new ones per target.
 fuzz-test: build
 	scripts/fuzz --test 4
 
 deps:
 	scripts/install-packages run
 
-# A few faults, small: every run.
+# A few small faults, for every run.
 fault-test: test-deps
 	$(PYTEST) Tests/Faults -m quick
 
@@ -92,8 +92,8 @@ faults: test-deps
 	$(PYTEST) Tests/Faults
 
 # All shapes, all peers, three rounds; or SHAPES=fan-out,idle SERVERS=tocsin,floor ROUNDS=1, or QUICK=1. A peer that cannot
-# be installed is left out, and the report says so.
-# Measures the program as the image has it: built with the Dockerfile's flags, beside the build that the tests use.
+# be installed is left out, which the report states.
+# Measures the program built with the Dockerfile's flags, as in the image; the tests' build is separate.
 bench: export TOCSIN_BIN := .build/image/release/tocsin
 bench: deps
 	swift build -c release --product tocsin --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked \

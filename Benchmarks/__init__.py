@@ -1,4 +1,4 @@
-"""What Tocsin costs, beside its peers and beside the least that any gateway can cost. docs/decisions.md says why so.
+"""What Tocsin costs, compared with its peers and with the minimum for any gateway. The reasons are in docs/decisions.md.
 
     make bench                                                  everything
     make bench SHAPES=fan-out,connections SERVERS=tocsin,floor ROUNDS=1

@@ -1,4 +1,4 @@
-"""make bench: measures Tocsin beside its peers and writes docs/performance.md."""
+"""make bench: measures Tocsin and its peers and writes docs/performance.md."""
 
 import argparse
 import signal
@@ -76,8 +76,8 @@ def measure(arguments) -> Session:
 
 def main() -> int:
     arguments = options()
-    # A kill ends the bench as Ctrl-C does: with everything that it has started. So does an interrupt where a shell has told
-    # what it runs in the background to ignore them.
+    # A kill ends the bench as Ctrl-C does, with everything that it has started. So does an interrupt where a shell has made
+    # its background processes ignore interrupts.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, signal.default_int_handler)
     try:

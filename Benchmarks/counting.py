@@ -1,4 +1,4 @@
-"""What a server's event loops do in user space, counted under QEMU: figures that neither noise nor the machine change."""
+"""User-space work of a server's event loops, counted under QEMU: figures that depend neither on noise nor on the machine."""
 
 import functools
 import mmap
@@ -33,7 +33,7 @@ class Cost:
 
     @classmethod
     def least(cls, costs):
-        """Of several rounds of the same work. What else comes to pass in a round only adds to it."""
+        """The minimum of several rounds of the same work. Anything else that happens in a round only adds to it."""
         return cls(*map(min, zip(*(cost.all for cost in costs))))
 
     def per(self, count):
@@ -46,7 +46,7 @@ class Cost:
 
 @functools.cache
 def plugin() -> str:
-    """QEMU's number for its plugins' interface grows: the first that it takes."""
+    """The path of the plugin, built for the first version of the plugin interface that this QEMU accepts."""
     for version in range(1, 8):
         path = tool("instructions", "-shared", "-fPIC", f"-DPLUGIN_VERSION={version}", suffix=f"-{version}.so")
         counts = FOLDER / "counts.probe"
@@ -62,8 +62,8 @@ def missing() -> str | None:
 
 
 def counted(server_class):
-    """The same server under QEMU. While it is armed its loops' work is counted, and its clock stands; `cost()` is all of
-    that work so far."""
+    """The same server under QEMU. While armed, its loops' work is counted and its clock stands still; `cost()` is the total
+    so far."""
 
     class Counted(server_class):
         start_timeout = 60.0
@@ -78,14 +78,14 @@ def counted(server_class):
             return [QEMU, "-plugin", f"{plugin()},counts={self.counts}", binary, *arguments]
 
         def environment(self):
-            # Swift's seed for its hash tables: how often keys collide is not to be another number in each process.
+            # Swift's hash seed: the number of collisions must not differ between processes.
             return {**super().environment(), "SWIFT_DETERMINISTIC_HASHING": "1"}
 
         def arm(self, on=True):
             self.memory[:8] = struct.pack("<Q", on)
 
         def settle(self):
-            """Waits until all turns have ended and no answer comes that begins another one."""
+            """Waits until all turns have ended and no reply is due that starts another."""
             before = None
 
             def still():
@@ -105,7 +105,7 @@ def counted(server_class):
 
         @functools.cached_property
         def allocator_entries(self) -> set[int]:
-            # QEMU has a libc of its own; the guest's lies lower.
+            # QEMU has its own libc; the guest's has the lower address.
             with open(f"/proc/{self.pid}/maps") as file:
                 addresses, *_, path = next(line.split() for line in file if re.search(r"/libc[.-]", line))
             return {int(addresses.split("-")[0], 16) + offset for offset in exported(path)}
@@ -115,7 +115,7 @@ def counted(server_class):
 
 @functools.cache
 def exported(library) -> list[int]:
-    """Where the allocating functions are in a libc."""
+    """The addresses of the allocating functions in a libc."""
     listed = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
     names = "|".join(ALLOCATORS)
     return [int(address, 16) for address in re.findall(rf"^(\w+) [TWi] (?:{names})(?:@|$)", listed, re.M)]

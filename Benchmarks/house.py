@@ -1,4 +1,4 @@
-"""What a run needs around it: a Redis and a server of its own, and how large the load is."""
+"""The environment of a run: a fresh Redis and server, and the size of the load."""
 
 import contextlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ REDIS_OPTIONS = ("--maxclients", "15000", "--client-output-buffer-limit", "pubsu
 
 @dataclass(frozen=True)
 class Scale:
-    """quick: the same shapes so small that they only show that the bench works."""
+    """quick: the same shapes, so small that they only show that the bench works."""
 
     quick: bool = False
 
@@ -25,18 +25,18 @@ class Scale:
 
     @property
     def settling(self) -> list[str]:
-        """wsload's wait between the connects and what comes then."""
+        """wsload's pause between the connects and the next phase."""
         return ["--settle", "0.2"] if self.quick else []
 
 
 def private_redis() -> RedisServer:
-    """Without persistence, and not started."""
+    """Without persistence, not started."""
     return RedisServer(conf=False, args=REDIS_OPTIONS, wrapper=before_others())
 
 
 @contextlib.contextmanager
 def house(*servers: type[Server]):
-    """A fresh Redis and a fresh process of each of the servers on it: (redis, servers)."""
+    """A fresh Redis and a fresh process of each server on it: (redis, servers)."""
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(private_redis())
         yield redis, [stack.enter_context(server(redis)) for server in servers]

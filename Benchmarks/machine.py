@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and how it is made ready."""
+"""The machine that measures: its description and its preparation."""
 
 import os
 import platform
@@ -6,32 +6,32 @@ import resource
 import shutil
 import subprocess
 
-FILES_NEEDED = 10_400  # the largest shape's clients, and what a server opens besides
+FILES_NEEDED = 10_400  # the largest shape's clients, and a margin for what a server opens besides
 
 
 class TooFewFiles(Exception):
-    """The hard limit of open files is below what the shapes need."""
+    """The hard limit on open files is below what the shapes need."""
 
 
 def raise_file_limit(needed):
-    """Lets this process and those that it starts open so many files and some more, if the machine allows."""
+    """Raises the open-file limit of this process and its children; TooFewFiles if fewer than `needed` are permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise TooFewFiles(f"at most {hard} files may be open, {needed} are needed: ulimit -Hn {needed}, as root")
-    # No more than that: some servers make a table as long as the limit.
+    # Not higher: some servers allocate a table as long as the limit.
     plenty = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, plenty), hard))
 
 
 def before_others() -> list[str]:
-    """A command prefix that puts a process before the machine's other jobs, where that is permitted."""
+    """A command prefix that gives a process priority over the machine's other jobs, where permitted."""
     if os.geteuid() == 0 and shutil.which("nice"):
         return ["nice", "-n", "-10"]
     return []
 
 
 def description() -> dict[str, str]:
-    """Cores, processor, memory, kernel: what figures depend on, and nothing that tells whose machine it is."""
+    """Cores, processor, memory, kernel: what figures depend on, without anything that identifies the machine's owner."""
     with open("/proc/meminfo") as file:
         kib = int(file.readline().split()[1])
     return {

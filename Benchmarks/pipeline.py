@@ -1,4 +1,4 @@
-"""How many transactions a second one Redis does, and what each costs it, when they are pipelined to it."""
+"""How many pipelined transactions per second one Redis executes, and the cost of each."""
 
 import socket
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.redis_server import RedisServer
 
-IN_FLIGHT = 4  # batches: the next ones wait in Redis' socket while it answers the one before
+IN_FLIGHT = 4  # batches: the next ones wait in Redis' socket while it answers the previous one
 END = b"the-batch-ends-here"
 
 
@@ -16,9 +16,9 @@ def encode(*arguments) -> bytes:
 
 
 def measure(server: RedisServer, transactions: list[bytes], seconds: float) -> dict[str, float]:
-    """Sends them all in one batch, over and over. Each is one or more encoded commands."""
-    # The answer to the ECHO tells that a batch is done: the answers themselves are not parsed, only looked into for
-    # errors, so that this process is never what limits.
+    """Sends all of them in one batch, repeatedly. Each is one or more encoded commands."""
+    # The reply to the ECHO marks the end of a batch: the replies themselves are not parsed but only searched for errors, so
+    # that this process is never the bottleneck.
     batch = b"".join(transactions) + encode("ECHO", END)
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(encode("SELECT", 3))
@@ -31,7 +31,7 @@ def measure(server: RedisServer, transactions: list[bytes], seconds: float) -> d
 
 
 def _read_batches(connection, batch, least, seconds) -> int:
-    """Keeps batches in flight until the time is over; how many were answered."""
+    """Keeps batches in flight until the time is over; returns how many were answered."""
     deadline, sent, done, tail = time.monotonic() + seconds, 0, 0, b""
     while done < sent or done < least or time.monotonic() < deadline:
         while sent - done < IN_FLIGHT and (sent < least or time.monotonic() < deadline):
@@ -49,6 +49,6 @@ def _read_batches(connection, batch, least, seconds) -> int:
 
 
 def cpu_seconds(pid) -> float:
-    """Of all threads, by the nanosecond."""
+    """CPU time of all threads, in nanoseconds."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

@@ -1,4 +1,4 @@
-"""docs/performance.md from the runs' results."""
+"""Writes docs/performance.md from the runs' results."""
 
 import json
 import statistics
@@ -28,11 +28,11 @@ each server as one process at its best configuration, on a Redis of its own with
 """
 
 
-AGAINST = {"transaction": "MULTI…EXEC", "one": "1 gateway"}  # what a table's last column is called, where not "floor"
+AGAINST = {"transaction": "MULTI…EXEC", "one": "1 gateway"}  # the title of a table's last column, where it is not "floor"
 
 
 def read(paths: list[Path]) -> tuple[dict, list[dict]]:
-    """What several benches wrote, of the same machine, as one."""
+    """Merges the results of several benches on the same machine."""
     about, results = None, []
     for path in paths:
         first, *rest = (json.loads(line) for line in path.read_text().splitlines())
@@ -72,7 +72,7 @@ def machine(about) -> str:
 def section(shape, runs) -> str:
     names = list(dict.fromkeys(run["row"] for run in runs))
     if set(names) <= set(SERVERS):
-        names.sort(key=list(SERVERS).index)  # results of several benches may come in any order
+        names.sort(key=list(SERVERS).index)  # results of several benches may be in any order
     medians = {name: median([run for run in runs if run["row"] == name]) for name in names}
     titles = {run["row"]: run["title"] for run in runs}
     headline = shape.headline
@@ -120,7 +120,7 @@ def verdict(shape, medians, titles) -> str:
             met = value <= figure.goal if figure.better == "lower" else value >= figure.goal
             sentence += f"; Tocsin {number(value, figure.digits)}, {'met' if met else '**not met**'}"
         floor = medians.get("floor", {}).get(figure.key)
-        if floor is not None:  # a goal that not even the floor meets says that this machine is slower than the goal's
+        if floor is not None:  # if not even the floor meets a goal, this machine is slower than the goal's
             sentence += f" (floor {number(floor, figure.digits)})"
         sentences.append(sentence + ".")
     best = best_peer(shape, medians)
@@ -134,7 +134,7 @@ def verdict(shape, medians, titles) -> str:
 
 
 def best_peer(shape, medians) -> str | None:
-    """Of those that lost nothing: a server that drops its load is not the best at it."""
+    """Only those that lost nothing: a server that drops its load cannot be the best."""
     key = shape.headline.key
     peers = [name for name, m in medians.items() if key in m and not m.get("lost")]
     peers = [name for name in peers if name in SERVERS and name not in ("tocsin", "floor")]

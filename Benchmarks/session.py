@@ -1,4 +1,4 @@
-"""All runs of a bench in their order, what they came to, and how long it still takes."""
+"""All runs of a bench in order, their results, and an estimate of the remaining time."""
 
 import json
 import sys
@@ -13,11 +13,11 @@ from .wsload import LoadFailed
 
 @dataclass
 class Session:
-    """Servers take turns, round by round, so that a machine whose speed wavers wavers for all of them."""
+    """Servers take turns, round by round, so that a machine whose speed varies varies for all of them."""
 
     plan: list[tuple[Shape, list[Row]]]
     rounds: int
-    raw: Path  # each run's result, one JSON object a line
+    raw: Path  # each run's result, one JSON object per line
     about: dict  # machine, versions, what was left out: the first line
     results: list[dict] = field(default_factory=list)
 
@@ -49,14 +49,14 @@ class Session:
         result = {"shape": shape.name, "row": row.name, "title": row.title, "round": number, "time": round(time.time())}
         try:
             run = row.run()
-        # A peer that breaks under a load is a result; the others are still to be measured.
+        # A peer that breaks under a load is a result; the others must still be measured.
         except (LoadFailed, RuntimeError, TimeoutError, OSError) as error:
             return {**result, "error": " ".join(str(error).split())[:300]}
         return {**result, "figures": run.figures, "command": run.command, "raw": run.raw}
 
 
 class Progress:
-    """A line on standard error for each run. What is left is estimated by what the runs so far took."""
+    """Prints a line per run to standard error. The remaining time is estimated from the runs so far."""
 
     def __init__(self, planned: list[float]):
         self._planned, self._done, self._began = planned, 0, time.monotonic()

@@ -6,7 +6,7 @@ from . import FOLDER, REPOSITORY
 
 
 def tool(name, *options, suffix="") -> str:
-    """The path of a C program of this folder, compiled if its source is newer."""
+    """The path of a C program of this folder, compiled first if its source is newer."""
     source, binary = REPOSITORY / "Benchmarks" / f"{name}.c", FOLDER / f"{name}{suffix}"
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         FOLDER.mkdir(parents=True, exist_ok=True)

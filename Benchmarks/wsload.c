@@ -4,18 +4,18 @@
 //   ./wsload --help
 //
 // It opens N WebSocket clients, publishes through Redis, HTTP, raw TCP or one of the clients, and
-// counts what comes back: lost, duplicated and reordered messages, latency, and what it cost the
-// server in CPU time and memory. It knows nothing of any server's protocol: what the clients say
-// after the upgrade, and what they wait for, are options.
+// measures the result: lost, duplicated and reordered messages, latency, and the server's CPU time
+// and memory. It knows no server's protocol: what the clients send after the upgrade, and what they
+// wait for, are options.
 //
 // Phases, always in this order, each optional but the first:
-//   connect  open the clients, run each one's script (--send, --wait), settle, weigh the server
-//   idle     watch the server do nothing
+//   connect  open the clients, run each one's script (--send, --wait), settle, measure the server's memory
+//   idle     watch the idle server
 //   fanout   publish at a rate (or --ramp the rate up until the server falls behind), then drain
 //   churn    disconnect and reconnect clients at a rate
 //
-// Where the machine's speed wavers (a shared VM), wsload_cpu_ns_per_delivery is the yardstick: it
-// is the same work each time, so compare servers by the ratio of their cost to wsload's own.
+// Where the machine's speed varies (a shared VM), use wsload_cpu_ns_per_delivery as the yardstick:
+// wsload's work is the same each time, so compare servers by the ratio of their cost to its own.
 //
 // One thread, one epoll set. Loopback addresses only. Every phase is bounded in time, and so is
 // the whole run (--max-time).
@@ -138,7 +138,7 @@ typedef struct {
     size_t len;
 } Text;
 
-typedef struct { // what {i} {u} {seq} {ts} {payload} {len} stand for
+typedef struct { // the values of {i} {u} {seq} {ts} {payload} {len}
     uint64_t i, u, seq, ts;
     Text payload;
 } Vars;
@@ -274,7 +274,7 @@ typedef struct {
     double rss, pss;                   // bytes
 } Sample;
 
-static double threads_cpu_ns(int pid) // by the nanosecond, but only of threads that still live
+static double threads_cpu_ns(int pid) // in nanoseconds, but only of threads that are alive
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
@@ -541,7 +541,7 @@ static void watch(int fd, void *source, bool writing, bool fresh)
         die("epoll_ctl: %s", strerror(errno));
 }
 
-// Sends what it can of data now and keeps the rest. False: the connection is broken.
+// Sends as much of data as possible and queues the rest. False: the connection is broken.
 static bool send_or_keep(int fd, Buf *out, const void *data, size_t len)
 {
     ssize_t n = 0;
@@ -793,7 +793,7 @@ static bool scan_markers(Client *c, uint64_t now, const char *p, const char *end
     return found;
 }
 
-// Answers each line of a message that asks for it: a server may put its ping beside other lines.
+// Answers each line of a message that needs a reply: a server may send its ping along with other lines.
 static void answer_lines(Client *c, const char *p, const char *end)
 {
     while (p && p < end && c->fd >= 0) {
@@ -874,7 +874,7 @@ static void on_frame(Client *c, bool fin, uint8_t opcode, const char *data, size
     }
 }
 
-// Takes the whole frames off the front of data; returns how many bytes they were.
+// Consumes the complete frames at the front of data; returns their length in bytes.
 static size_t take_frames(Client *c, const char *data, size_t len)
 {
     size_t at = 0;
@@ -1057,7 +1057,7 @@ static void publisher_start(void)
     }
 }
 
-// Takes a whole HTTP response off the front; a connection has one request under way at most.
+// Consumes a complete HTTP response at the front; a connection has at most one request in flight.
 static void http_read(PubConn *p)
 {
     char *end = memmem(p->in.data, p->in.len, "\r\n\r\n", 4);
@@ -1251,7 +1251,7 @@ static double own_cpu_ns(void)
     return (double)t.tv_sec * (double)NS + (double)t.tv_nsec;
 }
 
-// CPU since samples_take, in all and per unit of work (a delivery, a message, a handshake).
+// CPU since samples_take, in total and per unit of work (a delivery, a message, a handshake).
 static void record_cpu(const char *phase, double seconds, double units, const char *per)
 {
     for (int k = 0; k < opt.group_count; k++) {
@@ -1352,7 +1352,7 @@ static pid_t start_command(double rate, uint64_t count)
     _exit(127);
 }
 
-// Publishes count messages at the rate. Returns when the last went out, or time ran out.
+// Publishes count messages at the rate. Returns when the last was sent, or time ran out.
 static uint64_t publish_all(double rate, uint64_t count, uint64_t *worst_lateness)
 {
     uint64_t begin = now_ns(), sent = 0, gap = (uint64_t)((double)NS / rate);
@@ -1393,7 +1393,7 @@ static void command_wait(pid_t pid, double seconds)
         publish_error("the command failed or was ended", 31);
 }
 
-// One publishing step. True if nothing was lost and the 99th percentile kept under the limit.
+// One publishing step. True if nothing was lost and the 99th percentile stayed below the limit.
 static bool fan_out(const char *phase, double rate, uint64_t count)
 {
     uint64_t worst_lateness = 0, bytes = g.bytes, frames = g.frames, closed = g.closed_without_frame + g.closes;
@@ -1475,7 +1475,7 @@ static void phase_ramp(void)
     record("ramp", "best_deliveries_per_s", best_deliveries);
 }
 
-// Clients leave and come back in the order of their index, round and round.
+// Clients leave and reconnect in the order of their index, cyclically.
 static void phase_churn(void)
 {
     uint64_t begin = now_ns(), end = in_seconds(opt.churn_for), limit = end + 5 * NS;

@@ -12,11 +12,11 @@ from .tools import tool
 
 
 class LoadFailed(Exception):
-    """wsload could not do its work: no figures of that run count."""
+    """wsload could not do its work: the run has no valid figures."""
 
 
 def wsload(arguments, timeout) -> dict:
-    """Runs wsload and returns what it counted. That messages were lost is a result, not a failure."""
+    """Runs wsload and returns its results. Lost messages are a result, not a failure."""
     command = [*before_others(), tool("wsload"), "--json", "-q", "--max-time", f"{timeout:.0f}", *arguments]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
@@ -32,7 +32,7 @@ def wsload(arguments, timeout) -> dict:
     if process.returncode not in (0, 1) or not output:
         told = errors.strip().splitlines()
         raise LoadFailed(told[-1] if told else f"wsload ended with {process.returncode}")
-    # What cannot be divided is no JSON in C's spelling: a rate per second when there was nothing to count.
+    # An undefined quotient in C's spelling is not JSON: a rate per second when there was nothing to count.
     counted = json.loads(re.sub(r":-?(?:nan|inf)\b", ":null", output))
     connect = counted["connect"]
     if connect["failed"]:
@@ -48,7 +48,7 @@ def wsload(arguments, timeout) -> dict:
 
 
 def shown(arguments) -> str:
-    """The command line as one would type it: names in place of this run's ports, process ids and folders."""
+    """The command line as a user would type it: names instead of this run's ports, process ids and folders."""
     text = " ".join(quoted(str(argument)) for argument in arguments)
     text = re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", text)
     text = re.sub(r"--server-pid [\d,]+", "--server-pid PID", text)

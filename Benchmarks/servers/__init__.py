@@ -1,4 +1,4 @@
-"""The servers under test, each at its best configuration for pure fan-out: docs/performance.md has the versions."""
+"""The servers under test, each in its best configuration for pure fan-out. Their versions are in docs/performance.md."""
 
 from .channels import ChannelsCore, ChannelsPubSub
 from .floor import Floor

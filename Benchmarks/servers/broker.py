@@ -1,4 +1,4 @@
-"""A message broker by itself: WebSocket for clients, TCP for whoever publishes, one configuration file."""
+"""A message broker without a gateway: WebSocket for clients, TCP for publishers, one configuration file."""
 
 from harness.free_port import free_port
 
@@ -24,5 +24,5 @@ class Broker(Server):
         return [self.binary_name, "-c", str(path)]
 
     def tcp_publisher(self, hello, message) -> list[str]:
-        """publisher()'s answer: what it says once, and what for each message."""
+        """publisher()'s result: what it sends once, and what it sends for each message."""
         return ["--tcp", f"127.0.0.1:{self.tcp_port}", "--tcp-hello", hello, "--tcp-msg", message]

@@ -1,4 +1,4 @@
-"""Django Channels under one uvicorn process, with each of its two Redis layers, at a load that it can carry."""
+"""Django Channels under one uvicorn process, with each of its two Redis layers, at a load that it can sustain."""
 
 import os
 import subprocess
@@ -39,13 +39,13 @@ class Channels(Server):
         return ["--path", f"/ws/{channel}"]
 
     def publisher(self, channel, size, users=1, history=False):
-        # A Django process that sends: what its users have. Its own CPU is not counted.
+        # A Django process that sends, as sites do. Its own CPU is not counted.
         script = REPOSITORY / "Benchmarks" / "sites" / "channels_publisher.py"
         layer = " ".join(f"{name}={value}" for name, value in self.layer_settings().items())
         return ["--publish-cmd", f"{layer} exec {PYTHON} {script} '{channel}' {users}"]
 
     def layer_settings(self) -> dict[str, str]:
-        """What the site and whoever sends to it must agree on."""
+        """What the site and its publishers must agree on."""
         return {"BENCH_LAYER": self.layer, "BENCH_REDIS": self.redis.url_of(0)}
 
 

@@ -1,4 +1,4 @@
-"""The floor: one frame made once, one send() a socket. No gateway of one write per delivery can cost less."""
+"""The floor: one frame encoded once, one send() per socket. No gateway with one write per delivery can cost less."""
 
 import shutil
 

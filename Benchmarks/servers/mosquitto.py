@@ -16,7 +16,7 @@ listener {tcp} 127.0.0.1
 listener {port} 127.0.0.1
 protocol websockets
 """
-# CONNECT with a clean session, no keep-alive and no name of its own; the answer that it is accepted.
+# CONNECT with a clean session, no keep-alive and no client id; the reply that accepts it.
 CONNECT, CONNACK = r"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00", r"\x20\x02\x00\x00"
 
 
@@ -43,7 +43,7 @@ class Mosquitto(Broker):
 
 
 def _length(channel) -> int:
-    """How many bytes the name has once {u:5} is a number."""
+    """The name's length in bytes once {u:5} is a number."""
     return len(channel.replace("{u:5}", "00000"))
 
 

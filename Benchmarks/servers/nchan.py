@@ -1,4 +1,4 @@
-"""nginx with nchan, one worker: channels in its memory, or through Redis without storing."""
+"""nginx with nchan, one worker: channels in its memory, or through Redis without storage."""
 
 import os
 import subprocess
@@ -80,13 +80,13 @@ class Nchan(Server):
         return ["nginx", "-e", "stderr", "-c", str(path)]
 
     def ready(self):
-        # It listens before it has reached Redis, and refuses until then.
+        # It listens before it has reached Redis, and refuses clients until then.
         answer = urllib.request.urlopen(f"http://{self.address}/pub/ready", data=b"{}", timeout=2)
         return answer.status in (201, 202)
 
     @property
     def pids(self):
-        """The worker; the master does nothing."""
+        """The worker; the master is idle."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(child) for child in children if os.path.exists(f"/proc/{child}")]
 

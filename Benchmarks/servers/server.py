@@ -1,4 +1,4 @@
-"""What a shape needs to know of a server under test."""
+"""What a shape needs to know about a server under test."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ from harness.redis_server import RedisServer
 
 from ..machine import before_others
 
-# What a client speaks. Plain: the server's own way over WebSocket.
+# The client protocols. Plain: the server's native one over WebSocket.
 PLAIN, CENTRIFUGE, SSE = "plain", "centrifuge", "sse"
 
 
 class Server(Process):
-    """One server on loopback. A channel is one name for all of them; in it {u:5} stands for a user's number."""
+    """One server on loopback. A channel is one name for all of them, in which {u:5} is replaced by a user's number."""
 
     name = "server"
     title = ""
-    own_session = True  # an autogroup of its own for the scheduler; Ctrl-C reaches only the bench, which ends it
+    own_session = True  # its own autogroup for the scheduler; Ctrl-C reaches only the bench, which ends it
     protocols = {PLAIN}
     keeps_history = False
     uses_redis = True
-    # What it can hold, where that is less than the shape's: its figures are then those of the smaller load.
+    # Its capacity, if lower than the shape's load: its figures are then those of the smaller load.
     most_clients: int | None = None
     pace = 1.0  # of the message rate to a group of all
     private_pace = 1.0  # of the message rate to groups of one
@@ -37,7 +37,7 @@ class Server(Process):
 
     @classmethod
     def missing(cls) -> str | None:
-        """Why it cannot be run here; None when it can."""
+        """Why it cannot be run here; None if it can."""
         return None
 
     @classmethod
@@ -45,7 +45,7 @@ class Server(Process):
         return ""
 
     def program(self) -> list[str]:
-        """What command() runs; subclasses give it."""
+        """The command line; defined by subclasses."""
         raise NotImplementedError
 
     def command(self):
@@ -61,7 +61,7 @@ class Server(Process):
 
     @property
     def pids(self) -> list[int]:
-        """The processes whose CPU time and memory are the server's."""
+        """The processes whose CPU time and memory count as the server's."""
         return [self.pid]
 
     def client(self, channel: str, protocol: str) -> list[str]:
@@ -69,11 +69,11 @@ class Server(Process):
         raise NotImplementedError
 
     def publisher(self, channel: str, size: int, users: int = 1, history: bool = False) -> list[str]:
-        """wsload's arguments for whoever publishes to the channel."""
+        """wsload's arguments for a publisher to the channel."""
         raise NotImplementedError
 
     def close(self):
-        # Its children too: a server that forks is a group of processes, and the group is of its own session.
+        # Including its children: a server that forks is a process group in its own session.
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -81,5 +81,5 @@ class Server(Process):
 
 
 def absent(program) -> str | None:
-    """The reason of missing() for a server that is one program."""
+    """The result of missing() for a server that is a single program."""
     return None if shutil.which(program) else f"{program} is not installed"

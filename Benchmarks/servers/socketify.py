@@ -1,4 +1,4 @@
-"""socketify (uWebSockets for Python): Redis is read on its own loop."""
+"""socketify (uWebSockets for Python), which reads Redis on its own loop."""
 
 import subprocess
 

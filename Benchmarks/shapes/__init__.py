@@ -1,4 +1,4 @@
-"""The shapes: loads that a notification broker meets, and the goals that Tocsin has under each."""
+"""The shapes: loads that a notification broker has to carry, and Tocsin's goals for each."""
 
 from ..house import Scale
 from ..servers.server import CENTRIFUGE, SSE
@@ -12,9 +12,9 @@ from .logins import Logins
 from .private import Private
 from .shape import Shape
 
-# Goals: docs/decisions.md, "The bench". Ratios at or below what the best peer of any kind reaches on the same machine.
+# Goals: docs/decisions.md, "The bench". Ratios at or below those of the best peer of any kind on the same machine.
 NEAR, FAR = 1.15, 1.75  # CPU ÷ wsload's, for 1,000 and for 10,000 clients
-NEAR_TOO, FAR_TOO = 1.44, 2.19  # a quarter more, for the same in other forms
+NEAR_TOO, FAR_TOO = 1.44, 2.19  # a quarter more, for other forms of the same
 TEN = {"clients": 10_000, "rate": 5}
 LOGGED = {"history": True, "reference": True}
 SPOKEN = {"protocol": CENTRIFUGE, "history": True, "reference": True}
@@ -48,7 +48,7 @@ def all_shapes(scale: Scale) -> list[Shape]:
 
 
 def chosen(names: list[str], scale: Scale) -> list[Shape]:
-    """The shapes of these names. What is no shape's whole name stands for all that begin with it."""
+    """The shapes with these names. A name that is not a shape's whole name selects all shapes that begin with it."""
     shapes, found = all_shapes(scale), []
     for name in names or [""]:
         name = ALIASES.get(name, name)

@@ -1,4 +1,4 @@
-"""How many deliveries a second a server sustains."""
+"""How many deliveries per second a server sustains."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ FEW, FEW_START = 200, 5
 
 @dataclass
 class Ceiling(Load):
-    """The rate rises by 30 % every two seconds until a message is lost or the 99th percentile is beyond 250 ms."""
+    """The rate rises by 30 % every two seconds until a message is lost or the 99th percentile exceeds 250 ms."""
 
     start: float = 50
     goal: float | None = None

@@ -1,4 +1,4 @@
-"""What a connection costs: to open it, to hold it, to close it and open it again."""
+"""The cost of a connection: of opening it, keeping it, and closing and reopening it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from .shape import Figure
 
 @dataclass
 class Connections(Load):
-    """All join one group, then nothing happens but pings."""
+    """All join one group; after that there are only pings."""
 
     clients: int = 10_000
     idle: float = 30
@@ -31,7 +31,7 @@ class Connections(Load):
             " the list of its group, and its entries in the tables of open clients and of members. No buffer, timer, task or"
             " closure. Bytes received lie in one buffer of the loop until they are a whole frame."
         )
-        self.against = ""  # nothing is kept per connection there: every quotient is huge
+        self.against = ""  # nothing is kept per connection there, so every quotient would be huge
         self.estimate = self.scale.seconds(self.idle) + 3 + self.scale.clients(self.clients) / 2000
 
     def phases(self, server, publisher):
@@ -52,7 +52,7 @@ class Connections(Load):
 
 @dataclass
 class Churn(Load):
-    """Clients leave by a close handshake and come back, in turn."""
+    """Clients leave with a close handshake and reconnect, in turn."""
 
     rate: float = 300
     duration: float = 10

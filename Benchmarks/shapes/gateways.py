@@ -1,4 +1,4 @@
-"""Two gateways in place of one, under the same load."""
+"""Two gateways instead of one, under the same load."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from .shape import Figure, Row, Run
 
 @dataclass
 class Gateways(Load):
-    """What each gateway and Redis spend: the gateways' work should divide, Redis' hardly grow."""
+    """The cost of each gateway and of Redis: the gateways' should halve, Redis' should hardly grow."""
 
     clients: int = 1000
     rate: float = 50

@@ -1,4 +1,4 @@
-"""What one Redis accepts: group_send with history, beside the least that logs a message and tells of it."""
+"""What one Redis accepts: group_send with history, compared with the minimum that logs and publishes a message."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ def publish(group) -> bytes:
 
 @dataclass
 class GroupSend(Shape):
-    """100 groups in turn, batches of 100 on one connection, nobody subscribed."""
+    """100 groups in turn, batches of 100 on one connection, no subscribers."""
 
     duration: float = 6
     goal: float | None = None

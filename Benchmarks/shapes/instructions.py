@@ -1,4 +1,4 @@
-"""User-space instructions per delivery: what the kernel's share and the machine's speed do not blur."""
+"""User-space instructions per delivery, which neither the kernel's share nor the machine's speed affects."""
 
 import functools
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ COUNTED = ("tocsin", "floor")
 
 @dataclass
 class Instructions(Load):
-    """Two runs that differ only in how many messages are published; the difference is what deliveries cost."""
+    """Two runs that differ only in the number of messages published; the difference is the cost of deliveries."""
 
     clients: int = 200
     few: int = 20

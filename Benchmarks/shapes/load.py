@@ -1,4 +1,4 @@
-"""A shape that is one run of wsload against one server."""
+"""A shape that consists of one run of wsload against one server."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +14,14 @@ ROOM, USER = "news", "user.{u:5}"  # the channel of all clients, or one for each
 
 @dataclass
 class Load(Shape):
-    """Subclasses say what wsload does once the clients are there (phases), and what counts of it (measured)."""
+    """Subclasses define what wsload does once the clients are connected (phases) and which results count (measured)."""
 
     clients: int = 1000
     size: int = 64
     private: bool = False
     protocol: str = PLAIN
     history: bool = False
-    reference: bool = False  # the floor runs beside, though it knows neither history nor other protocols
+    reference: bool = False  # the floor is measured too, although it has neither history nor other protocols
 
     def fits(self, server: type[Server]) -> bool:
         return self.protocol in server.protocols and (server.keeps_history or not self.history)
@@ -48,7 +48,7 @@ class Load(Shape):
             raw = wsload(arguments, 4 * self.estimate + 60)
         figures = self.measured(raw)
         if server_class.pace < 1:
-            figures.pop("ratio", None)  # so few deliveries that the generator's own idling is most of its cost
+            figures.pop("ratio", None)  # with so few deliveries the generator's own idling dominates its cost
         if not server_class.uses_redis:
             figures = {key: value for key, value in figures.items() if not key.startswith("redis")}
         return Run(figures, shown(arguments), raw)
@@ -73,7 +73,7 @@ class Load(Shape):
 
 
 def per_delivery(raw) -> dict[str, float | None]:
-    """What a fan-out came to. The ratio cancels the machine's speed: wsload's work is the same each time."""
+    """The results of a fan-out. The ratio cancels the machine's speed, because wsload's work is always the same."""
     fanout = raw["fanout"]
     server, own = fanout.get("server_cpu_ns_per_delivery"), fanout["wsload_cpu_ns_per_delivery"]
     delivered, published = fanout["delivered"], fanout["published"]

@@ -1,4 +1,4 @@
-"""What each kind of login adds to a handshake."""
+"""The cost that each kind of login adds to a handshake."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ SESSION, KEY = {"_auth_user_id": "42"}, "k" * 32
 
 @dataclass
 class Logins(Load):
-    """Clients connect and join; their logins differ."""
+    """Clients connect and join with different logins."""
 
     clients: int = 2000
 
@@ -62,7 +62,7 @@ class Logins(Load):
         return Run(figures, command, raw)
 
     def arguments(self, server, redis, protocol, history):
-        # Each client is another user, as far as a site would know.
+        # Each client is a different user, as far as a site can tell.
         clients = str(self.scale.clients(self.clients))
         return ["--users", clients, *super().arguments(server, redis, protocol, history)]
 
@@ -92,7 +92,7 @@ def guarded(auth):
     return Guarded
 
 
-# The logins: what the configuration says, and the clients' headers ---------------------------------------------------------
+# The logins: their configuration, and the clients' headers -----------------------------------------------------------------
 
 
 def nobody(stack):
@@ -139,7 +139,7 @@ def by_cached_session(stack):
 
 
 class Site(SmallSite):
-    """Says who has which cookie."""
+    """Answers which user a cookie belongs to."""
 
     protocol = "HTTP/1.1"
 

@@ -1,4 +1,4 @@
-"""A group for each user, messages to random users."""
+"""One group per user, messages to random users."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ from ..servers import Server
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that a shape yields. headline: the one that servers are compared by."""
+    """One figure of a shape. headline: the one by which servers are compared."""
 
     key: str
     title: str
@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run came to."""
+    """The result of one run."""
 
     figures: dict[str, float | None]
     command: str
@@ -30,7 +30,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a shape's table. The one that is called tocsin is what the goals are for."""
+    """One row of a shape's table. The goals apply to the row named tocsin."""
 
     name: str
     title: str
@@ -39,14 +39,14 @@ class Row:
 
 @dataclass
 class Shape:
-    """A load and what is measured under it."""
+    """A load and the measurements under it."""
 
     name: str
     title: str
     scale: Scale = field(default_factory=Scale)
     note: str = ""
     figures: tuple[Figure, ...] = ()
-    estimate: float = 12.0  # seconds a run takes, roughly
+    estimate: float = 12.0  # approximate seconds per run
     against: str = "floor"  # the row that the others are divided by
 
     def rows(self, servers: list[type[Server]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""python channels_publisher.py GROUP USERS: group_send at the rate that wsload gives in the environment.
+"""python channels_publisher.py GROUP USERS: group_send at the rate that wsload passes in the environment.
 
 With {u:5} in the group's name each message goes to a random one of USERS.
 """

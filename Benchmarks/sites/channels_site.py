@@ -1,4 +1,4 @@
-"""The smallest Django Channels site: a socket of /ws/NAME is in the group NAME and is sent what the group is sent."""
+"""The smallest Django Channels site: a socket of /ws/NAME joins the group NAME and receives its messages."""
 
 import os
 
@@ -11,7 +11,7 @@ settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": os.environ["BENCH_LAYER"],
-            # The core layer drops what exceeds its capacity of 100 messages per process.
+            # The core layer drops messages beyond its capacity of 100 per process.
             "CONFIG": {"hosts": [os.environ["BENCH_REDIS"]]}
             | ({"capacity": 100_000} if "core" in os.environ["BENCH_LAYER"] else {}),
         }

@@ -1,6 +1,6 @@
-"""python socketify_site.py PORT REDIS-PORT: what is published to room.NAME goes to all sockets of /ws/NAME.
+"""python socketify_site.py PORT REDIS-PORT: messages published to room.NAME go to all sockets of /ws/NAME.
 
-One PSUBSCRIBE for all rooms: a subscription per room would be one more round trip per connection and gain nothing here.
+One PSUBSCRIBE for all rooms: a subscription per room would add a round trip per connection without any gain here.
 """
 
 import asyncio
@@ -47,11 +47,11 @@ app.ws(
     {
         "compression": CompressOptions.DISABLED,
         "max_backpressure": 64 << 20,
-        "idle_timeout": 32,  # pings are sent a few seconds before: every 25 s or so
+        "idle_timeout": 32,  # pings are sent a few seconds earlier: about every 25 s
         "upgrade": upgrade,
         "open": lambda ws: ws.subscribe(ws.get_user_data()),
     },
 )
 app.listen(AppListenOptions(port=port, host="127.0.0.1"))
-task = app.loop.create_task(relay())  # held here: a loop holds its tasks by weak references only
+task = app.loop.create_task(relay())  # kept here, because a loop has only weak references to its tasks
 app.run()

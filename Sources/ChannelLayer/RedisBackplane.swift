@@ -17,8 +17,8 @@ public final class RedisBackplane: Backplane {
     private let gatewayID: String
     private let sent: Counter
 
-    /// Starts to connect, without waiting for Redis. `onReadiness` is called with the reasons each time they change why the
-    /// backplane cannot deliver and accept; empty: it can. `onNameTaken` is called with a text for the operator when another
+    /// Starts to connect, without waiting for Redis. `onReadiness` is called each time the reasons change why the backplane
+    /// cannot deliver and accept messages; empty: it can. `onNameTaken` is called with a text for the operator when another
     /// process has the gateway's name: nothing is written under it from then on, and the gateway has to stop.
     public static func start(
         _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,

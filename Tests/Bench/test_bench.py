@@ -1,4 +1,4 @@
-"""The bench itself: that each shape yields whole, plausible numbers. How fast anything is, no test says."""
+"""The bench itself: each shape yields complete, plausible figures. No test asserts how fast anything is."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from harness.waiting import wait_until
 from Benchmarks.house import Scale
 from Benchmarks.shapes import all_shapes
 
-# A minute or so on two cores; slower where others build beside.
+# About a minute on two cores; slower when other builds are running.
 pytestmark = pytest.mark.timeout(400)
 
 

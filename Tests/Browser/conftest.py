@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: one Chromium for all, a page for each test."""
+"""Fixtures of the browser tests: one Chromium for all, one page per test."""
 
 import pytest
 from harness.browser import Browser
@@ -12,7 +12,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """open_page(url) → a page of its own for the test, closed afterwards."""
+    """open_page(url) → a new page for the test, closed afterwards."""
     pages = []
 
     def open_page(url):

@@ -1,4 +1,4 @@
-"""What a person sees: a real browser on the demo page, with its own WebSocket and EventSource, over kills and drains."""
+"""What users see: a real browser on the demo page, with its own WebSocket and EventSource, across kills and drains."""
 
 import json
 import re
@@ -17,7 +17,7 @@ CONNECTED = "document.querySelector('#state').textContent === 'connected'"
 
 
 def settings(**gateway):
-    # As `tocsin dev` and the compose file have it, but for the Origins: the page's own host, which is the default.
+    # As in `tocsin dev` and the compose file, except for the Origins: the page's own host, which is the default.
     return config(
         gateway={"allowed_hosts": [], "demo_page": True, **gateway},
         groups=[{"match": "*", "history": {"size": 100_000}}],
@@ -40,7 +40,7 @@ def gateway(redis_server):
 
 @pytest.fixture
 def fleet(redis_server):
-    """Two gateways of the test's own behind HAProxy."""
+    """Two gateways of this test behind HAProxy."""
     with (
         Gateway(redis_server.url, "left", settings(drain_seconds=3)) as left,
         Gateway(redis_server.url, "right", settings(drain_seconds=3)) as right,
@@ -50,7 +50,7 @@ def fleet(redis_server):
 
 
 def holder(redis, group, gateways):
-    """The gateway at which the group's only client is."""
+    """The gateway that has the group's only client."""
     (seat,) = redis.hvals(own(f"roster:{group}"))
     return gateways[json.loads(seat)["gateway"]]
 
@@ -62,7 +62,7 @@ def test_the_demo_page_shows_a_notification(gateway, redis, open_page):
     page = open_page(page_url(gateway))
     page.wait_for(CONNECTED)
     assert "Nothing has arrived yet" in page.text()
-    # Twice, the newest first; and what looks like HTML is text.
+    # Both, the newest first; and what looks like HTML is shown as text.
     messages = ['{"type":"receive","text":"Hello"}', '{"text":"<img src=x onerror=\\"document.title=1\\"> ü \U0001f514"}']
     for message in messages:
         send(redis, "demo", message)
@@ -181,7 +181,7 @@ def test_an_event_source_resumes_over_a_killed_gateway_with_nothing_missing(flee
         client = redis_server.client()
         while not stop.is_set():
             sent.append(client.fcall("group_send", 1, "asgi:group:killed", f'{{"n":{len(sent)}}}')[0].decode())
-            time.sleep(0.002)  # the pace, nothing that is waited for
+            time.sleep(0.002)  # sets the pace; nothing is waited for
 
     publisher = threading.Thread(target=publish)
     publisher.start()

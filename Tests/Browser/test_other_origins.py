@@ -1,4 +1,4 @@
-"""Pages of another origin: what Chromium lets them read of a stream, and of a refusal."""
+"""Pages of other origins: what Chromium lets them read of a stream, and of a refusal."""
 
 import json
 import time
@@ -12,7 +12,7 @@ SECRET = "browser-marked-secret-of-thirty-two-bytes-and-more"
 
 
 class Site(SmallSite):
-    """Serves a page at every path; at /auth it cannot say who anybody is."""
+    """Serves a page at every path; at /auth it cannot identify anybody."""
 
     def __init__(self):
         self.asked = 0
@@ -59,7 +59,7 @@ def gateway(redis_server, site):
 
 
 def ask(page, gateway, path, **headers):
-    """What a page's fetch() of a stream is told: the status, the waiting time and the body's beginning; or that it failed."""
+    """What a page's fetch() of a stream sees: status, Retry-After and the start of the body; or that it failed."""
     headers = {"Accept": "text/event-stream", **{name.replace("_", "-"): value for name, value in headers.items()}}
     return page.evaluate(
         f"fetch('http://127.0.0.1:{gateway.port}{path}', {{headers: {json.dumps(headers)}, credentials: 'include'}})"
@@ -95,7 +95,7 @@ def test_a_page_of_another_origin_reads_a_stream_with_its_token_and_resumes_it(g
     page.wait_for("text.includes('{\"n\": 1}')")
     send(redis, 2)
     again = open_page(site.url)
-    # What libraries send of themselves beside it.
+    # Headers that libraries add to it.
     extra = {"Cache-Control": "no-cache", "Content-Type": "application/json", "X-Requested-With": "XMLHttpRequest"}
     listen(again, gateway, "/mine", Authorization=bearer, **{"Last-Event-ID": seen}, **extra)
     again.wait_for("text.includes('{\"n\": 2}')")

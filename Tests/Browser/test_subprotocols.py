@@ -1,4 +1,4 @@
-"""`new WebSocket(url, names)` in Chromium, which gives a connection up when it is not answered one of the names."""
+"""`new WebSocket(url, names)` in Chromium, which fails the connection if none of the names is chosen."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def gateway(redis_server):
 
 @pytest.fixture
 def connect(gateway, open_page):
-    """connect(path, *names) → ["open", the name that was chosen] or ["closed", code]."""
+    """connect(path, *names) → ["open", the chosen name] or ["closed", code]."""
     page = open_page(f"http://127.0.0.1:{gateway.port}/")
 
     def connect(path, *names):
@@ -74,7 +74,7 @@ def test_a_token_beside_a_name_opens_a_connection_with_the_name(connect):
 
 
 def test_what_clients_of_centrifuge_offer_is_answered_for_json_only(connect):
-    """centrifuge-js offers nothing for JSON, and the name of the binary form where that is wanted."""
+    """centrifuge-js offers nothing for JSON, and the name of the binary form where that is used."""
     assert connect("/centrifuge") == ["open", ""]
     assert connect("/centrifuge", "centrifuge-json") == ["open", "centrifuge-json"]
     assert connect("/centrifuge", "centrifuge-protobuf") == FAILED

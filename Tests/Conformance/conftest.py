@@ -1,4 +1,4 @@
-"""A gateway that sends every message back, and the Autobahn suite that talks to it."""
+"""A gateway that returns every message, and the Autobahn suite that tests it."""
 
 import pytest
 from harness.gateway import Gateway, config
@@ -23,7 +23,7 @@ def autobahn():
 
 @pytest.fixture(scope="session")
 def mirror():
-    """The address of a gateway's route that sends every message back. Its limits are above the suite's largest cases."""
+    """The address of a gateway's route that returns every message. Its limits exceed the suite's largest cases."""
     settings = config(
         gateway={
             "allowed_hosts": ["*"],  # the suite sends no Origin

@@ -1,7 +1,7 @@
-"""Reads a report of the Autobahn suite and says whether it is a pass.
+"""Reads a report of the Autobahn suite and decides whether it passed.
 
-A case passes when both its behaviour and its close are OK, or INFORMATIONAL where the suite only takes note. NON-STRICT
-(right, but later than it could have been) is no pass. Nor is a report that lacks cases.
+A case passes when both its behaviour and its close are OK, or INFORMATIONAL where the suite only records. NON-STRICT
+(right, but later than possible) is not a pass. Nor is a report with missing cases.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 PASSES = {"OK", "INFORMATIONAL"}
 
-# The suite's chapters, and how many cases each has in the version that requirements.txt names.
+# The suite's chapters, with the number of cases in the version that requirements.txt names.
 CHAPTERS = {
     "1": ("Framing", 16),
     "2": ("Pings and pongs", 11),
@@ -43,14 +43,14 @@ class Case:
 
     @property
     def result(self):
-        """One word for the table: what is worse of the two."""
+        """The result for the table: the worse of the two."""
         return self.behavior if self.behavior not in PASSES or self.close in PASSES else f"close {self.close}"
 
 
 @dataclass
 class Verdict:
     cases: list[Case]
-    missing: dict[str, int]  # cases by chapter that were asked for and are not in the report
+    missing: dict[str, int]  # requested cases that are missing in the report, by chapter
 
     @property
     def bad(self):
@@ -75,7 +75,7 @@ class Verdict:
 
 
 def wanted(patterns) -> Counter:
-    """How many cases the patterns of a run ask for, by chapter: "7.*" all of it, "9.1.6" one."""
+    """How many cases the patterns of a run request, by chapter: "7.*" all of it, "9.1.6" one."""
     counts = Counter()
     for pattern in patterns:
         chapter, _, rest = pattern.partition(".")
@@ -84,7 +84,7 @@ def wanted(patterns) -> Counter:
 
 
 def judge(index: Path, patterns) -> Verdict:
-    """The verdict on the report's index.json, for the cases that were asked for."""
+    """The verdict on the report's index.json, for the requested cases."""
     (agent,) = json.loads(Path(index).read_text()).values()
     cases = [Case(id, entry["behavior"], entry["behaviorClose"]) for id, entry in agent.items()]
     cases.sort(key=lambda case: [int(part) for part in case.id.split(".")])

@@ -10,10 +10,10 @@ from .judge import Verdict, judge
 
 WSTEST = REPOSITORY / ".autobahn" / "bin" / "wstest"
 
-# Everything but the large messages of chapter 9: a quarter of a minute.
+# Everything except the large messages of chapter 9: a quarter of a minute.
 CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 LIMITS = ["9.*"]
-# A quarter of an hour, most of it the suite's own time; the few have one of each kind.
+# A quarter of an hour, mostly the suite's own time; the few have one of each kind.
 DEFLATE = ["12.*", "13.*"]
 DEFLATE_FEW = (
     [f"12.1.{number}" for number in range(1, 7)] + [f"12.2.{number}" for number in (1, 2, 3)]
@@ -22,13 +22,13 @@ DEFLATE_FEW = (
 
 
 def install():
-    """Does nothing when it is there already."""
+    """Does nothing if it is installed already."""
     done = subprocess.run([REPOSITORY / "scripts" / "autobahn-environment"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run(name: str, url: str, cases: list[str], timeout: float) -> Verdict:
-    """Runs the cases and judges them; the report, with a page for every case, is kept as report-NAME/index.html."""
+    """Runs the cases and evaluates them; the report, with a page per case, is kept as report-NAME/index.html."""
     report = REPOSITORY / f"report-{name}"
     shutil.rmtree(report, ignore_errors=True)
     report.mkdir()

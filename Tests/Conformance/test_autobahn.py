@@ -1,4 +1,4 @@
-"""The gateway under the Autobahn suite: every case OK, or INFORMATIONAL where the suite judges nothing."""
+"""The gateway in the Autobahn suite: every case OK, or INFORMATIONAL where the suite does not judge."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The judge, on reports made by hand: it must not call a bad run good."""
+"""The judge, on hand-made reports: it must not pass a bad run."""
 
 import json
 

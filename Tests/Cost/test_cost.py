@@ -1,8 +1,8 @@
-"""What a message, a delivery and a connection cost the gateway's loop, in numbers that no noise changes.
+"""What a message, a delivery and a connection cost the gateway's loop, in figures that noise does not affect.
 
-Counted under QEMU (Benchmarks/counting.py), in rounds of which the least counts. The gateway's clock stands meanwhile, so
-that nothing but the work is done. The limits are what was measured and a twentieth: who makes something dearer on purpose
-raises them here, and says why.
+Counted under QEMU (Benchmarks/counting.py), in rounds of which the lowest counts. The gateway's clock stands still meanwhile,
+so that only the work itself is done. The limits are the measured values plus five percent: whoever makes something more
+expensive on purpose raises them here, and explains why.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ def gateway():
 
 
 class House:
-    """A gateway of which everything that it does can be counted, and clients that wait for each byte."""
+    """A gateway whose work can be counted, and clients that wait for each byte."""
 
     def __init__(self, server, redis):
         self.server = server
@@ -42,7 +42,7 @@ class House:
 
     def connect(self, path, protocol=PLAIN):
         client = self.request(path, protocol)
-        # A stream's answer goes on with its first line.
+        # A stream's response continues with its first line.
         read_until(client, b"\nretry: " if protocol == SSE else b"\r\n\r\n")
         if protocol == CENTRIFUGE:
             command = b'{"id":1,"connect":{}}'
@@ -60,7 +60,7 @@ class House:
         return client
 
     def cost(self, work, count) -> Cost:
-        """Of one `work(number)`: the least of several rounds of `count`, after it was done once."""
+        """The cost of one `work(number)`: the lowest of several rounds of `count`, after one run to warm up."""
         work(0)
         self.server.arm()
         self.server.settle()
@@ -89,7 +89,7 @@ def assert_at_most(cost, instructions, system_calls, allocations):
     assert cost.allocations <= allocations, f"{cost}"
 
 
-# What has a position costs more: it is compared with what the client was shown, and kept.
+# A message with a position costs more: the position is compared with what the client was shown, and stored.
 @pytest.mark.parametrize(
     "verb, protocol, instructions",
     [
@@ -135,7 +135,7 @@ def test_a_connection_costs_at_most_this_from_accept_to_close(gateway):
     with gateway.clients("/ws/news"):
 
         def come_and_go(_):
-            # The request is there when the loop accepts, not by chance but always.
+            # Always, and not just by chance, the request has arrived when the loop accepts.
             gateway.server.pause()
             client = gateway.request("/ws/news")
             gateway.server.resume()

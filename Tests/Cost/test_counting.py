@@ -1,4 +1,4 @@
-"""The counting itself (Benchmarks/counting.py): what is in its figures, and what never is."""
+"""The counting itself (Benchmarks/counting.py): what its figures include, and what they never include."""
 
 import contextlib
 import socket
@@ -11,8 +11,8 @@ from Benchmarks.counting import Cost, counted
 from Benchmarks.servers.server import Server
 from harness.waiting import wait_until
 
-# An event loop as the gateway's: events, then the timers that are due, then it waits for the next. Each request is a byte:
-# `t` asks for the time, `m` is one that allocates for its answer, and `l` goes on working when the answer has left.
+# An event loop like the gateway's: events, then due timers, then the wait for the next. Each request is a byte: `t` asks for
+# the time, `m` allocates for its answer, and `l` continues working after the answer was sent.
 PROGRAM = """
 import select, socket, sys, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -80,7 +80,7 @@ class Client:
 def test_time_stands_while_turns_are_counted_and_goes_on_from_where_it_stood(loop):
     before, _ = loop.ask()
     loop.server.arm()
-    loop.ask()  # in whose turn the timer may have been due already
+    loop.ask()  # during whose turn the timer may have been due already
     stood = [loop.ask()]
     time.sleep(0.3)
     stood.append(loop.ask())

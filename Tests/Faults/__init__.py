@@ -1,1 +1,1 @@
-"""Faults under load: real processes, every message numbered, one checker over what was sent and what was shown."""
+"""Faults under load: real processes, every message numbered, one checker that compares what was sent with what was shown."""

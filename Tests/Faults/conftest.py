@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests. `-m quick` is what CI runs, at a small scale; without it everything runs at the full one."""
+"""Fixtures of the fault tests. `-m quick` is what CI runs, at a small scale; without it everything runs at full scale."""
 
 import os
 import time
@@ -19,7 +19,7 @@ def scale(request):
 
 @pytest.fixture(scope="session")
 def besieged(scale):
-    """The target of all bad clients of this run; in the end its good clients' logs are judged, and its words searched."""
+    """The target of all bad clients of this run; at the end its good clients' logs are evaluated, and its output searched."""
     target = Target(rate=scale.pick(100, 400))
     try:
         began = time.monotonic()
@@ -35,7 +35,7 @@ def besieged(scale):
 
 @pytest.fixture
 def target(besieged):
-    """The same; after each test it lives and nobody has lost his connection."""
+    """The same; after each test it must be alive, and no client may have lost its connection."""
     yield besieged
     besieged.assert_unharmed()
 
@@ -48,14 +48,14 @@ def attack(request, target, scale):
 
 @pytest.fixture
 def namespaces():
-    """Skips what cannot be done here: CI's containers may make no networks."""
+    """Skips what is impossible here: CI's containers may not be able to create networks."""
     if not network.possible():
         pytest.skip("network namespaces and TUN devices want root")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Adds to a failure what the helpers complained of."""
+    """Adds the helpers' errors to a failure."""
     report = yield
     if report.failed:
         for helper in list(Helper.all):

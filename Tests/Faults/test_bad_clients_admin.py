@@ -1,4 +1,4 @@
-"""Whoever reaches the admin port: S46. It has a key here, and clients' addresses are none of its (S44)."""
+"""Clients that reach the admin port: S46. It has a key here, and does not serve clients' paths (S44)."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ def post(target, body, group="posted", headers=(), key=KEY):
 
 
 def fill(size) -> bytes:
-    """A message of so many bytes."""
+    """A message of this size."""
     return b'{"a":"' + b"x" * (size - 8) + b'"}'
 
 
@@ -51,7 +51,7 @@ def test_s46_the_largest_message_is_taken_in_one_piece_and_in_chunks(target):
 
 
 def test_s46_a_compressed_body_is_not_inflated(target, attack):
-    """60 KB of a bomb are 60 KB that are no JSON."""
+    """60 KB of a bomb are 60 KB of something that is not JSON."""
     bomb = gzip.compress(b"\0" * (60 << 20))
     assert len(bomb) < LARGEST
 
@@ -71,7 +71,7 @@ def test_s46_other_content_is_415(target, attack):
 
 
 def test_s46_without_the_key_it_is_401_whatever_is_asked(target, attack):
-    """The table's signed requests are not there: one key for operators, and an idempotency key against a second sending."""
+    """The table's signed requests do not exist: there is one key for operators, and an idempotency key against repeated sends."""
     keys = {
         "none": {}, "wrong": {"Authorization": f"Bearer {ADMIN_KEY}!"}, "a prefix": {"Authorization": f"Bearer {ADMIN_KEY[:-1]}"},
         "as a password": {"Authorization": f"Basic {ADMIN_KEY}"}, "empty": {"Authorization": "Bearer "},

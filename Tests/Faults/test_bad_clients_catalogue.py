@@ -15,7 +15,7 @@ TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 
 
 def table() -> dict[str, list[str]]:
-    """The tests of each row, as the README names them."""
+    """The tests of each row, as listed in the README."""
     found = LINE.findall((HERE / "README.md").read_text())
     assert [row for row, *_ in found] == ROWS
     return {row: re.findall(r"`([^`]+)`", tests) for row, _, tests, _ in found}

@@ -1,4 +1,4 @@
-"""Commands of the centrifuge protocol that are none: S28's half about them, S29, S30."""
+"""Invalid commands of the centrifuge protocol: that part of S28, S29, S30."""
 
 import pytest
 from harness.clients import frame
@@ -40,7 +40,7 @@ def test_s29_commands_of_the_wrong_shape_are_errors_and_the_connection_stays(tar
 
 
 def test_s28_half_of_a_surrogate_pair_is_published_as_it_is(target):
-    """JSON's own loophole: browsers write it for text that they have cut, and read it."""
+    """A loophole of JSON: browsers write it for text that they have cut, and accept it."""
     with Commands(target, sub="shapes") as client:
         client.socket.send(frame(TEXT, b'{"id":2,"publish":{"channel":"room.open.a","data":{"a":"\\ud800"}}}'))
         assert client.reply(2) == {"id": 2, "publish": {}}

@@ -1,4 +1,4 @@
-"""permessage-deflate, offered wrongly, used as a bomb, and asked to tell secrets: S25 to S27."""
+"""permessage-deflate, offered wrongly, used as a bomb, and used to guess secrets: S25 to S27."""
 
 import struct
 import time
@@ -17,12 +17,12 @@ CONTINUATION, TEXT = 0, 1
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 COMPRESSED = 4  # RSV1
 LARGEST = 65536  # gateway.max_message_bytes, after inflation too
-# What the gateway answers to an offer that it takes.
+# The gateway's response to an offer that it accepts.
 WITHOUT_CONTEXT = "server_no_context_takeover; client_no_context_takeover"
 
 
 def deflated(data: bytes, level=9) -> bytes:
-    """As RFC 7692 section 7.2.1 has it: without the empty block at the end."""
+    """As in RFC 7692 section 7.2.1: without the empty block at the end."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, -15)
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
@@ -57,7 +57,7 @@ def test_s25_an_offer_that_is_none_is_400(target, attack):
 
 
 def test_s25_a_thousand_offers_cost_less_than_a_millisecond(target):
-    """8 KiB of them, none of which can be taken: the whole handshake, with what the gateway does for others meanwhile."""
+    """8 KiB of unacceptable offers: the time of the whole handshake, including what the gateway does for others meanwhile."""
     offers = f"{OFFER}; a" + ", permessage-deflate; b" * 350
     data = handshake("/ws/bad", offers, without=("Cookie",))
     assert len(data) > 8000
@@ -68,7 +68,7 @@ def test_s25_a_thousand_offers_cost_less_than_a_millisecond(target):
 
 
 def test_s26_a_bomb_closes_with_1009_and_takes_no_memory(target, attack):
-    stored = b"".join(b"\x00" + struct.pack("<HH", 0, 0xFFFF) for _ in range(200))  # 1 KB of blocks with nothing in them
+    stored = b"".join(b"\x00" + struct.pack("<HH", 0, 0xFFFF) for _ in range(200))  # 1 KB of empty blocks
     bombs = {
         "60 KB of zeros' 60 MB": (deflated(b"\0" * (60 << 20)), 1009),
         "one byte more than allowed": (deflated(b"x" * (LARGEST + 1)), 1009),
@@ -89,7 +89,7 @@ def test_s26_a_bomb_closes_with_1009_and_takes_no_memory(target, attack):
             assert bad.end()[0] == code
 
     attack({name: (frame(TEXT, data, rsv=COMPRESSED), code) for name, (data, code) in bombs.items()}, check)
-    # An event loop keeps one window for all of its clients; the largest message that is allowed may be in it.
+    # An event loop keeps one window for all of its clients, which may hold the largest allowed message.
     assert resident(target.pid) - before < 1 << 20
 
 
@@ -113,7 +113,7 @@ def test_s27_compression_is_off_unless_it_is_switched_on(target):
 
 
 def test_s27_where_it_is_on_no_message_is_compressed_with_what_another_said(target):
-    """Each by itself, both ways: nobody's guess makes somebody's secret shorter. An echo compresses nothing but itself."""
+    """Each message by itself, in both directions, so that no guess makes another's secret shorter. An echo contains only itself."""
     for wish in "", "; client_max_window_bits", "; server_no_context_takeover":
         extensions = target.handshake("/echo/bad", OFFER + wish).headers["sec-websocket-extensions"]
         assert extensions.startswith(f"permessage-deflate; {WITHOUT_CONTEXT}"), extensions

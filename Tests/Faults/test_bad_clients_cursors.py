@@ -1,4 +1,4 @@
-"""Cursors and positions that were made up: S33."""
+"""Made-up cursors and positions: S33."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_s33_a_made_up_cursor_of_a_stream_is_a_reset_and_nobody_else_s_messages(
 
 
 class RawEvents:
-    """A stream of events, read only until what is looked for."""
+    """A stream of events, read only up to the expected event."""
 
     def __init__(self, target, path, *lines):
         self.text = ""

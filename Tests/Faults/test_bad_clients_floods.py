@@ -1,4 +1,4 @@
-"""More than anybody needs: fragments, pings, messages, names: S21, S22, S24, S31, S45."""
+"""Excessive fragments, pings, messages and names: S21, S22, S24, S31, S45."""
 
 import itertools
 import time
@@ -13,12 +13,12 @@ from .bench.memory import resident
 pytestmark = pytest.mark.timeout(300)
 
 CONTINUATION, TEXT, PING = 0, 1, 9
-RATE = 100  # gateway.max_messages_per_second; twice as many at once
+RATE = 100  # gateway.max_messages_per_second; the burst is twice that
 FLOOD = 100_000
 
 
 def repeated(first: int, payload: bytes, count: int) -> bytes:
-    """One frame again and again, under a mask that changes nothing."""
+    """One frame repeated, with a mask of zeros."""
     return (bytes([first, 0x80 | len(payload)]) + bytes(4) + payload) * count
 
 
@@ -43,7 +43,7 @@ def test_s21_s22_fragments_without_end_close_with_1009_at_the_65th(payload, targ
 @pytest.mark.quick
 @pytest.mark.parametrize("payload", [b"", b"x" * 125], ids=["empty", "full"])
 def test_s24_a_flood_of_pings_closes_with_4429(payload, target, attack):
-    """Ten thousand at once, by somebody who reads no answer: the socket's buffer holds the pongs of the first 200."""
+    """Ten thousand at once, by a client that reads no answer: the socket's buffer holds the pongs of the first 200."""
     flood = repeated(0x80 | PING, payload, 10_000)
     before = target.cut("rate")
 
@@ -56,7 +56,7 @@ def test_s24_a_flood_of_pings_closes_with_4429(payload, target, attack):
 
 @pytest.mark.quick
 def test_s24_somebody_who_pings_and_never_reads_keeps_no_memory(target):
-    """As many pings as are allowed, for as long as it takes to fill the socket many times: one closes it or it is let be."""
+    """As many pings as allowed, long enough to fill the socket many times: the client is either closed or tolerated."""
     before = resident(target.pid)
     with target.socket("/ws/deaf") as deaf:
         for _ in range(20):
@@ -68,7 +68,7 @@ def test_s24_somebody_who_pings_and_never_reads_keeps_no_memory(target):
 @pytest.mark.quick
 @pytest.mark.parametrize("path", ["/ws/flood", "/echo/flood", "/say/flood"])
 def test_s31_a_flood_of_messages_closes_with_4429(path, target, attack):
-    """A thousand good messages at once. The table has a warning first; here a client that is told is closed."""
+    """A thousand valid messages at once. The table has a warning first; here the client is closed with an explanation."""
     flood = repeated(0x80 | TEXT, b'{"a":1}', 1000)
 
     def action():
@@ -79,7 +79,7 @@ def test_s31_a_flood_of_messages_closes_with_4429(path, target, attack):
 
 @pytest.mark.quick
 def test_s31_a_flood_of_commands_closes_with_3013(target, attack):
-    """In the centrifuge protocol's own words. A batch counts as its commands."""
+    """With the centrifuge protocol's own code. A batch counts as its commands."""
     connect = b'{"id":1,"connect":{}}'
     batch = b"\n".join(b'{"id":%d,"ping":{}}' % n for n in range(2, 300))
 
@@ -101,7 +101,7 @@ def test_s31_who_keeps_to_the_rate_stays(target):
 
 @pytest.mark.quick
 def test_s45_no_name_that_a_client_chooses_becomes_a_label_or_stays_in_memory(target, attack, scale):
-    """Paths, groups, Origins, closing codes; 100,000 of them at the full scale."""
+    """Paths, groups, Origins, close codes; 100,000 of them at full scale."""
     numbers = itertools.count()
 
     def action():

@@ -1,5 +1,5 @@
-"""Frames that RFC 6455 forbids, and messages that are too large: S14 to S20 and S23. The parser's own tests are in Swift
-(Tests/Gateway/WebSocket) and in the Autobahn suite; here they come over a socket, to a gateway that has other work."""
+"""Frames that RFC 6455 forbids, and oversized messages: S14 to S20 and S23. The parser's own tests are in Swift
+(Tests/Gateway/WebSocket) and in the Autobahn suite; here they arrive over a socket, at a gateway that has other work."""
 
 import random
 import socket
@@ -75,7 +75,7 @@ def test_s17_closing_codes_that_may_be_sent_are_echoed(target):
 
 
 def test_s18_what_is_too_large_closes_with_1009_at_its_announcement(target, closes):
-    """Not a byte of the message is there yet."""
+    """Before a single byte of the message has arrived."""
     cases = {f"{length} bytes": frame(TEXT, length=length) for length in (LARGEST + 1, 33 << 20, 1 << 31, 1 << 62, 1 << 63)}
     before = resident(target.pid)
     closes(1009, cases)
@@ -111,7 +111,7 @@ def test_s19_text_that_is_no_utf_8_closes_with_1007(closes):
 
 
 def test_s19_it_is_closed_as_soon_as_that_can_be_told(closes):
-    """The frame says that 100 bytes come, and the second of them cannot be."""
+    """The frame announces 100 bytes, and the second of them is already invalid."""
     closes(1007, {name: frame(TEXT, data, fin=False, length=100) for name, data in list(NOT_UTF_8.items())[:6]})
 
 
@@ -129,17 +129,17 @@ def test_s23_fragments_without_a_beginning_or_an_end_close_with_1002(closes):
     })  # fmt: skip
 
 
-# And neither ----------------------------------------------------------------------------------------------------------
+# And other bytes ------------------------------------------------------------------------------------------------------
 
 
 def test_s48_random_bytes_end_that_connection_only(target, attack):
-    """A few of what the fuzzers try by the million (scripts/fuzz, Tests/Gateway/WebSocket/FrameFuzzTests.swift)."""
+    """A few of those that the fuzzers try by the million (scripts/fuzz, Tests/Gateway/WebSocket/FrameFuzzTests.swift)."""
     source = random.Random(7)
 
     def action():
         with target.socket() as bad:
             bad.flood(source.randbytes(2000))
-            bad.tcp.shutdown(socket.SHUT_WR)  # in case that they are the beginning of something longer
+            bad.tcp.shutdown(socket.SHUT_WR)  # in case they are the beginning of something longer
             assert bad.end()[0] in (None, 1002, 1003, 1007, 1009)
 
     for _ in range(50):

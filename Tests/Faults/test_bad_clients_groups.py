@@ -1,4 +1,4 @@
-"""Groups of somebody else, and names that are none: S34, S37, S38, and S47's half about groups."""
+"""Other users' groups, and invalid names: S34, S37, S38, and the part of S47 about groups."""
 
 import re
 import time
@@ -51,7 +51,7 @@ def quoted(name: str) -> str:
 
 
 def test_s34_a_name_that_no_group_can_have_is_400_and_makes_no_key(target, attack):
-    """The same allowlist as channels_redis': letters, digits, "-", "_" and ".", fewer than 100."""
+    """The same characters as in channels_redis: letters, digits, "-", "_" and ".", fewer than 100."""
     before = set(target.store.keys("asgi:group:*"))
 
     def check(path):
@@ -94,7 +94,7 @@ def test_s34_a_name_that_is_allowed_is_stored_byte_by_byte(target):
 
 
 def test_s37_the_129th_group_of_a_connection_is_one_too_many(target, attack):
-    """Each channel has a subscribe of its own here, so it is each of the rest that is refused, not all of them."""
+    """Each channel has its own subscribe here, so each of the surplus ones is refused, not all of them."""
     count = 190  # in one batch: more would be too many messages
 
     def action():
@@ -173,13 +173,13 @@ def test_s47_a_group_that_exists_takes_as_long_to_be_denied_as_one_that_does_not
     times = {"43.inbox": [], "nobody.inbox": []}
     answers = set()
     for turn in range(scale.pick(3, 30)):
-        # A connection may say so much in a second: there are several of them, one after the other.
+        # A connection may send only so many commands per second, so several are used, one after the other.
         with Commands(target, sub="42") as client:
             for number in range(2, 62):
                 channel = list(times)[number % 2]
                 began = time.monotonic()
                 answers.add(str(client.ask({"id": number, "subscribe": {"channel": channel}})["error"]))
                 times[channel].append(time.monotonic() - began)
-    # What the machine does meanwhile only adds to a time.
+    # Other work of the machine only adds to the time.
     least = [min(each) * 1000 for each in times.values()]
     assert len(answers) == 1 and abs(least[0] - least[1]) < 5, least

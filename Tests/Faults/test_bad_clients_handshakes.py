@@ -1,4 +1,4 @@
-"""Requests that are none, too large, or meant to be read differently by two readers: S8, S9, S12, S13, S44."""
+"""Requests that are invalid, too large, or meant to be parsed differently by two parsers: S8, S9, S12, S13, S44."""
 
 import pytest
 from harness.haproxy import HAProxy
@@ -14,7 +14,7 @@ KIB = 1024
 
 
 def answered(target, status, data, port=None):
-    """One answer, then the end of the connection, whatever else was sent behind the request."""
+    """One response, then the end of the connection, whatever else was sent after the request."""
     reply = target.ask(data, port=port)
     assert (reply.status, reply.answers, reply.ended) == (status, 1, True), reply.raw[:300]
     return reply
@@ -24,7 +24,7 @@ def answered(target, status, data, port=None):
 
 
 def test_s8_a_header_that_is_too_large_is_431(target, attack):
-    """All of the head together may have 16 KiB, so a field of 9 KB, which the table refuses, is let in."""
+    """The whole head may have 16 KiB, so a field of 9 KB, which the table refuses, is accepted."""
     assert target.handshake("/ws/a", f"X-Large: {'x' * 9 * KIB}").status == 101
     before = target.refused("headers")
     cases = {f"{size} KB": size for size in (17, 40, 90)}
@@ -144,7 +144,7 @@ def test_s13_a_request_behind_a_wrong_version_is_not_answered(target, attack):
     "proxy, let_in, group",
     [
         pytest.param(HAProxy, set(), b"smuggle1", id="haproxy"),
-        # It makes of an empty body in chunks a request without one, which there is nothing wrong with.
+        # It turns an empty chunked body into a request without one, which is valid.
         pytest.param(Nginx, {101}, b"smuggle2", id="nginx"),
     ],
 )
@@ -157,7 +157,7 @@ def test_s13_behind_a_proxy_nobody_is_let_in_with_a_body_and_nothing_is_smuggled
             assert status in {400, 411, 501} | (let_in if data != FILLED else set())
 
         attack(BODIES | {"a body in chunks": FILLED}, check)
-        # What comes behind a body's end is the client's next request, if the proxy has seen it as one, too.
+        # What follows a body's end is the client's next request, if the proxy has recognised it as one, too.
         if target.store.exists(b"asgi:group:" + group):
             seen = (lambda: proxy.access_log) if proxy.name == "nginx" else (lambda: proxy.log)
             wait_until(lambda: f"/ws/{group.decode()}" in seen(), 10, "the request in the proxy's own log")
@@ -165,7 +165,7 @@ def test_s13_behind_a_proxy_nobody_is_let_in_with_a_body_and_nothing_is_smuggled
 
 @pytest.mark.parametrize("proxy", [HAProxy, Nginx], ids=["haproxy", "nginx"])
 def test_s8_s13_behind_a_proxy_odd_characters_and_large_headers_harm_nobody(proxy, target, attack):
-    """Either is content with some of them (nginx writes a request of its own from what it has read); neither is relied on."""
+    """Both accept some of them (nginx writes its own request from what it has read); the gateway relies on neither."""
     large = {f"{size} KB": handshake("/ws/a", f"X-Large: {'x' * size * KIB}") for size in (17, 40)}
     with proxy([target.gateway]) as proxy:
 
@@ -189,7 +189,7 @@ def test_s44_clients_find_nothing_of_the_admin_port(target, attack):
     def check(path):
         for data in handshake(path), f"GET {path} HTTP/1.1\r\nHost: site.example\r\n\r\n".encode():
             reply = target.ask(data)
-            # An escaped slash is no slash: to the route it is a part of a group's name, and a bad one.
+            # An escaped slash is not a slash: for the route it is part of a group's name, and an invalid one.
             assert reply.status in ((400, 426) if "%2f" in path else (404,)), reply.raw
             assert b"tocsin_" not in reply.raw
 

@@ -1,4 +1,4 @@
-"""What Redis and Lua could take for something of their own: S35, S36."""
+"""Input that Redis or Lua could take for their own syntax: S35, S36."""
 
 import json
 
@@ -19,7 +19,7 @@ NUMBERS = ["1e9", "0x10", "nan", "-0", "1e308", "18446744073709551616"]
 
 
 def test_s35_s36_payloads_are_bytes_and_one_function_call_each(target):
-    """Nothing that a client writes becomes a command of Redis, an option of the function or a pattern of Lua's."""
+    """Nothing that a client writes becomes a Redis command, a function's option or a Lua pattern."""
     with target.socket("/say/injected") as sender, target.socket("/ws/injected") as listener:
         with target.redis.client() as client, client.monitor() as monitor:
             for text in INJECTIONS + NUMBERS:

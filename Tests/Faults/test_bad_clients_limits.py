@@ -1,4 +1,4 @@
-"""More connections than one may have, and than there is room for: S32, and 20,000 clients at a gateway for 10,000."""
+"""More connections than allowed, and than there is room for: S32, and 20,000 clients at a gateway for 10,000."""
 
 import json
 
@@ -25,7 +25,7 @@ def come_back_later(reply, status):
 
 
 def fill(target, count, *lines, path="/ws/full", **options) -> list:
-    """So many connections, all let in."""
+    """Opens this many connections, all of them accepted."""
     sockets = [connect(target.port, **options) for _ in range(count)]
     for tcp in sockets:
         tcp.sendall(handshake(path, *lines))
@@ -54,7 +54,7 @@ def test_s32_the_21st_connection_of_a_user_is_429(target, attack):
 
 @pytest.mark.quick
 def test_s32_the_21st_connection_of_a_user_who_says_so_later_is_closed(target):
-    """Whose token comes with the first command gets no place by the back door."""
+    """A token in the first command must not bypass the limit."""
     inside = fill(target, PER_USER, f"Authorization: Bearer {target.token(sub='later')}", path="/token")
     with target.socket("/rooms") as late:
         late.send(frame(TEXT, json.dumps({"id": 1, "connect": {"token": target.token(sub="later")}}).encode()))
@@ -64,7 +64,7 @@ def test_s32_the_21st_connection_of_a_user_who_says_so_later_is_closed(target):
 
 @pytest.mark.quick
 def test_s32_the_201st_connection_of_an_address_is_429_whatever_it_says_about_itself(target, attack):
-    """Nobody is a trusted proxy here, so whom somebody says that he forwards is not read."""
+    """Nobody is a trusted proxy here, so claims about forwarded clients are ignored."""
     inside = fill(target, PER_ADDRESS, source=ADDRESS)
     lies = {
         "X-Forwarded-For": "X-Forwarded-For: 203.0.113.5", "Forwarded": "Forwarded: for=203.0.113.5",
@@ -90,7 +90,7 @@ def test_s32_a_proxy_s_greeting_of_somebody_who_is_none_is_400(target):
 
 @pytest.mark.quick
 def test_s32_refused_connections_keep_no_place(target):
-    """Origins, logins and names that are refused, more of them than an address may have connections."""
+    """Refused Origins, logins and names, more of them than an address may have connections."""
     refused = (handshake("/ws/a", Origin="http://evil.example"), handshake("/token"), handshake("/ws/%20"))
     for number in range(PER_ADDRESS + 50):
         assert target.ask(refused[number % 3], source="127.0.5.7").status in (400, 403)
@@ -99,7 +99,7 @@ def test_s32_refused_connections_keep_no_place(target):
 
 @pytest.mark.quick
 def test_twice_as_many_connections_as_there_is_room_for_are_503_and_the_memory_stays(target, scale):
-    """10,000 inside and 10,000 more at the full scale; those inside stay, and hear what is sent to them."""
+    """10,000 accepted and 10,000 more at full scale; the accepted ones stay, and receive what is sent to them."""
     room = scale.pick(500, 10_000)
     settings = config(gateway={"max_connections": room})
     with Gateway(target.redis.url, "full", settings) as gateway:
@@ -110,7 +110,7 @@ def test_twice_as_many_connections_as_there_is_room_for_are_503_and_the_memory_s
         peak = full
         turned_away = 0
         while turned_away < room:
-            # They are refused at once, and come again and again, a batch at a time.
+            # They are refused immediately, and retry, a batch at a time.
             for tcp, reply in open_many(gateway.port, 500):
                 come_back_later(reply, 503)
                 tcp.close()

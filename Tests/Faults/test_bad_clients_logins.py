@@ -1,4 +1,4 @@
-"""Tokens that are forged, old, or somebody else's: S5, S7, S39, and S47's half about users."""
+"""Tokens that are forged, old, or somebody else's: S5, S7, S39, and the part of S47 about users."""
 
 import base64
 import hmac
@@ -40,7 +40,7 @@ def test_s5_a_token_in_the_address_counts_only_where_that_is_switched_on(target)
 
 @pytest.mark.parametrize("proxy", [HAProxy, Nginx], ids=["haproxy", "nginx"])
 def test_s5_a_token_in_the_address_is_in_no_log_of_the_proxies_that_we_ship(proxy, target):
-    """Also when no gateway answers, which nginx writes into another log."""
+    """Even when no gateway answers, which nginx logs to another file."""
     token = target.token()
     gone = Gateway(target.redis.url, "gone")
     with gone, proxy([target.gateway]) as proxy, Nginx([gone]) as left_alone:
@@ -107,7 +107,7 @@ FORGED = {
 
 @pytest.mark.parametrize("name", FORGED)
 def test_s7_what_is_not_right_is_refused_alike_and_only_the_log_says_why(name, target):
-    """403, where the table has 401 or 4401: the login is asked before the upgrade, and its answer is one for all."""
+    """403, where the table has 401 or 4401: the login comes before the upgrade, and its answer is the same for all."""
     path, forge, why = FORGED[name]
     before = len(target.gateway.log)
     reply = target.ask(bearer(path, forge(target)))
@@ -139,14 +139,14 @@ def test_s7_a_token_of_a_megabyte_is_refused_unread(target, attack):
 
 
 def test_s7_refusals_take_the_same_time_whatever_is_wrong(target, scale):
-    """The least times are within 5 ms of each other, a token of nobody's beside those that are nearly right."""
+    """The lowest times are within 5 ms of each other, for a nonsense token and for those that are nearly valid."""
     names = ("another key", "expired", "for somebody else", "no token", "the public key as the secret", "of 9 KB")
     requests = {name: bearer(FORGED[name][0], FORGED[name][1](target)) for name in names}
     assert_alike({name: lambda data=data: target.ask(data) for name, data in requests.items()}, scale)
 
 
 def assert_alike(actions, scale):
-    """In turns, so that what the machine does meanwhile happens to all of them; of which the least is without it."""
+    """In turns, so that other work of the machine affects all of them; the lowest times are without it."""
     times = {name: [] for name in actions}
     for _ in range(scale.pick(50, 1000)):
         for name, action in actions.items():
@@ -158,7 +158,7 @@ def assert_alike(actions, scale):
 
 
 def test_s47_a_user_who_exists_takes_as_long_as_one_who_does_not(target, scale):
-    """Of both the token is forged; one of the two is connected."""
+    """Both tokens are forged; one of the two users is connected."""
     with target.bearer(sub="present"):
         requests = {name: bearer("/token", target.token(SECRET + "!", sub=name)) for name in ("present", "absent")}
         assert len({target.ask(data).raw for data in requests.values()}) == 1

@@ -1,4 +1,4 @@
-"""Messages that are no JSON, or odd: S28."""
+"""Messages that are not JSON, or odd: S28."""
 
 import json
 
@@ -43,13 +43,13 @@ ODD_JSON = {
     "a key that JavaScript knows": '{"__proto__":{"a":1},"constructor":1}',
     "the broker's own entries": '{"__tocsin__":"5f3a90c1.9c01ab23de:1","__asgi_channel__":"x","a":1}',
 }
-# Made once: masking 64 KiB takes Python longer than the gateway takes for all the rest.
+# Made once: masking 64 KiB takes Python longer than all the rest takes the gateway.
 FRAMES = {name: frame(TEXT, text.encode()) for name, text in NOT_JSON.items()}
 DEEP = '{"a":' * 900 + "1" + "}" * 900
 
 
 def test_s28_what_is_no_json_object_closes_with_1008_where_one_is_wanted(target, attack):
-    """The table has an error first, and closes at the third: here a client that is broken is told so at once."""
+    """The table has an error first, and closes at the third: here a broken client is closed immediately."""
 
     def check(data):
         code, reason = target.closed_by(data, "/say/broken")
@@ -71,7 +71,7 @@ def test_s28_what_is_odd_and_allowed_arrives_as_it_was_written(target):
 
 
 def test_s28_what_python_writes_for_no_number_arrives_as_null(target):
-    """The table refuses NaN. Django's json.dumps writes it, so it is taken, and every browser can read what arrives."""
+    """The table refuses NaN. Django's json.dumps writes it, so it is accepted, and what arrives is valid for every browser."""
     with target.socket("/say/nan") as sender, target.socket("/ws/nan") as listener:
         sender.send(frame(TEXT, b'{"a":NaN,"b":-Infinity}'))
         assert json.loads(listener.frame()[1]) == {"a": None, "b": None, "type": "receive"}
@@ -79,7 +79,7 @@ def test_s28_what_python_writes_for_no_number_arrives_as_null(target):
 
 def test_s28_what_is_no_json_closes_with_3501_in_the_centrifuge_protocol(target, attack):
     connect = frame(TEXT, b'{"id":1,"connect":{}}')
-    # Empty lines are no commands, and an escape that nobody reads is none of this protocol's business.
+    # Empty lines are not commands, and unread escapes do not concern this protocol.
     broken = {name: FRAMES[name] for name, text in NOT_JSON.items() if text.strip() and "ud800" not in text}
 
     def check(data):

@@ -33,7 +33,7 @@ TWICE = {
 
 
 def refused(target, reply):
-    """One answer, and nothing that tells a page more than that it may not."""
+    """One response, which tells a page nothing except that it is not allowed."""
     assert reply.status == 403 and reply.ended and reply.answers == 1, reply.raw
     assert reply.body == b"403 this Origin may not connect\n"
     assert "access-control-allow-origin" not in reply.headers
@@ -67,7 +67,7 @@ def test_s2_several_origins_are_refused_whichever_comes_last(target, attack):
 
 
 def test_s3_no_browser_and_no_origin_is_refused_with_a_token_and_with_a_cookie(target, attack):
-    """The table lets a token in without an Origin. Here allowed_hosts: ["*"] does that, and nothing else."""
+    """The table accepts a token without an Origin. Here only allowed_hosts: ["*"] does that."""
     bearer = f"Authorization: Bearer {target.token()}"
     cases = {"with a token": ("/token", bearer), "with a cookie": ("/cookie",), "with neither": ("/ws/a",)}
     attack(cases, lambda case: refused(target, target.ask(handshake(*case, without=("Origin",)))))

@@ -1,4 +1,4 @@
-"""Clients that read a large log again and again, and leave: S49."""
+"""Clients that read a large log again and again, and disconnect: S49."""
 
 import select
 import statistics
@@ -19,7 +19,7 @@ CLIENTS = 40
 
 @pytest.fixture
 def start(target):
-    """The position before the first of a hundred messages of 1 MiB: what anybody may say that he has seen."""
+    """The position before the first of a hundred messages of 1 MiB, which anybody may claim as a cursor."""
     message = b'{"pad":"%s"}' % (b"x" * (LENGTH - 10))
     for _ in range(MESSAGES):
         position, _ = target.store.fcall("group_send", 1, group_key(GROUP), message)
@@ -28,7 +28,7 @@ def start(target):
 
 
 def resume(target, start, number):
-    """A stream from there on, from one of twenty addresses."""
+    """A stream from that position, from one of twenty addresses."""
     tcp = connect(target.port, f"127.0.3.{number % 20 + 1}")
     lines = ("Accept: text/event-stream", f"Last-Event-ID: {start}")
     tcp.sendall(handshake(f"/ws/{GROUP}", *lines, without=("Upgrade", "Connection", "Cookie")))
@@ -36,7 +36,7 @@ def resume(target, start, number):
 
 
 def read_until(streams, size, seconds=120):
-    """Reads all of them until each has so many bytes."""
+    """Reads all of them until each has received this many bytes."""
     left, ends = dict.fromkeys(streams, size), time.monotonic() + seconds
     while waiting := [tcp for tcp, count in left.items() if count > 0]:
         assert time.monotonic() < ends, f"{len(waiting)} of {len(streams)} still wait"
@@ -47,7 +47,7 @@ def read_until(streams, size, seconds=120):
 
 
 def spent(target) -> float:
-    """Seconds that Redis was busy with reads of logs so far, by its own clock."""
+    """Seconds that Redis has spent reading logs so far, by its own clock."""
     return target.store.info("commandstats").get("cmdstat_fcall_ro", {}).get("usec", 0) / 1e6
 
 
@@ -68,7 +68,7 @@ def test_s49_a_catch_up_costs_redis_its_messages_and_no_more(target, start):
 
 
 def test_s49_clients_that_read_a_large_log_and_leave_cost_nobody_anything(target, start, attack):
-    """Forty come, take a MiB or two each, and go; as often as they like."""
+    """Forty connect, read a MiB or two each, and leave; as often as they like."""
     before = connections(target)
 
     def action():
@@ -81,7 +81,7 @@ def test_s49_clients_that_read_a_large_log_and_leave_cost_nobody_anything(target
 
     action()
     wait_until(lambda: connections(target) == before, 60, "they have gone")
-    # Nobody waits for what they had asked for: of the next second Redis has nearly all for others.
+    # Their requests are abandoned: Redis has nearly all of the next second for others.
     busy = spent(target)
     time.sleep(1)
     assert spent(target) - busy < 0.25, "reads go on for nobody"

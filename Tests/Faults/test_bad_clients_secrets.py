@@ -1,6 +1,6 @@
-"""What is in the log, the metrics and the answers after all this, and what is not: S42, S43.
+"""What must and must not be in the log, the metrics and the responses after all this: S42, S43.
 
-The target's passwords, keys, cookies and tokens are marked, and after the last test of all files its words are searched
+The target's passwords, keys, cookies and tokens are marked, and after the last test of all files its output is searched
 again (conftest.py, besieged)."""
 
 import json
@@ -52,7 +52,7 @@ def test_s42_no_secret_that_a_client_brings_is_shown_wherever_it_is_put(target, 
         with target.socket(path) as socket:
             socket.send(frame(TEXT, payload.encode()) + frame(CLOSE, struct.pack(">H", 1000) + MARK.encode()))
             assert MARK not in socket.end()[1] or path == "/echo/a"
-    # The search has something to find: what was refused is in the log, with its reason.
+    # The search has something to find: refusals are in the log, with their reasons.
     assert "login refused" in target.gateway.log[before:]
     target.assert_no_secret_was_shown()
 
@@ -67,7 +67,7 @@ def test_s42_the_admin_key_is_shown_to_nobody_right_or_wrong(target):
 
 @pytest.mark.parametrize("password, is_right", [(f"{REDIS_PASSWORD}-wrong", False), (REDIS_PASSWORD, True)])
 def test_s42_the_password_of_redis_is_not_in_the_log_of_a_gateway_without_redis(password, is_right):
-    """While it is wrong, or Redis away, and in what the program says at its end."""
+    """While it is wrong, or Redis is down, and in what the program prints at its end."""
     settings = {**config(), "log": {"level": "trace", "format": "text"}}
     user = ("--user", "gateway", "on", f">{REDIS_PASSWORD}", "~*", "&*", "+@all")
     with RedisServer(args=user) as redis:
@@ -94,7 +94,7 @@ INJECTIONS = {
 
 
 def test_s43_nobody_writes_a_line_into_the_log_or_a_long_one(target, attack):
-    """Names, User-Agent, claims and closing reasons; each line stays JSON of at most 2 KiB, with none of it inside."""
+    """Names, User-Agent, claims and close reasons; each line stays JSON of at most 2 KiB, with none of them on its own line."""
 
     def check(text):
         short = text.encode("utf-8", "surrogateescape")[:100]

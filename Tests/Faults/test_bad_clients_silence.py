@@ -1,4 +1,4 @@
-"""Clients that take their time: S6, S10, S11. A thousand good ones and newcomers wait for none of them."""
+"""Clients that take their time: S6, S10, S11. A thousand good ones and new clients must not wait for them."""
 
 import time
 
@@ -16,13 +16,13 @@ from .bench.target import Target
 pytestmark = pytest.mark.timeout(300)
 
 HANDSHAKE_SECONDS = 5
-LATE = 2.5  # a timer's tick, and a busy machine
+LATE = 2.5  # a timer's tick, plus some for a busy machine
 NEWCOMER_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stale(besieged: Target):
-    """Clients of the centrifuge protocol that never say who they are: they wait while the other tests run."""
+    """Clients of the centrifuge protocol that never authenticate: they wait while the other tests run."""
     with besieged.socket("/rooms") as one, besieged.socket("/rooms") as other:
         other.send(frame(9, b"still here"))
         assert other.frame() == (10, b"still here")
@@ -30,7 +30,7 @@ def stale(besieged: Target):
 
 
 def rosters(store) -> int:
-    """Everybody who is in a group, as the gateways have written it down."""
+    """All members of groups, as recorded by the gateways."""
     return sum(store.hlen(key) for key in store.scan_iter("tocsin:roster:*", 1000))
 
 
@@ -44,7 +44,7 @@ def newcomers_while(slow: SlowHandshakes, port) -> list[float]:
         began = time.monotonic()
         assert ask(port, handshake("/ws/newcomer"), "127.0.0.7").status == 101
         took.append(time.monotonic() - began)
-        time.sleep(0.05)  # the pace of newcomers
+        time.sleep(0.05)  # sets the rate of new clients
     return took
 
 
@@ -68,7 +68,7 @@ def test_s10_500_slow_handshakes_end_with_408_and_a_good_one_takes_less_than_a_s
 
 @pytest.mark.quick
 def test_s10_thousands_of_slow_handshakes_at_once(target, scale):
-    """2,000 at the small scale. All of them are under way when the newcomers come."""
+    """2,000 at the small scale. All of them are in progress when the new clients come."""
     count = scale.pick(2000, 10_000)
     before = resident(target.pid)
     newcomers, grown = [], 0
@@ -106,7 +106,7 @@ def test_s11_who_connects_and_says_nothing_is_told_and_closed_after_5_s(target):
 
 @pytest.mark.quick
 def test_s6_who_does_not_say_who_it_is_within_10_s_is_closed_and_was_in_no_group(target, stale):
-    """3502 of the centrifuge protocol, the table's 4408. Elsewhere the login is a part of the handshake."""
+    """3502 of the centrifuge protocol, the table's 4408. Otherwise the login is part of the handshake."""
     one, other = stale
     assert one.end() == other.end() == (3502, "stale")
     wait_until(lambda: rosters(target.store) == CLIENTS, 5, "nobody in any group but the good clients")

@@ -1,4 +1,4 @@
-"""What a network does to bytes, between one gateway and Redis: split anywhere, cut anywhere, stalled, ended."""
+"""Network faults on the byte level, between one gateway and Redis: split anywhere, cut anywhere, stalled, ended."""
 
 import contextlib
 import time
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @contextlib.contextmanager
 def load_with_a_bad_line(scale, **options):
-    """The first gateway reaches Redis through what is yielded beside the load."""
+    """The first gateway reaches Redis through the line, which is yielded along with the load."""
     faults = []
 
     def url(redis, n):
@@ -31,7 +31,7 @@ def load_with_a_bad_line(scale, **options):
 
 
 def test_f37_bytes_drip(scale):
-    """Every reply is cut into small pieces, at every place. (One byte at a time would be less than the load.)"""
+    """Every reply is split into small pieces, at every place. (One byte at a time would be too slow for the load.)"""
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
         line.do("drip", bytes=97)
@@ -66,7 +66,7 @@ def test_f37_connections_are_cut_within_replies(scale):
 
 @pytest.mark.parametrize("side", ["down", "up", "both"])
 def test_f37_connections_stall(scale, side):
-    """Nothing ends, nothing comes: only a deadline finds out."""
+    """Nothing ends and nothing arrives: only a deadline reveals it."""
     with load_with_a_bad_line(scale) as (load, line):
         load.calm()
         line.do("stall", side=side)

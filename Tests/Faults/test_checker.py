@@ -1,4 +1,4 @@
-"""The checker sees what is planted into good logs (FAULTS' rule: the judge is judged first)."""
+"""The checker detects faults planted into good logs (FAULTS' rule: the judge is judged first)."""
 
 import random
 
@@ -102,7 +102,7 @@ def test_f00b_two_swapped_are_out_of_order(attempts, clients):
 
 
 def test_f00b_two_publishers_swapped_are_out_of_order():
-    """Neither breaks its own order; the offsets show it."""
+    """Neither breaks its own order; the offsets reveal it."""
     attempts = [Attempt(10.0, 10.1, "a/g/1", logs.OK, position(1)), Attempt(10.2, 10.3, "b/g/1", logs.OK, position(2))]
     events = [Event(2.0, logs.OPEN, ()), Event(11.0, logs.MESSAGE, ("b/g/1", "")), Event(11.1, logs.MESSAGE, ("a/g/1", ""))]
     assert counts(check(attempts, {"one": ClientLog("one", ("g",), events)})) == (0, 0, 0, 1, 0)
@@ -118,7 +118,7 @@ def test_f00c_one_repeated_is_a_duplicate(attempts, clients):
 
 
 def told_loss(client, at, reason="gap"):
-    """Messages 500 to 509 are not shown, and a notice stands before 510."""
+    """Messages 500 to 509 are not shown, and there is a notice before 510."""
     place = index(client, 500)
     client.events[place : place + 10] = [notice(reason, at)]
 
@@ -160,7 +160,7 @@ def test_f00d_a_notice_of_another_group_covers_nothing(attempts):
     assert counts(check(attempts, {"one": client}, allowed={"gap"})) == (1, 1, 0, 0, 0)
 
 
-# I2: what may not be shown
+# I2: what must not be shown
 
 
 @pytest.mark.parametrize("outcome", [logs.REJECTED, logs.UNSENT])
@@ -254,7 +254,7 @@ def test_a_notice_that_was_due_and_did_not_come_fails(attempts, clients):
 
 
 def test_after_a_lost_tail_the_same_offsets_may_come_again(attempts, clients):
-    """Another history counts anew from an earlier offset: that is no disorder."""
+    """Another history continues from an earlier offset, which is not out of order."""
     for n in range(501, COUNT + 1):
         attempts[n - 1] = attempt(n, detail=position(n - 10, "bbbbbbbbbb"))
     for client in clients.values():

@@ -1,4 +1,4 @@
-"""Clients come and go by the thousand, and descriptors run out: what was taken is given back, and nobody else suffers."""
+"""Clients come and go by the thousand, and descriptors run out: resources are released, and other clients do not suffer."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from .bench.memory import resident
 
 pytestmark = pytest.mark.timeout(300)
 
-GROWTH = 1.1  # memory at the end, in terms of the memory after the first rounds
+GROWTH = 1.1  # memory at the end, relative to the memory after the first rounds
 SLACK = 8 << 20
 DESCRIPTORS = 200
 
@@ -23,7 +23,7 @@ def descriptors(gateway) -> int:
 
 
 def rounds(load, count):
-    """All clients go, some with a reset, some in the middle of their handshake, and come back at once."""
+    """All clients disconnect, some with a reset, some in the middle of their handshake, and reconnect immediately."""
     for _ in range(count):
         load.fleet.flip(1.0)
         time.sleep(0.05)
@@ -31,7 +31,7 @@ def rounds(load, count):
 
 
 def at_rest(load):
-    """What each gateway holds, once three looks in a row agree: the last question for metrics has a connection, too."""
+    """What each gateway holds, once three samples in a row agree: the last request for metrics has a connection, too."""
     seen = []
 
     def agrees():
@@ -56,7 +56,7 @@ def test_f38_twenty_thousand_connections_leave_nothing_behind(scale):
         after = at_rest(load)
         opened = sum(gateway.metric("tocsin_connections_opened_total") for gateway in load.gateways)
         load.judge("F38 connections come and go", opened=int(opened))
-        # Clients are dealt out anew at each round, so each gateway has other numbers; all of them together have the same.
+        # Clients are distributed anew in each round, so gateways differ; the totals must not.
         assert sum(fds for fds, _ in after) == sum(fds for fds, _ in before)
         assert sum(memory for _, memory in after) <= sum(memory for _, memory in before) * GROWTH + SLACK
 
@@ -67,7 +67,7 @@ class Narrow(Gateway):
 
 
 def test_f39_descriptors_run_out(scale):
-    """Who comes too late is turned away or waits; who is there is served; when some have gone, others are let in."""
+    """Late clients are turned away or wait; connected ones are served; when some have left, others are accepted."""
     small = replace(scale, gateways=1, three_groups_every=0)
     with Load(small, haproxy_class=None, clients=50, groups=20, rate=50, gateway_class=Narrow) as load:
         load.calm()

@@ -1,4 +1,4 @@
-"""Clocks jump: a gateway's has no say in what is delivered, and Redis' own moves lifetimes, never an order."""
+"""Clocks jump: a gateway's clock has no influence on deliveries, and that of Redis affects lifetimes but never the order."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def skew():
 
 
 def gateway_clock(gateway) -> float:
-    """By the last line that it wrote."""
+    """From the last line of its log."""
     time = datetime.fromisoformat(json.loads(gateway.log.splitlines()[-1])["time"])
     return time.timestamp()
 
@@ -46,7 +46,7 @@ def test_f31_the_clock_of_one_gateway_jumps(scale, skew):
         load.calm()
         verdict = load.judge("F31 clock of a gateway ± 1 h")
         assert verdict.reconnects == 0
-        # That it was moved at all.
+        # Make sure that the clock was moved at all.
         skew.move(HOUR)
         load.gateways[0].stop()
         assert is_off_by(HOUR, gateway_clock(load.gateways[0]))
@@ -74,7 +74,7 @@ def test_f30_the_clock_of_redis_jumps(scale, skew, seconds):
 
 
 def test_f30_the_clock_of_redis_jumps_a_day_ahead(scale, skew):
-    """Every log's time is over at once. Who is there does not notice; positions live ten times as long as logs."""
+    """Every log expires immediately. Connected clients do not notice; positions live ten times as long as logs."""
     with Load(scale, redis=skewed_redis(skew), configuration=site_config()) as load:
         load.calm()
         move_redis(load, skew, DAY + HOUR)

@@ -1,4 +1,4 @@
-"""The database is really number 3, and two deployments on one Redis do not hear each other."""
+"""The database is really number 3, and two deployments on one Redis do not receive each other's messages."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def test_f40_the_database_is_3(scale):
         load.calm()
         connections = load.redis.client().client_list()
         assert {c["db"] for c in connections} == {"3"}, connections
-        # Two of each gateway: commands and subscriptions.
+        # Two per gateway: commands and subscriptions.
         assert len(connections) >= 2 * scale.gateways
         load.judge("F40 database 3")
         for database in others:
@@ -36,7 +36,7 @@ def test_f40_the_database_is_3(scale):
 
 
 class Deployment:
-    """A gateway with clients and publishers of its own, at a Redis that it shares."""
+    """A gateway with its own clients and publishers, on a shared Redis."""
 
     def __init__(self, redis, name, prefix, database, groups, stack):
         configuration = site_config(redis={"prefix": prefix})
@@ -59,7 +59,7 @@ class Deployment:
 
 @pytest.mark.parametrize("databases", [(3, 3), (3, 4)], ids=["one database", "two databases"])
 def test_f40_two_deployments_on_one_redis(databases):
-    """The same group names under two prefixes. (The prefix must differ: pub/sub knows no databases.)"""
+    """The same group names under two prefixes. (The prefixes must differ, because pub/sub ignores databases.)"""
     groups = [f"shared-{n}" for n in range(10)]
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(durable_redis())
@@ -97,7 +97,7 @@ def test_f40_a_stranger_who_publishes_with_a_stamp_of_its_own_stops_nobody(offse
         status = site.publishers.stop()
         on_time = site.fleet.await_shown(status["last"], 15)
         verdict = check(site.publishers.finish(), site.fleet.finish())
-        # What the stranger says may be shown: Redis lets it speak. What was accepted is shown, in order, and once.
+        # The stranger's messages may be shown, since Redis lets it publish. Accepted ones are shown, in order, and once.
         assert (verdict.lost, verdict.duplicated, verdict.reordered) == (0, 0, 0), f"{verdict}"
         assert on_time, "the group's own messages come late"
         assert reads < 100, f"the log was read {reads} times in 3 s"

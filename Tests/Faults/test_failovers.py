@@ -1,5 +1,5 @@
-"""A replica is promoted that lacks the last messages: the new primary gives their places to others, and everybody who was
-shown one of them is told. Whoever read the replica before changes nothing."""
+"""A replica is promoted that lacks the last messages: the new primary reuses their offsets, and all clients that were shown one
+of them must be told. Earlier reads from the replica make no difference."""
 
 import time
 
@@ -13,11 +13,11 @@ from .bench.redis_pair import RedisPair
 pytestmark = pytest.mark.timeout(300)
 
 READ_FOR = 3.0
-AT_ONCE = 12  # messages to each group of the new primary, before a gateway is there: more than it lacks
+AT_ONCE = 12  # messages to each group of the new primary, before a gateway is connected: more than it lacks
 
 
 def lose_a_tail(load, pair):
-    """The replica is cut off, and clients are shown what it never gets."""
+    """The replica is cut off, and clients are shown messages that it never gets."""
     pair.cut()
     load.last(1.5, 3)
     last = load.publishers.stop()["last"]
@@ -27,7 +27,7 @@ def lose_a_tail(load, pair):
 
 
 def is_promoted(load, pair):
-    """The places of what it lacks are given to others before anybody can notice: only a position tells the two apart."""
+    """The offsets of the messages it lacks are reused before anybody can notice: only the position distinguishes them."""
     pair.promote()
     load.add_publishers(f"new{pair.primary.port}-", load.group_names, load.scale.rate, redis=pair.primary).burst(AT_ONCE)
     pair.lead_to(pair.primary)
@@ -45,15 +45,15 @@ def nobody_reads_it(load, pair):
 
 
 def everything_is_read_there(load, pair):
-    """By hand, or by anything that spares the primary."""
+    """By hand, or by anything that offloads reads from the primary."""
     client = pair.replica.client()
     for group in load.group_names:
         client.fcall_ro("group_read", 1, group_key(group), 100, 10**6, "")
 
 
 def gateways_come_to_it(load, pair):
-    """The address leads to the replica before it is promoted: gateways dial it again and again, as it refuses their writes,
-    and their API asks it what it is asked whenever there is a connection."""
+    """The address leads to the replica before it is promoted: gateways dial it again and again, because it refuses their writes,
+    and their API requests are sent to it whenever there is a connection."""
     pair.lead_to(pair.replica)
     load.await_ready(503)
     ends = time.monotonic() + READ_FOR
@@ -86,7 +86,7 @@ def test_f26_a_replica_is_promoted_that_lacks_the_tail(scale, readers):
 
 @pytest.mark.quick
 def test_f28_the_replica_is_promoted_and_then_the_other_one_again_each_without_the_tail(scale):
-    """The first server has been a primary, a replica that had to give up its tail, and is a primary again."""
+    """The first server has been a primary, then a replica that had to discard its tail, and becomes a primary again."""
     pair = RedisPair()
     with Load(scale, redis=pair) as load:
         load.calm()

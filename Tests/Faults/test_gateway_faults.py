@@ -1,4 +1,4 @@
-"""Gateways die, restart, freeze: what their clients missed comes after, and nobody else notices."""
+"""Gateways die, restart, freeze: their clients get what they missed, and no other clients notice."""
 
 import signal
 
@@ -9,7 +9,7 @@ from .bench.load import Load, durable_redis, site_config
 
 pytestmark = pytest.mark.timeout(300)
 
-# A gateway that was cut comes back by itself; its clients stay where they are.
+# A gateway that was disconnected reconnects by itself; its clients stay connected.
 CUT_BY_REDIS = "scheduled to be closed ASAP for overcoming of output buffer limits"
 
 
@@ -54,7 +54,7 @@ def test_f03_a_gateway_is_frozen_for_20_s(scale):
 
 
 def test_f04_a_frozen_gateway_is_cut_by_redis(scale):
-    """It wakes with what Redis could still send it, then nothing, and has to notice."""
+    """It wakes up with what Redis could still send it, then gets nothing, and has to notice."""
     with Load(scale, redis=durable_redis("everysec", "--loglevel", "notice"), padding=2000) as load:
         load.redis.client().config_set("client-output-buffer-limit", "pubsub 512kb 256kb 2")
         load.calm()
@@ -67,7 +67,7 @@ def test_f04_a_frozen_gateway_is_cut_by_redis(scale):
         load.judge("F04 output-buffer kill")
 
 
-# The bench itself: faults that nobody makes good are found, through all the real processes.
+# The bench itself: faults that are not repaired are detected, through all the real processes.
 
 
 @pytest.mark.quick

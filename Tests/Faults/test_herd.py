@@ -1,4 +1,4 @@
-"""Ten thousand clients, each in a group of its own, go away, miss ten messages each, and come back within two seconds."""
+"""Ten thousand clients, each in its own group, disconnect, miss ten messages each, and return within two seconds."""
 
 import time
 from collections import Counter
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.timeout(300)
 
 MISSED = 10
 BACK_WITHIN = 2.0
-# Joins, and reads of what was missed, go in batches, one under way at a time: a client costs a small part of a call.
+# Joins, and reads of missed messages, are batched, one batch in flight at a time: a client costs a small part of a call.
 CLIENTS_PER_CALL = 5
 
 
 def calls(client) -> Counter:
-    """Commands that Redis has carried out, by name."""
+    """Commands that Redis has executed, by name."""
     return Counter({name.removeprefix("cmdstat_"): s["calls"] for name, s in client.info("commandstats").items()})
 
 

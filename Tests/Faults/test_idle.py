@@ -1,6 +1,6 @@
-"""Nothing is said for a long time, through proxies that cut what is silent: our comments and pings keep the line.
+"""Nothing is sent for a long time, through proxies that cut silent connections: comments and pings keep them open.
 
-A short version: the proxies' patience is 24 s in place of a minute or more, just above the 22 s of the longest ping.
+A short version: the proxies' time-out is 24 s instead of a minute or more, just above the 22 s of the longest ping interval.
 """
 
 import re

@@ -10,7 +10,7 @@ from .bench.load import Load
 
 pytestmark = pytest.mark.timeout(300)
 
-HARD_STOP = 3  # seconds that a reloaded HAProxy leaves its old connections
+HARD_STOP = 3  # seconds that a reloaded HAProxy keeps its old connections
 
 
 class Reloadable(HAProxy):

@@ -1,4 +1,4 @@
-"""Redis dies, freezes, forgets: what was accepted is there afterwards, or whoever lacks it is told."""
+"""Redis dies, freezes, forgets: accepted messages are there afterwards, or clients that miss them are told."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def assert_red_within(load, seconds):
 
 
 def restart(load, quick, full):
-    """Redis is gone for a while; gateways say so, and keep their clients."""
+    """Redis is down for a while; gateways report it, and keep their clients."""
     assert_red_within(load, 5)
     load.last(quick, full)
     load.redis.start()
@@ -44,7 +44,7 @@ def test_f12_redis_is_killed_with_appendfsync_always(scale):
 
 
 def test_f12_redis_is_killed_with_appendfsync_everysec(scale):
-    """The process dies, the machine lives: what was written to the file is there."""
+    """The process dies, the machine survives: what was written to the file is there."""
     with Load(scale) as load:
         load.calm()
         load.redis.kill()
@@ -55,7 +55,7 @@ def test_f12_redis_is_killed_with_appendfsync_everysec(scale):
 
 
 def test_f12_clients_come_and_go_while_redis_is_away(scale):
-    """They are refused until it is back, and have missed nothing then."""
+    """They are refused until it is back, and have then missed nothing."""
     with Load(scale) as load:
         load.calm()
         load.redis.kill()
@@ -71,7 +71,7 @@ def test_f12_clients_come_and_go_while_redis_is_away(scale):
 
 
 def test_f12_redis_comes_back_empty(scale):
-    """Without an append-only file: there is nothing to resume, and everybody is told so."""
+    """Without an append-only file there is nothing to resume, and all clients are told."""
     server = RedisServer(aof=False)
     server.port = free_port()
     with Load(scale, redis=server) as load:
@@ -84,7 +84,7 @@ def test_f12_redis_comes_back_empty(scale):
 
 
 def lose_the_last_second(load):
-    """The machine dies: of what was accepted in the last second, the disk has nothing."""
+    """The machine dies: what was accepted in the last second is not on the disk."""
     safe = aof.size(load.redis)
     time.sleep(1)
     load.redis.kill()
@@ -101,8 +101,8 @@ def test_f12_the_machine_loses_power_with_appendfsync_everysec(scale):
 
 
 def test_f12_control_a_tail_that_nobody_saw_is_lost_without_a_trace(scale):
-    """Power is lost while all clients are away: their cursors are behind what the disk has, so nothing can prove that more
-    was accepted. Only `appendfsync always`, or replicas that are waited for, keep it (docs/reliability.md)."""
+    """Power is lost while all clients are away: their cursors are before the end of what the disk has, so nothing can prove that
+    more was accepted. Only `appendfsync always`, or waiting for replicas, prevents that (docs/reliability.md)."""
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
         load.fleet.drop()
@@ -114,12 +114,12 @@ def test_f12_control_a_tail_that_nobody_saw_is_lost_without_a_trace(scale):
         load.calm()
         verdict = load.compare(allowed={"rolled_back", "history_changed", "gap"})
         assert (verdict.duplicated, verdict.reordered, verdict.phantoms) == (0, 0, 0), f"{verdict}"
-        # One gap in each group of each client, no more: the tail.
+        # At most one gap in each group of each client: the tail.
         assert 0 < verdict.untold <= sum(len(log.groups) for log in load.logs.values()), f"{verdict}"
 
 
 def test_f12_power_loss_while_a_gateway_is_frozen(scale):
-    """It wakes with a connection that has ended long ago, and positions that are no longer true."""
+    """It wakes up with a connection that ended long ago, and positions that are no longer valid."""
     with Load(scale, redis=durable_redis("everysec", "--aof-load-truncated", "yes")) as load:
         load.calm()
         frozen, *others = load.gateways
@@ -150,7 +150,7 @@ def test_f13_redis_is_killed_again_and_again(scale):
 
 
 def test_f14_redis_is_frozen_for_10_s(scale):
-    """Calls that were sent to it are carried out when it wakes, and their senders do not know: they send again."""
+    """Calls that were sent to it are executed when it wakes up, without their senders knowing: they send again."""
     with Load(scale) as load:
         load.calm()
         with load.frozen_redis():
@@ -189,7 +189,7 @@ def test_f19_everything_is_flushed(scale):
 
 
 def test_f19_everything_is_flushed_while_nothing_is_sent(scale):
-    """Nobody's next message tells: the look at quiet groups does."""
+    """No later message reveals it; the check of quiet groups does."""
     with Load(scale) as load:
         load.calm()
         load.publishers.stop()
@@ -214,7 +214,7 @@ def test_f19_everything_is_flushed_while_clients_are_away(scale):
 
 @pytest.mark.parametrize("key, allowed", [("pos", {"reset"}), ("log", {"gap"})], ids=["position", "log"])
 def test_f19_keys_of_some_groups_are_deleted(scale, key, allowed):
-    """Only their clients are told, and only what is true: a log that is gone matters to who is away."""
+    """Only their clients are told, and only what is true: a missing log matters only to clients that are away."""
     with Load(scale) as load:
         load.calm()
         some = load.group_names[::4]
@@ -226,7 +226,7 @@ def test_f19_keys_of_some_groups_are_deleted(scale, key, allowed):
 
 
 def test_f19_a_notice_is_given_once(scale):
-    """Who has been told knows; coming again in silence, it is not told again."""
+    """A client that has been told is not told again when it reconnects without further messages."""
     with Load(scale, patience=1) as load:
         load.calm()
         load.publishers.stop()
@@ -257,7 +257,7 @@ def test_f20_the_functions_are_flushed(scale):
 
 
 class Killer:
-    """CLIENT KILL TYPE …, again and again, as long as it is entered."""
+    """CLIENT KILL TYPE …, repeatedly, for as long as the context is entered."""
 
     def __init__(self, redis, *types):
         self._client, self._types = redis.client(), types
@@ -303,7 +303,7 @@ def kill_in_a_loop(scale, types):
 
 
 def test_f18_memory_is_full(scale):
-    """Nothing is thrown away to make room: sends are refused, and say so."""
+    """Nothing is evicted to make room: sends are refused with an error."""
     with Load(scale) as load:
         load.calm()
         client = load.redis.client()
@@ -319,7 +319,7 @@ def test_f18_memory_is_full(scale):
 
 
 def test_f42_a_foreign_script_is_busy_for_8_s(scale):
-    """Redis answers BUSY to everybody: that is as good as away."""
+    """Redis answers BUSY to everybody, which is as good as being down."""
     with Load(scale) as load:
         load.calm()
         script = "local t = redis.call('TIME')[1] + 8 while tonumber(redis.call('TIME')[1]) < t do end"

@@ -1,4 +1,4 @@
-"""What others do to a Redis that gateways share with them, and what a gateway's own stalls leave there."""
+"""What other users do to a Redis that gateways share with them, and what a gateway's own stalls leave there."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def roster(redis, group):
 
 
 def send_from_django(url, group, rate, seconds):
-    """As one Django process does: numbered messages at a steady rate."""
+    """Sends numbered messages at a steady rate, like one Django process."""
 
     async def send():
         layer = RedisChannelLayer(hosts=[url])
@@ -50,7 +50,7 @@ def send_from_django(url, group, rate, seconds):
 
 
 def test_a_doorbell_that_another_application_switches_off_costs_no_message(redis_server, redis):
-    """290 a second to one group: a dead bell that is not noticed loses what comes above the layer's 100 messages."""
+    """290 per second to one group: if lost notifications go unnoticed, messages beyond the layer's 100 are lost."""
     rate, seconds = 290, 8
     with Gateway(redis_server.url, "g1") as first, Gateway(redis_server.url, "g2") as second, Clients() as clients:
         sockets = clients.open(first.url("/ws/busy"), second.url("/ws/busy"), count=2)
@@ -68,7 +68,7 @@ def test_a_doorbell_that_another_application_switches_off_costs_no_message(redis
         assert redis.xlen(own("log:busy")) >= 100
 
 
-# Keys of somebody else
+# Foreign keys
 
 
 def test_one_foreign_key_costs_a_dead_gateway_s_other_groups_nothing(redis_server, redis):
@@ -119,11 +119,11 @@ def test_a_bad_message_of_django_is_counted_once_by_the_whole_fleet(redis_server
         assert counted() == 1
 
 
-# What is late
+# Late commands
 
 
 class StallingProxy(SwitchingProxy):
-    """Connections can be held, with what they carry, and what was held be let go when its sender has long gone."""
+    """Connections can be held with their data, and released when their sender has long given up."""
 
     def __init__(self, target):
         self._gates = []
@@ -131,7 +131,7 @@ class StallingProxy(SwitchingProxy):
         super().__init__(target)
 
     def _forward(self, near, far):
-        # A gate of its own for each connection: new ones are not held.
+        # A separate gate for each connection: new ones are not held.
         gate = threading.Event()
         gate.set()
         self._gates.append((gate, "%s:%d" % far.getsockname()))
@@ -140,7 +140,7 @@ class StallingProxy(SwitchingProxy):
 
     @staticmethod
     def _upstream(near, far, gate):
-        """What was sent is delivered though its sender has gone meanwhile."""
+        """Delivers what was sent although its sender has disconnected meanwhile."""
         with contextlib.suppress(OSError):
             while True:
                 try:
@@ -174,7 +174,7 @@ class StallingProxy(SwitchingProxy):
 
 
 def test_joins_that_were_given_up_and_arrive_late_leave_no_ghost(redis_server, redis):
-    """The bytes reach Redis when the gateway has long answered 503 and works over a new connection."""
+    """The bytes reach Redis when the gateway has long answered 503 and uses a new connection."""
     with StallingProxy(redis_server.port) as proxy, Gateway(proxy.url) as gateway, Clients() as clients:
         [there] = clients.open(gateway.url("/ws/room"))
         proxy.stall()
@@ -189,7 +189,7 @@ def test_joins_that_were_given_up_and_arrive_late_leave_no_ghost(redis_server, r
         assert set(results) <= {503}, results
         wait_until(lambda: gateway.readyz() == 200, 40, "the gateway works over a new connection")
         proxy.release()
-        # Redis has read what the connection that was given up had held when it has seen its end.
+        # When Redis has seen the end of the abandoned connection, it has read the held bytes.
         wait_until(lambda: proxy.held - {client["addr"] for client in redis.client_list()}, 20, "the late bytes")
         [later] = clients.open(gateway.url("/ws/room"))
         wait_until(lambda: len(roster(redis, "room")) == (2 if there.open else 1), 10, "only the living are there")
@@ -197,7 +197,7 @@ def test_joins_that_were_given_up_and_arrive_late_leave_no_ghost(redis_server, r
 
 
 def test_without_history_a_gateway_that_was_frozen_past_its_lease_tells_its_clients(redis_server, redis):
-    """The fleet's member was swept meanwhile, so what Django sent went to nobody."""
+    """The fleet's member was swept meanwhile, so what Django sent reached nobody."""
     live_only = config(groups=[{"match": "*", "history": {"size": 0}}])
     with (
         Gateway(redis_server.url, "frozen", config=live_only) as frozen,
@@ -265,7 +265,7 @@ def test_a_frozen_gateway_whose_name_was_taken_ends_when_it_thaws(redis_server, 
             assert second.readyz() == 200 and len(roster(redis, "room")) == 1
 
 
-# Groups that strangers make up
+# Made-up groups
 
 
 def test_rooms_that_strangers_made_up_leave_nothing_in_redis(redis_server, redis):
@@ -284,7 +284,7 @@ def test_rooms_that_strangers_made_up_leave_nothing_in_redis(redis_server, redis
 
 
 def test_who_waits_in_a_group_before_its_first_message_misses_nothing_of_it(redis_server, redis):
-    """There is no position before the first message, and a cursor all the same."""
+    """There is no position before the first message, but there is a cursor."""
     with Gateway(redis_server.url) as gateway, EventStreams() as streams:
         stream = streams.open(gateway, "/ws/fresh")
         assert not redis.exists(own("pos:fresh"))
@@ -302,7 +302,7 @@ def _last_id(stream):
     return ids[-1] if ids else None
 
 
-# Policies, and messages under somebody else's position
+# Policies, and messages with forged positions
 
 
 def test_a_gateway_that_only_reconnects_leaves_a_newer_configuration_alone(redis_server, redis):
@@ -334,7 +334,7 @@ def test_a_bare_publish_under_the_next_position_hides_no_message(redis_server, r
         assert gateway.metric("tocsin_positions_disputed_total") == 1
 
 
-# What the doctor says
+# The doctor's findings
 
 
 def test_doctor_names_messages_to_single_connections_and_members_that_were_taken_out(redis_server, redis):
@@ -345,7 +345,7 @@ def test_doctor_names_messages_to_single_connections_and_members_that_were_taken
         async def send():
             layer = RedisChannelLayer(hosts=[redis_server.url], group_expiry=1)
             await layer.send(channel, {"type": "receive"})
-            # The layer's clock counts whole seconds.
+            # The layer's clock has whole seconds.
             old = lambda: redis.zcount(group_key("room"), 0, int(time.time()) - 1)
             await asyncio.to_thread(wait_until, old)
             await layer.group_send("room", {"type": "receive"})

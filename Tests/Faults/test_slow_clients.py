@@ -1,4 +1,4 @@
-"""Clients that read a byte a second: what waits for them is bounded, others do not suffer, and later they get everything."""
+"""Clients that read one byte per second: their queues are bounded, others do not suffer, and later they get everything."""
 
 import threading
 import time
@@ -13,18 +13,18 @@ pytestmark = pytest.mark.timeout(500)
 
 HOT_GROUPS = 10
 PADDING = 1000
-# gateway.max_pending_bytes: what may wait for one socket. To it come one message, and what a connection costs anyway.
+# gateway.max_pending_bytes: what may be queued for one socket; plus one message, and the cost of any connection.
 PENDING = 64 * 1024
 PER_CLIENT = PENDING + 32 * 1024
-# An allocator gives back what it was given in bursts late, or never.
+# Allocators return bursts of memory late, or never.
 SLACK = 32 << 20
-# Others' p99 in the company of slow clients, in terms of the p99 without them; below the floor nobody would see it.
+# The others' p99 with slow clients, relative to the p99 without; below the floor it would go unnoticed.
 FACTOR, FLOOR = 1.5, 0.05
 WINDOW = 5.0
 
 
 class Peak:
-    """The most memory that each gateway takes while it is entered."""
+    """The peak memory of each gateway while the context is entered."""
 
     def __init__(self, gateways):
         self._gateways, self._ended = gateways, threading.Event()
@@ -46,7 +46,7 @@ class Peak:
 
 
 def windows(attempts, clients, since, until) -> float:
-    """The p99 of the delays, of 5 s each, and of those the median: a machine has other things to do at times."""
+    """The median of the p99s of the delays, of 5 s each: the machine is busy at times."""
     starts = range(int((until - since) / WINDOW))
     p99s = [percentile(delays(attempts, clients, since + n * WINDOW, since + (n + 1) * WINDOW), 0.99) for n in starts]
     return percentile(p99s, 0.5)
@@ -90,7 +90,7 @@ def test_f32_clients_read_one_byte_a_second(scale):
         without = windows(load.attempts, others, calm, joining)
         beside = windows(load.attempts, others, crawling, reading)
         load.note(p99_without_ms=round(without * 1000, 1), p99_beside_ms=round(beside * 1000, 1))
-        if scale.name == "full":  # what a few seconds on a busy machine say is chance
+        if scale.name == "full":  # a few seconds on a busy machine prove nothing
             assert beside <= max(FACTOR * without, FLOOR)
 
 
@@ -102,7 +102,7 @@ def test_f32_who_is_slow_for_too_long_is_cut_and_comes_back(scale):
         slow.start()
         slow.tell("crawl")
         publishers.start()
-        # They stop for longer than they may, twice.
+        # They stop for longer than allowed, twice.
         for _ in range(2):
             load.last(20, 30)
             slow.tell("crawl")

@@ -1,4 +1,4 @@
-"""Many at once: clients that come back together, bursts, and coming and going without end."""
+"""Many at once: clients that reconnect together, bursts, and endless coming and going."""
 
 import time
 from dataclasses import replace
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_f33_the_clients_of_one_gateway_come_back_together(scale):
-    """A third of 2,000, to the two that are left, which were not expecting them."""
+    """A third of 2,000, to the remaining two gateways, which do not expect them."""
     with Load(replace(scale, rate=scale.pick(20, 100))) as load:
         load.calm()
         load.gateways[0].kill()
@@ -44,12 +44,12 @@ def test_f34_a_burst_to_one_group(scale):
         for _ in range(4):
             load.publishers.burst(500)
         load.healed()
-        # Longer than the history: who cannot follow is told.
+        # Longer than the history: clients that cannot keep up are told.
         load.judge("F34 burst to one group", allowed={"gap"})
 
 
 def test_f36_clients_come_and_go_while_messages_are_sent(scale):
-    """Fifty clients of twenty groups leave and come back a hundred times a second, into the middle of a group's messages."""
+    """Fifty clients of twenty groups disconnect and reconnect a hundred times a second, amid a group's messages."""
     with Load(scale, haproxy_class=None) as load:
         groups = load.group_names[:20]
         storm = load.add_fleet("s", [(f"/ws/{groups[n % 20]}", [groups[n % 20]]) for n in range(50)])

@@ -1,4 +1,4 @@
-"""How long one may be away: everything that is kept is shown, and what is not kept is told, never a part in silence."""
+"""How long clients may be away: everything that is kept is shown, the rest is reported, and nothing is silently missing."""
 
 import json
 import time
@@ -13,16 +13,16 @@ pytestmark = pytest.mark.timeout(180)
 
 CLIENTS, GROUPS = 50, 10
 WINDOW = 1000
-# A log is trimmed by whole nodes of its stream (redis/README.md): it may hold so many more.
+# A log is trimmed by whole nodes of its stream (redis/README.md), so it may hold this many more.
 NODE = 100
 SHOWN_WITHIN = 20
 LARGEST = (1 << 20) - 100
-# Where the last message may be gone: so long for the others.
+# When the last message may be lost: how long to wait for the others.
 BRIEF = 4
 
 
 def small(scale, history=None, **options):
-    """Few clients on one gateway, and only what the test sends."""
+    """Few clients on one gateway, and only messages that the test sends."""
     if history:
         options["configuration"] = site_config(groups=[{"match": "*", "history": history}])
     scale = replace(scale, gateways=1, three_groups_every=0)
@@ -30,13 +30,13 @@ def small(scale, history=None, **options):
 
 
 def show(load, count):
-    """So many messages to each group, and all who are there have seen them."""
+    """Sends this many messages to each group, and waits until all connected clients have seen them."""
     status = load.publishers.burst(count)
     assert load.fleet.await_shown(status["last"], SHOWN_WITHIN)
 
 
 def away(load, count, seconds=0.0):
-    """Everybody is away while so many messages come to each group, and then for a while."""
+    """All clients are away while this many messages are sent to each group, and for a while longer."""
     load.fleet.drop()
     load.publishers.burst(count)
     time.sleep(seconds)
@@ -53,7 +53,7 @@ def test_f35_a_full_window_is_caught_up(scale):
 
 @pytest.mark.quick
 def test_f35_one_more_than_a_window(scale):
-    """Shown, if the log still has it; otherwise told."""
+    """Shown, if still in the log; otherwise reported."""
     with small(scale) as load:
         show(load, 3)
         away(load, WINDOW + 1)
@@ -71,7 +71,7 @@ def test_f35_far_more_than_a_window(scale):
 
 
 def test_f35_live_clients_keep_what_those_who_were_away_have_lost(scale):
-    """The same messages, at the same gateway: for one a gap, for the other none."""
+    """The same messages on the same gateway: for one client a gap, for the other none."""
     with small(scale) as load:
         there = load.add_fleet("there", [(f"/ws/{group}", [group]) for group in load.group_names])
         there.start()
@@ -115,7 +115,7 @@ def test_f29_outside_the_time(scale):
 
 @pytest.mark.parametrize("round", range(5))
 def test_f29_at_the_edge_of_the_time(scale, round):
-    """In the very moment at which the log expires: everything or a notice, never a part."""
+    """At the very moment when the log expires: everything or a notice, never a silent part."""
     with small(scale, {"size": 1000, "ttl": "2s"}, patience=BRIEF) as load:
         show(load, 3)
         away(load, 5, seconds=1.7 + round * 0.06)
@@ -123,7 +123,7 @@ def test_f29_at_the_edge_of_the_time(scale, round):
 
 
 def test_f29_a_part_of_the_window_is_too_old(scale):
-    """The log lives on, because a message was sent in time; what is older than the time is not promised."""
+    """The log survives, because a message was sent in time; messages older than the limit are not guaranteed."""
     with small(scale, {"size": 1000, "ttl": "2s"}) as load:
         show(load, 3)
         load.fleet.drop()
@@ -148,7 +148,7 @@ def test_f29_redis_restarts_within_the_time(scale):
 
 
 def test_f29_an_expired_message_is_never_shown(scale):
-    """TTL: not to who comes later, and its absence is no gap."""
+    """TTL: it is not shown to clients that come later, and its absence is not a gap."""
     with small(scale) as load:
         show(load, 3)
         load.fleet.drop()
@@ -162,7 +162,7 @@ def test_f29_an_expired_message_is_never_shown(scale):
 
 
 def test_f35_the_largest_messages_are_caught_up(scale):
-    """Each is as large as a whole answer of the log may be."""
+    """Each is as large as a whole page of the log may be."""
     scale = replace(scale, gateways=1, three_groups_every=0)
     with Load(scale, haproxy_class=None, clients=4, groups=2, publishing=False, padding=LARGEST) as load:
         show(load, 1)

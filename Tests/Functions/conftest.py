@@ -18,7 +18,7 @@ def server():
 
 @pytest.fixture
 def redis(server):
-    """A client on database 3 of an empty server. FLUSHALL leaves the functions."""
+    """A client on database 3 of an empty server. FLUSHALL keeps the functions."""
     client = server.client()
     client.flushall()
     return client
@@ -26,7 +26,7 @@ def redis(server):
 
 @pytest.fixture
 def fail_over(redis, server):
-    """fail_over() → the new history: a new replication id, and functions that begin anew, as after a full resync."""
+    """fail_over() → the new history: a new replication id, and reloaded functions, as after a full resync."""
 
     def fail_over():
         redis.execute_command("DEBUG", "CHANGE-REPL-ID")
@@ -58,7 +58,7 @@ def policy(redis):
 
 @pytest.fixture
 def listen(server, redis):
-    """listen("group") → a list that grows: what is published to the group, in order, when read by take()."""
+    """listen("group") → a growing list: what is published to the group, in order, when read by take()."""
     with contextlib.ExitStack() as stack:
 
         def listen(group="g", prefix="asgi", db=3):
@@ -75,7 +75,7 @@ class Listener:
         self._pubsub = pubsub
 
     def take(self):
-        """All messages published before this call: a PING comes back behind them on the same connection."""
+        """All messages published before this call: a PING is answered after them on the same connection."""
         self._pubsub.ping()
         messages = []
         while True:

@@ -17,7 +17,7 @@ NAMES = ("gateway", "publisher", "django", "operator")
 KEY = group_key("g")
 SEND = ("FCALL", "group_send", 1, KEY, "{}")
 
-# Nobody of ours needs these, and each would be the end of the promise or of the server.
+# No part of the system needs these, and each would break the guarantee or the server.
 NEVER = [
     ("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", 0, 3), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"), ("KEYS", "*"), ("MONITOR",),
     ("SAVE",), ("BGSAVE",), ("BGREWRITEAOF",), ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "0"),
@@ -82,7 +82,7 @@ MAY = {
 
 @pytest.fixture(scope="module")
 def guarded():
-    # DEBUG is switched on, so that it is the user's rights that refuse it.
+    # DEBUG is enabled, so that it is refused by the user's rights.
     with RedisServer(acl=True, args=("--enable-debug-command", "yes")) as server:
         login(server, "operator").execute_command("FUNCTION", "LOAD", LIBRARY.read_bytes())
         yield server
@@ -93,7 +93,7 @@ def login(server, name):
 
 
 def run(server, name, command):
-    """On a connection of its own: a subscription that is granted changes what the connection may do."""
+    """On a separate connection: a granted subscription changes what the connection may do."""
     client = server.client(username=name, password=f"change-me-{name}", single_connection_client=True)
     try:
         if command[0] in ("SUBSCRIBE", "PSUBSCRIBE"):
@@ -106,7 +106,7 @@ def run(server, name, command):
 
 @pytest.fixture
 def unrefused(guarded):
-    """The test ends without an entry in ACL LOG: not even inside a function was anything refused."""
+    """Checks that the test leaves no entry in ACL LOG: nothing was refused, not even inside a function."""
     operator = login(guarded, "operator")
     operator.acl_log_reset()
     yield guarded
@@ -151,7 +151,7 @@ def test_nobody_may_end_the_promise_or_reach_beyond_the_prefix(guarded, name, co
      ("operator", {"info", "role", "config|get", "client|list", "slowlog|get", "slowlog|len", "latency|latest", "latency|history",
                    "acl|log", "acl|load"})])
 def test_of_the_dangerous_commands_only_the_named_ones_are_granted(redis, name, allowed):
-    """Against the whole list of this server, so that a new command is not granted by a category."""
+    """Compared with this server's full list, so that no new command is granted by a category."""
     [line] = [line.split() for line in USERS.read_text().splitlines() if line.startswith(f"user {name} ")]
     redis.execute_command("ACL", "SETUSER", *line[1:])
     try:
@@ -163,7 +163,7 @@ def test_of_the_dangerous_commands_only_the_named_ones_are_granted(redis, name, 
 
 
 def dry_run(redis, name, command):
-    """Whether the user may run the command, with as many arguments as it wants."""
+    """Whether the user may run the command, with as many arguments as it needs."""
     for count in range(8):
         try:
             answer = redis.execute_command("ACL", "DRYRUN", name, *command.split("|"), *[KEY] * count)
@@ -174,7 +174,7 @@ def dry_run(redis, name, command):
     raise AssertionError(f"{command} takes no number of arguments")
 
 
-# Whole lives, without one refusal in the log
+# Complete life cycles, without a refusal in the log
 
 
 def test_a_gateway_lives_its_whole_life_without_a_refusal(unrefused):

@@ -1,4 +1,4 @@
-"""redis/redis.conf: what it sets, that each line says why, and that it leaves alone what differs from place to place."""
+"""redis/redis.conf: what it sets, that each line has a reason, and that it leaves out what differs between installations."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from harness.redis_server import CONF, RedisServer
 
 
 def directives():
-    """(line number, directive, the line before it) of what is set"""
+    """(line number, directive, the line before it) of each setting"""
     lines = CONF.read_text().splitlines()
     for number, line in enumerate(lines):
         if line and not line.startswith("#"):
@@ -21,7 +21,7 @@ def test_each_line_says_why():
 
 
 def test_it_leaves_the_place_to_the_place():
-    """A bind or protected-mode line would either open a host or shut out the containers."""
+    """A bind or protected-mode line would either expose a host or lock out the containers."""
     names = {line.split()[0] for _, line, _ in directives()}
     assert not names & {"bind", "protected-mode", "port", "dir", "daemonize", "logfile", "pidfile", "unixsocket", "requirepass"}
 

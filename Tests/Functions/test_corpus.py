@@ -1,4 +1,4 @@
-"""Tests/Messages/corpus.txt, judged by group_send. The gateways' reader is held to the same file (MessageCorpusTests.swift)."""
+"""Tests/Messages/corpus.txt with group_send. The gateways' reader is tested with the same file (MessageCorpusTests.swift)."""
 
 import re
 

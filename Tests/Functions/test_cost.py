@@ -1,4 +1,4 @@
-"""What a send costs Redis does not depend on how many connections the group has; what a read costs, on what it gives."""
+"""A send's cost in Redis does not depend on the number of the group's connections; a read's cost depends on its result."""
 
 import re
 import statistics
@@ -13,7 +13,7 @@ HUGE = 100_000
 
 @pytest.fixture
 def monitored(server, redis):
-    """monitored(f) → the commands that Redis ran for f(), the function's own included"""
+    """monitored(f) → the commands that Redis ran for f(), including those inside functions"""
 
     def monitored(f):
         with server.client().monitor() as monitor:
@@ -31,7 +31,7 @@ def monitored(server, redis):
 
 @pytest.fixture
 def counted(redis):
-    """counted(f) → how often each command was called for f(), the function's own calls included"""
+    """counted(f) → how often each command was called for f(), including calls inside functions"""
 
     def counted(f):
         redis.config_resetstat()
@@ -52,7 +52,7 @@ def fill(redis, group, connections):
 
 
 def anonymous(command, group):
-    """The command without what differs between any two sends: names, times, positions."""
+    """The command without the parts that differ between any two sends: names, times, positions."""
     command = command.replace(group, "GROUP")
     command = re.sub(r"\b[0-9a-f]{8}\.[0-9a-f]{10}:", "EPOCH.HISTORY:", command)
     return re.sub(r"\b1\d{12}\b", "TIME-IN-MS", command)
@@ -112,7 +112,7 @@ def test_a_channels_redis_send_to_it_writes_one_message(server, redis):
 
 @pytest.fixture
 def spent(redis):
-    """spent(f) → microseconds that Redis was busy with f()'s group_read, by its own clock: the median of several"""
+    """spent(f) → microseconds that Redis spent on f()'s group_read, by its own clock: the median of several"""
 
     def spent(f):
         times = []
@@ -139,7 +139,7 @@ def page(redis, send):
 
 
 def test_a_page_costs_what_it_gives_and_not_what_the_log_has(page, spent):
-    """Forty MiB behind it are not read with it."""
+    """The forty MiB after it are not read too."""
     long, short = page("long", 40, 1 << 20), page("short", 1, 1 << 20)
     assert len(long()) == len(short()) == 2, "an offset and a message"
     assert spent(long) <= 3 * spent(short)
@@ -153,7 +153,7 @@ def test_a_page_s_cost_is_linear_in_its_messages(page, spent, length):
 
 
 def test_a_page_of_many_small_messages_and_one_of_a_large_one_cost_about_the_same(page, spent):
-    """The bound of a call is one of time: some hundred microseconds each, whatever there is to read."""
+    """A call is limited in time: some hundred microseconds each, whatever there is to read."""
     costs = {length: spent(page(f"g{length}", 100, length)) for length in (30, 1000, 1 << 14, 1 << 16, 1 << 18)}
     assert max(costs.values()) <= 5 * min(costs.values()), costs
 
@@ -166,7 +166,7 @@ def test_what_has_expired_costs_no_more_than_what_has_not(redis, page, spent):
 
 
 def test_two_hundred_groups_of_many_small_messages_are_no_longer_call(redis, send, spent):
-    """Those that find no room ask again."""
+    """Those that do not fit ask again."""
     groups = [f"g{n}" for n in range(200)]
     pipeline = redis.pipeline(transaction=False)
     for group in groups:

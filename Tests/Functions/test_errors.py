@@ -1,4 +1,4 @@
-"""Errors never repeat what the caller wrote: it could forge replies in a client's log, or in the protocol itself."""
+"""Errors never repeat the caller's text, which could forge replies in a client's log, or in the protocol itself."""
 
 import socket
 

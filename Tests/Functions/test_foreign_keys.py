@@ -1,4 +1,4 @@
-"""Somebody's keys of another type under our names: what goes over many keys goes on behind them, and says which they were."""
+"""Foreign keys of another type under our names: functions over many keys skip them, continue, and report them."""
 
 import json
 
@@ -20,7 +20,7 @@ def connect(redis):
 
 @pytest.fixture
 def sweep(redis):
-    """sweep() → (number, {foreign keys}) of all sweeps until there is nothing left to do"""
+    """sweep() → (number, {foreign keys}) of all sweeps until nothing is left to do"""
 
     def sweep(limit=50):
         total, foreign = 0, set()
@@ -133,7 +133,7 @@ def test_a_foreign_staging_key_costs_none_of_django_s_messages(redis):
     assert (moved, len(staged), foreign) == (50, 50, STAGING.encode())
     for entry, message in staged[:20]:
         assert redis.fcall("relay_commit", 2, STAGING, group_key("g"), entry, b'{"n":%d}' % int(message)) == 1
-    # Mended in the middle: what was staged beside it goes first.
+    # Repaired in between: what was staged under the second key goes first.
     redis.delete(STAGING)
     redis.zadd(INBOX, {b"50": 50})
     while True:
@@ -146,7 +146,7 @@ def test_a_foreign_staging_key_costs_none_of_django_s_messages(redis):
 
 
 def test_messages_stay_in_the_inbox_until_they_are_staged(redis):
-    """A stream whose last id is the greatest there is takes nothing more: so nothing may leave the inbox."""
+    """A stream whose last id is the greatest possible accepts nothing more, so nothing may leave the inbox."""
     redis.xadd(STAGING, {"m": "last"}, id=f"{2**64 - 1}-{2**64 - 1}")
     redis.zadd(INBOX, {"a": 1, "b": 2})
     assert redis.fcall("relay_collect", 2, INBOX, STAGING, 100)[0] == 0

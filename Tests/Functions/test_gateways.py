@@ -1,4 +1,4 @@
-"""Gateways: the lease, the canary, the sweep of the dead, the release of the leaving, the retained."""
+"""Gateways: the lease, the canary, sweeping dead gateways, releasing leases, retention."""
 
 import json
 
@@ -27,7 +27,7 @@ def sweep(redis):
 
 @pytest.fixture
 def connect(redis):
-    """connect("gw", "g", 25): that many connections of the gateway in the group"""
+    """connect("gw", "g", 25): creates that many connections of the gateway in the group"""
 
     def connect(gateway, group, count):
         for n in range(count):
@@ -213,7 +213,7 @@ def test_a_sweep_wants_a_limit(redis, limit):
         redis.fcall("gateway_sweep", 0, "asgi", limit)
 
 
-# The retained
+# Retention
 
 
 def test_retained_members_are_refreshed_page_by_page(redis):

@@ -1,4 +1,4 @@
-"""group_send: what it answers, what it publishes, its options, its refusals."""
+"""group_send: its answers, what it publishes, its options, its refusals."""
 
 import threading
 
@@ -99,7 +99,7 @@ def test_ttl_is_written_into_the_entry(redis, send):
 def test_size_trims_the_log_of_this_send(redis, send):
     for _ in range(300):
         send(b'{"pad":"%s"}' % (b"x" * 500), "SIZE", "10")
-    # "~" trims whole nodes of the stream: 4096 bytes of entries may stay on top.
+    # "~" trims whole nodes of the stream: up to 4096 bytes of entries may remain in addition.
     assert 10 <= redis.xlen(own("log:g")) <= 20
 
 

@@ -1,4 +1,4 @@
-"""How much of a group's past is kept: by default, by policy, by age."""
+"""How much of a group's history is kept: by default, by policy, by age."""
 
 import pytest
 

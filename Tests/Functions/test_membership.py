@@ -1,4 +1,4 @@
-"""group_add and group_discard: one member for the fleet, a roster of who is connected."""
+"""group_add and group_discard: one member for the fleet, a roster of all connections."""
 
 import json
 import random
@@ -264,7 +264,7 @@ def test_joins_and_leaves_are_told_where_the_policy_says_so(redis, tells):
     listener = redis.pubsub()
     listener.subscribe("asgi__presence__g")
     assert listener.get_message(timeout=5)["type"] == "subscribe"
-    for _ in range(2):  # a refresh is no join
+    for _ in range(2):  # a refresh is not a join
         redis.fcall("group_add", 1, "asgi:group:g", "gw", 60, "specific.gw!1", "42", "")
     redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")
     redis.fcall("group_discard", 1, "asgi:group:g", "gw", "specific.gw!1")

@@ -1,4 +1,4 @@
-"""What a message may be, and how its position is put into it: as bytes, first, and nothing else changed."""
+"""What is a valid message, and how its position is added: as bytes, first, and without any other change."""
 
 import json
 import random
@@ -15,7 +15,7 @@ MEBIBYTE = 1048576
 
 @pytest.fixture
 def publish(send, listen):
-    """publish(message) → its position as bytes, what a listener received"""
+    """publish(message) → its position as bytes, and what a listener received"""
     listener = listen()
 
     def publish(message):
@@ -233,7 +233,7 @@ def test_a_msgpack_map_is_refused_at_every_cut_and_with_any_tail(redis):
 
 
 def django_takes(message):
-    """What channels_redis' receiver makes of it: msgpack.unpackb, where a map's keys are str or bin."""
+    """The message as parsed by channels_redis' receiver: msgpack.unpackb, where a map's keys are str or bin."""
 
     def showable(value):
         if isinstance(value, dict):
@@ -304,7 +304,7 @@ def test_one_mebibyte_is_taken_and_one_byte_more_is_not(publish, refused, redis,
 
 
 def test_a_message_of_the_worst_shape_blocks_redis_for_less_than_two_seconds(send, redis):
-    """1 MiB of the smallest values: the longest walk that the limits allow."""
+    """1 MiB of the smallest values: the longest scan that the limits allow."""
     for message in (
         b"\x81\xa1a\xdd" + struct.pack(">I", MEBIBYTE - 8) + b"\x90" * (MEBIBYTE - 8),
         b'{"a":[' + b",".join([b"0.1"] * 250_000) + b"]}",

@@ -1,4 +1,4 @@
-"""policy_set: versions, what a rule may be, and how a pattern matches a group."""
+"""policy_set: versions, valid rules, and how a pattern matches a group."""
 
 import json
 import random
@@ -126,7 +126,7 @@ GROUPS = ["a", "b", "ab", "abc", "a.c", "a-c", "a.b.c", "42isInsufficient", "isI
         ("**", set(GROUPS)),
         ("*?", set(GROUPS)),
         ("??*", {g for g in GROUPS if len(g) >= 2}),
-        # What means something to Lua, to fnmatch or to Redis means nothing here.
+        # Characters that are special for Lua, fnmatch or Redis are not special here.
         ("a.c", {"a.c"}),
         ("a-c", {"a-c"}),
         (".", {"."}),
@@ -149,7 +149,7 @@ def test_a_pattern_knows_only_star_and_question_mark(matches, pattern, expected)
 
 
 def reference(pattern, text):
-    """By the definition, without a trick."""
+    """Straight from the definition."""
     if not pattern:
         return not text
     if pattern[0] == "*":

@@ -1,4 +1,4 @@
-"""Positions: what survives a restart, what a failover adds, and when nothing may be trusted any more."""
+"""Positions: what survives a restart, what a failover adds, and when nothing can be trusted any more."""
 
 import pytest
 from redis.exceptions import ReadOnlyError
@@ -169,7 +169,7 @@ def test_a_restart_that_lost_everything_is_a_new_epoch():
         assert after.offset == 1 and after.epoch != before.epoch
 
 
-# A replica is served at once, not after the usual wait for others to come.
+# A replica is served immediately, instead of waiting for others to come.
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 
@@ -180,7 +180,7 @@ def test_a_promoted_replica_goes_on_under_another_history():
         before = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
         new.execute_command("REPLICAOF", "127.0.0.1", primary.port)
         wait_until(lambda: new.info("replication")["master_link_status"] == "up")
-        # The first replica's arrival may bring a new id (replication.c creates the backlog), but no new epoch.
+        # The first replica's arrival may cause a new id (replication.c creates the backlog), but no new epoch.
         middle = Position.parse(old.fcall("group_send", 1, group_key("g"), "{}")[0])
         assert (middle.epoch, middle.offset) == (before.epoch, 2)
         assert old.wait(1, 5000) == 1
@@ -228,7 +228,7 @@ def test_a_primary_that_was_a_replica_without_missing_anything_gives_no_offset_t
         before = Position.parse(first.fcall("group_send", 1, group_key("g"), "{}")[0])
         assert first.wait(1, 5000) == 1
         second.execute_command("REPLICAOF", "NO", "ONE")
-        # The first server writes what the other one never gets, and has to give it up when it becomes a replica.
+        # The first server writes what the other one never gets, and must discard it when it becomes a replica.
         lost = Position.parse(first.fcall("group_send", 1, group_key("g"), '{"lost":1}')[0])
         first.execute_command("REPLICAOF", "127.0.0.1", two.port)
         wait_until(lambda: first.info("replication")["master_link_status"] == "up")
@@ -240,7 +240,7 @@ def test_a_primary_that_was_a_replica_without_missing_anything_gives_no_offset_t
 
 @pytest.fixture
 def primary_and_replica():
-    """→ (primary, replica, cut), with a message of group g that both have. cut(): the replica gets nothing any more."""
+    """→ (primary, replica, cut), with a message of group g that both have. cut(): the replica gets nothing more."""
     with RedisServer(args=AT_ONCE) as primary, RedisServer(args=AT_ONCE) as replica:
         primary.load_library()
         old, new = primary.client(), replica.client()

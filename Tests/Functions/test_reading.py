@@ -24,8 +24,8 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 def read(redis):
-    """read(position, …, groups="g", limit=100, size=1 MiB, each=()) → an Answer, or a list where there are several groups.
-    each: the bytes of each group's own."""
+    """read(position, …, groups="g", limit=100, size=1 MiB, each=()) → an Answer, or a list if there are several groups.
+    each: the byte limit of each group."""
 
     def read(*positions, groups="g", limit=100, size=1 << 20, each=()):
         answers = redis.fcall_ro(
@@ -42,7 +42,7 @@ def messages(*offsets):
 
 @pytest.fixture
 def sent(send):
-    """sent(5): five more messages, {"n":OFFSET} each → their positions"""
+    """sent(5): sends five more messages, {"n":OFFSET} each → their positions"""
     count = 0
 
     def sent(number, *options):
@@ -129,7 +129,7 @@ def test_a_failover_that_nobody_wrote_after_is_seen_by_reading(redis, read, sent
 
 def test_after_a_failover_that_lost_a_tail_the_reader_is_told_even_when_the_offsets_have_caught_up(redis, read, sent, fail_over):
     old = sent(5)
-    # The promoted replica had three of the five, and counts on: 4 and 5 are other messages now.
+    # The promoted replica had three of the five, and continues from there: 4 and 5 are other messages now.
     redis.hset(own("pos:g"), "offset", 3)
     redis.delete(own("log:g"))
     for offset in (1, 2, 3):
@@ -207,7 +207,7 @@ def test_the_bytes_are_a_budget_of_the_whole_answer(read, send):
     for group in "abc":
         for _ in range(5):
             send(b'{"pad":"%s"}' % (b"x" * 990), group=group)
-    # A message counts as its bytes and 1 KiB, here 2,024.
+    # A message counts as its bytes plus 1 KiB, here 2,024.
     a, b, c = read(*first.values(), groups="abc", size=15_000)
     assert (a.verdict, list(a.entries)) == ("resumed", [2, 3, 4, 5, 6])
     assert (b.verdict, list(b.entries)) == ("resumed", [2, 3, 4]), "the last one may go over"
@@ -235,7 +235,7 @@ def test_each_group_may_have_bytes_of_its_own(read, send):
 
 
 def read_on(read, at, **options):
-    """Page by page to the end → [(verdict, [offset, …]), …], and all messages"""
+    """Reads page by page to the end → [(verdict, [offset, …]), …], and all messages"""
     pages, found = [], {}
     for _ in range(1000):
         answer = read(at, **options)
@@ -268,7 +268,7 @@ def test_pages_of_mixed_lengths_are_whole_in_order_and_without_a_hole(read, send
 
 @pytest.mark.parametrize("seed", range(12))
 def test_expired_messages_and_gaps_at_the_borders_of_pages_are_told(redis, read, send, seed):
-    """A log of which some messages have expired and some are missing, at whatever place a page begins or ends."""
+    """A log with expired and missing messages, in all positions relative to the beginning and end of a page."""
     random = Random(seed)
     at = [send(b'{"n":%d}' % n)[0] for n in range(1, 61)][-1]._replace(offset=0)
     now, expected = redis.time()[0] * 1000, {}
@@ -291,7 +291,7 @@ def test_expired_messages_and_gaps_at_the_borders_of_pages_are_told(redis, read,
 
 
 def test_an_expired_message_takes_of_the_bytes_what_it_has(redis, read, send):
-    """It is answered with nothing, but it had to be read."""
+    """It is returned empty, but it had to be read."""
     at = [send(b'{"pad":"%s"}' % (b"x" * 10_000), "TTL", "100")[0] for _ in range(10)][0]._replace(offset=0)
     entries = redis.xrange(own("log:g"))
     redis.delete(own("log:g"))

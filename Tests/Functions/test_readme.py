@@ -1,4 +1,4 @@
-"""redis/README.md: its commands work as they are printed, its tables are complete."""
+"""redis/README.md: its commands work as printed, and its tables are complete."""
 
 import os
 import re
@@ -23,14 +23,14 @@ def blocks(text):
 
 
 def rows(table_head):
-    """The cells of the table that begins with this head."""
+    """The cells of the table with this head."""
     table = README[README.index(table_head) :].split("\n\n", 1)[0]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()[2:]]
 
 
 @pytest.fixture
 def shell(tmp_path):
-    """shell(server, script): runs it in the repository, where redis-cli means that server and stops at an error"""
+    """shell(server, script): runs it in the repository; redis-cli uses that server and stops at an error"""
 
     def shell(server, script):
         wrapper = tmp_path / "redis-cli"

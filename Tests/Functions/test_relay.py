@@ -1,4 +1,4 @@
-"""The relay: what Django's core layer put into the fleet's inbox is staged whole and told once, in order."""
+"""The relay: messages that Django's core layer put into the fleet's inbox are all staged, and sent once, in order."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ def commit(redis):
 
 
 def put(redis, *messages, start=1.0):
-    """As the layer's group_send does: the score is the sender's clock."""
+    """Like the layer's group_send: the score is the sender's clock."""
     redis.zadd(INBOX, {message: start + i for i, message in enumerate(messages)})
 
 
@@ -70,7 +70,7 @@ def test_an_overfull_inbox_is_emptied_a_thousand_at_a_time(redis, collect):
 
 
 def test_large_messages_are_moved_and_answered_a_megabyte_at_a_time(redis):
-    """A call stops Redis for everybody: it costs what a MiB costs, however much there is."""
+    """A call blocks Redis for everybody: it costs as much as a MiB costs, however much there is."""
     large = [b"%02d" % n + b"x" * 400_000 for n in range(10)]
     put(redis, *large)
     calls, told = 0, []
@@ -210,7 +210,7 @@ def test_collect_wants_two_keys(redis):
 
 
 def test_two_committers_step_by_step_tell_each_message_once_and_in_order(server, redis, collect, commit, listen):
-    """Both collect the same, then take turns at each message: whoever comes second is told that it is gone."""
+    """Both collect the same messages, then take turns at each: the second one is told that it is gone."""
     listener, other = listen(), server.client()
     put(redis, *[b"%d" % i for i in range(20)])
     one, two = collect()[1], collect(client=other)[1]

@@ -1,4 +1,4 @@
-"""gateway_trial: which rights a gateway's user lacks, and whether Redis takes writes at all."""
+"""gateway_trial: which rights a gateway's user lacks, and whether Redis accepts writes at all."""
 
 import re
 
@@ -16,7 +16,7 @@ OPTIONAL = {"+function|load", "+config|get", "+ping", "+hello", "+select", "+cli
 
 @pytest.fixture
 def trial(redis):
-    """trial(*rules) → what is missing to a user with these rules"""
+    """trial(*rules) → what a user with these rules lacks"""
 
     def trial(*rules):
         redis.execute_command("ACL", "SETUSER", "tried", "reset", "on", "nopass", *rules)
@@ -92,7 +92,7 @@ def test_it_writes_nothing_and_leaves_no_refusal_in_the_log(redis, trial):
 
 def test_every_command_that_a_function_calls_is_tried():
     code = LIBRARY.read_text()
-    called = set(re.findall(r"redis\.p?call\('(\w+)'", code)) | {"HSET", "SSCAN"}  # and what a gateway calls itself
+    called = set(re.findall(r"redis\.p?call\('(\w+)'", code)) | {"HSET", "SSCAN"}  # including a gateway's own calls
     table = code[code.index("local WORK"): code.index("local function gateway_trial")]
     tried = set(re.findall(r"'([A-Z]+)'", table)) | {"INFO", "TIME", "PUBLISH", "PUBSUB"}
     assert called == tried

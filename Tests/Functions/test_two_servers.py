@@ -1,5 +1,5 @@
 """Positions on two servers that are read, written, cut off, promoted, demoted, restarted and lose their tails in every order:
-the rule as a model, tried to the end, and real servers beside the model."""
+the rule as an exhaustively tested model, and real servers compared with the model."""
 
 import contextlib
 import random
@@ -12,7 +12,7 @@ from harness.two_servers import EVENTS, OURS, Rule, explore, verdict
 
 DEPTH = 6  # after the first message; 60,000 states, 2 s (7: 300,000)
 SEEDS, LENGTH = range(8), 50
-# Some events come more often in random orders than in a list of all of them.
+# Some events are more frequent in random orders than in a list of all of them.
 OFTEN = {"write": 4, "read": 2, "follow": 3}
 
 

@@ -1,8 +1,8 @@
-"""Writes Compression/DeflateVectors.swift: messages as Python's zlib compresses them for permessage-deflate.
+"""Writes Compression/DeflateVectors.swift: messages compressed by Python's zlib for permessage-deflate.
 
     python3 Tests/Gateway/make_deflate_vectors.py
 
-Another zlib may write other bytes for the same message; the tests only read them.
+A different zlib may produce different bytes for the same message; the tests only inflate them.
 """
 
 import random
@@ -24,7 +24,7 @@ MESSAGES = {
 
 
 def sync(message, level=6, window=15, strategy=zlib.Z_DEFAULT_STRATEGY):
-    """RFC 7692 section 7.2.1: flushed to a byte's end, without the last four bytes."""
+    """RFC 7692 section 7.2.1: flushed to a byte boundary, without the last four bytes."""
     stream = zlib.compressobj(level, zlib.DEFLATED, -window, 8, strategy)
     data = stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH)
     assert data.endswith(TAIL)
@@ -32,7 +32,7 @@ def sync(message, level=6, window=15, strategy=zlib.Z_DEFAULT_STRATEGY):
 
 
 def finished(message):
-    """Section 7.2.3.4: the last block says that it is the last one, and a byte of zeros follows."""
+    """Section 7.2.3.4: the last block is marked as the last one, and a zero byte follows."""
     stream = zlib.compressobj(6, zlib.DEFLATED, -15)
     return stream.compress(message) + stream.flush(zlib.Z_FINISH) + b"\x00"
 

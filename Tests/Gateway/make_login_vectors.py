@@ -1,8 +1,8 @@
-"""Writes Authentication/login_vectors.json: tokens signed by PyJWT, sessions signed by Django, texts deflated by zlib.
+"""Writes Authentication/login_vectors.json: tokens signed by PyJWT, sessions signed by Django, data deflated by zlib.
 
     .venv/bin/python Tests/Gateway/make_login_vectors.py
 
-Keys are made anew each time, and only their public halves are written.
+New keys are generated each time, and only their public halves are written.
 """
 
 import base64
@@ -62,13 +62,13 @@ def b64(data):
 
 
 def by_hand(header, payload, secret=SECRET.encode()):
-    """HS256, whatever the header says; header and payload are texts."""
+    """HS256, whatever the header claims; header and payload are strings."""
     signed = f"{b64(header)}.{b64(payload)}"
     return f"{signed}.{b64(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
 def but(**changes):
-    """The claims with changes; None leaves one out."""
+    """The claims with changes; None removes one."""
     return {key: value for key, value in {**CLAIMS, **changes}.items() if value is not None}
 
 
@@ -190,7 +190,7 @@ def der(parts):
 
 
 def key_set():
-    """As issuers publish them: with kinds and uses in it that are not for signatures."""
+    """As issuers publish them: including types and uses that are not for signatures."""
     keys = []
     for name, algorithm in (("rsa", "RS256"), ("p256", "ES256"), ("p384", "ES384"), ("p521", "ES512"), ("ed25519", "EdDSA")):
         key = json.loads(get_default_algorithms()[algorithm].to_jwk(PRIVATE[name].public_key()))

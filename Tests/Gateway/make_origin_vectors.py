@@ -1,4 +1,4 @@
-"""Writes Admission/OriginVectors.swift: what channels' own OriginValidator says of many Origins under many allowed lists.
+"""Writes Admission/OriginVectors.swift: the verdicts of channels' own OriginValidator on many Origins with many allowed lists.
 
     .venv/bin/python Tests/Gateway/make_origin_vectors.py
 
@@ -47,7 +47,7 @@ ALLOWED = [
 
 
 def says(origin, allowed):
-    """As OriginValidator does for a request with this Origin header; what makes it fail lets nobody in."""
+    """Like OriginValidator for a request with this Origin header; if it fails, the Origin is refused."""
     try:
         parsed = None if origin is None else urlparse(origin.encode().decode("latin1"))
         return OriginValidator(None, allowed).valid_origin(parsed)

@@ -14,7 +14,7 @@ def clients():
 
 @pytest.fixture(scope="session")
 def site_database(tmp_path_factory):
-    """A migrated database of the example site, with nobody in it: migrating takes longer than most tests."""
+    """A migrated database of the example site without users. Shared, because migrating takes longer than most tests."""
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
     DjangoSite("redis://127.0.0.1:1/3", database=path).manage("migrate", "--verbosity", "0")
     return path

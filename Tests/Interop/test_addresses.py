@@ -1,4 +1,4 @@
-"""Addresses as they are printed: IPv6 in brackets, so that they can be pasted; and never a password."""
+"""Printed addresses: IPv6 in brackets, so that they can be pasted; never with a password."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from harness.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def redis_server():
-    """On IPv4 for the tests, on IPv6 for the gateways."""
+    """Listens on IPv4 for the tests and on IPv6 for the gateways."""
     with RedisServer(args=("--bind", "127.0.0.1", "::1")) as server:
         yield server
 
@@ -27,7 +27,7 @@ def url(redis_server):
 
 
 class OnIPv6(Gateway):
-    """All its addresses are IPv6."""
+    """Listens on IPv6 addresses only."""
 
     def command(self):
         return [word.replace("127.0.0.1", "[::1]") for word in super().command()]

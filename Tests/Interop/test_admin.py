@@ -1,4 +1,4 @@
-"""The admin port, of which clients see nothing."""
+"""The admin port, which is not reachable for clients."""
 
 import shutil
 import subprocess

@@ -31,7 +31,7 @@ def gateways(redis_server):
 
 @pytest.fixture
 def lone_redis():
-    """For gateways that are killed: a dead one counts as living until its lease is over."""
+    """For gateways that are killed: a dead one counts as alive until its lease expires."""
     with RedisServer() as server:
         yield server
 
@@ -104,7 +104,7 @@ def test_a_stream_that_was_ended_is_answered_204_when_its_browser_comes_back(gat
     assert again.status == 204 and again.body == b""
 
 
-# Who may --------------------------------------------------------------------------------------------------------------
+# Authorization --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}])
@@ -208,7 +208,7 @@ def test_what_was_posted_is_read_back_in_pages(gateways):
         if page["next"] == page["position"]:
             break
         since = page["next"]
-    # The policy keeps the last 100, and a little more.
+    # The policy keeps the last 100 messages, and slightly more.
     assert found == list(range(250 - len(found), 250)) and len(found) >= 100
     assert page["continuity"] == "resumed"
     nothing = get(gateways[0].admin_port, "/v1/groups/never-used/messages", headers=MARKED).json

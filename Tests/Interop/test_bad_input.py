@@ -1,4 +1,4 @@
-"""Malformed input from Redis' side: the gateway lives, counts it, and goes on serving everybody else. What clients do wrong
+"""Malformed input from Redis: the gateway keeps running, counts it and keeps serving the others. Malformed input from clients
 is in Tests/Faults/test_bad_clients_*.py."""
 
 import json
@@ -17,7 +17,7 @@ from redis import ResponseError
 
 @pytest.fixture(scope="module")
 def gateway(redis_server):
-    # A refresh of one second: a member that a wrong type kept out is written again while the test looks.
+    # A refresh of one second, so that a member kept out by a wrong type is rewritten during the test.
     settings = config(gateway={"max_message_bytes": 65536}, redis={"refresh_seconds": 1})
     with Gateway(redis_server.url, "one", settings) as gateway:
         yield gateway
@@ -25,7 +25,7 @@ def gateway(redis_server):
 
 @pytest.fixture
 def counted(gateway):
-    """counted(metric, label=…) → how much that counter has grown since the test began."""
+    """Returns counted(metric, label=…): by how much that counter has grown since the test began."""
     before = gateway.metrics()
 
     def grown(name, **labels):
@@ -37,7 +37,7 @@ def counted(gateway):
 
 @pytest.fixture(autouse=True)
 def others_are_still_served(gateway, redis, clients):
-    """Around every test: the process is the same, its bystander is connected, and is told what is sent to it."""
+    """Around every test: the process stays the same, and its bystander stays connected and receives what is sent to it."""
     (bystander,) = clients.open(gateway.url("/ws/bystander"))
     pid = gateway.pid
     yield
@@ -50,7 +50,7 @@ def others_are_still_served(gateway, redis, clients):
 
 
 def layer_message(group, message):
-    """A member of the inbox as channels_redis 4 writes it: twelve random bytes, then the map."""
+    """An inbox entry as channels_redis 4 writes it: twelve random bytes, then the map."""
     return os.urandom(12) + msgpack.packb({**message, "__asgi_channel__": [fleet_member(group)]})
 
 
@@ -123,7 +123,7 @@ def test_a_forged_or_broken_stamp_hurts_nobody(stamp, gateway, redis, clients):
     redis.publish("asgi__group__stamped", json.dumps({"__tocsin__": stamp, "n": 1}))
     redis.fcall("group_send", 1, "asgi:group:stamped", '{"n":2}')
     redis.publish("asgi__group__stamped", '{"marker":1}')
-    # Whether such a message is shown is not said; that what comes after it is shown, once, is.
+    # Whether such a message is shown is unspecified; the next message must be shown, once.
     assert [json.loads(text)["n"] for text in listener.until("marker")][-1:] == [2]
     assert all("__tocsin__" not in text for text in listener.messages)
 

@@ -1,4 +1,4 @@
-"""tocsin bench against running gateways: what it counts, and what it says when it cannot measure."""
+"""tocsin bench against running gateways: what it counts, and its errors when it cannot measure."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ def bench(redis_server, gateways):
 
 
 def complaint(done) -> str:
-    """What a run says that did not come to measuring."""
+    """The error output of a run that could not measure."""
     assert done.returncode == 1, done.stdout + done.stderr
     assert not done.stdout
     return done.stderr.replace("\n", " ")
@@ -85,7 +85,7 @@ def test_messages_of_others_do_not_count(bench, redis):
 
 
 def test_losses_are_counted_and_make_the_exit_code_1(redis_server, gateways):
-    """A gateway that is killed in the middle: its clients are closed, the rest of the messages are lost."""
+    """A gateway is killed in the middle of a run: its clients are closed and the remaining messages are lost."""
     with Gateway(redis_server.url, "doomed", config(gateway={"allowed_hosts": []})) as doomed:
         timer = threading.Timer(2.0, doomed.kill)
         timer.start()

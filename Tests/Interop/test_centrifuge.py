@@ -1,4 +1,4 @@
-"""The centrifuge protocol, by its real SDK for Python; and by hand where no SDK would say such things."""
+"""The centrifuge protocol through its real Python SDK, and by hand for frames that no SDK would send."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def epoch_and_offset(position):
 
 
 def refused(call, *arguments, **options):
-    """The code with which the server refused a command."""
+    """Returns the error code of a command that the server refused."""
     with pytest.raises(ReplyError) as error:
         call(*arguments, **options)
     return error.value.code
@@ -185,7 +185,7 @@ def test_unsubscribe_ends_the_pushes_and_the_presence(client, redis):
     assert numbers(room.data) == [1]
     sub = room.subscription
     client._sdk.run(sub.subscribe())
-    # The SDK has kept its position: what came meanwhile follows.
+    # The SDK has kept its position: the messages sent in the meantime follow.
     assert room.wait_subscribed(2).recovered
     group_send(redis, "room.left", 4)
     assert numbers(room.wait(3)) == [1, 2, 4]
@@ -249,7 +249,7 @@ def test_a_policy_has_comings_and_goings_told(sdk, gateways, client):
 
 @pytest.fixture
 def logged(redis, client):
-    """A channel of its own for each test with ten messages: its name and the last position."""
+    """A separate channel for each test, with ten messages: its name and the last position."""
     name = f"large.history-{client.id}"
     for n in range(1, 11):
         position = group_send(redis, name, n)
@@ -323,7 +323,7 @@ def test_history_backwards_over_large_messages_reads_little_more_than_it_answers
     before = redis.info("stats")["total_net_output_bytes"]
     assert found(client.history(name, limit=1, reverse=True)) == both(40)
     assert redis.info("stats")["total_net_output_bytes"] - before < 2 * length
-    # An answer has a bound in bytes.
+    # A response is bounded in bytes.
     before = redis.info("stats")["total_net_output_bytes"]
     answered = found(client.history(name, limit=-1, reverse=True))
     assert answered == both(*range(40, 40 - len(answered), -1)) and 1 << 20 <= len(answered) * length <= 2 << 20
@@ -376,7 +376,7 @@ def test_history_leaves_out_what_has_expired(client, redis, logged):
 
 
 class Publisher:
-    """Sends n = 0, 1, 2, … to some groups, some hundred a second, and at its end a message that says so."""
+    """Sends n = 0, 1, 2, … to groups, several hundred a second, and a last message that marks the end."""
 
     def __init__(self, redis_server, *groups):
         self.sent = 0
@@ -389,7 +389,7 @@ class Publisher:
             for group in self._groups:
                 group_send(self._client, group, self.sent)
             self.sent += 1
-            time.sleep(0.001)  # the pace, nothing that is waited for
+            time.sleep(0.001)  # the rate; waits for no condition
 
     def __enter__(self):
         self._thread.start()
@@ -479,7 +479,7 @@ def test_what_was_trimmed_is_not_called_recovered(redis, sdk, gateways, client):
 
 @pytest.fixture
 def alone():
-    """A Redis of the test's own, which may go away or lose everything, and a gateway. Its port stays its own meanwhile."""
+    """A separate Redis, which a test may stop or empty, and a gateway. Its port stays reserved while it is down."""
     server = RedisServer(aof=True)
     server.port = free_port()
     with server, Gateway(server.url, "alone", settings()) as gateway:
@@ -538,7 +538,7 @@ def test_after_a_restart_of_redis_with_its_log_everything_is_recovered(alone, sd
         again = channel.wait_subscribed(2)
         assert again.was_recovering and again.recovered
         assert again.stream_position.epoch != before
-    # And from the new epoch again.
+    # Recovers again from the new epoch.
     connection.cut()
     connection.wait_connected(3)
     assert served.wait_subscribed(3).recovered
@@ -603,7 +603,7 @@ class Raw(RawSocket):
         self._replies = []
 
     def say(self, *commands):
-        """One frame, with a command a line."""
+        """Sends one frame with one command per line."""
         lines = [command if isinstance(command, str) else json.dumps(command) for command in commands]
         self.send(frame(TEXT, "\n".join(lines).encode()))
 
@@ -618,7 +618,7 @@ class Raw(RawSocket):
         return self._replies.pop(0)
 
     def reply_to(self, id):
-        """The reply to a command; what comes before it is passed over."""
+        """Returns the reply to a command and skips everything before it."""
         while (reply := self.reply()) is not None:
             if reply.get("id") == id:
                 return reply
@@ -641,7 +641,7 @@ def raw(gateways):
 
 
 def test_a_frame_holds_many_commands_and_each_is_answered(gateways):
-    # What centrifuge-js does on every connect: its subscriptions right behind it.
+    # What centrifuge-js does on every connect: it sends its subscriptions directly after it.
     with Raw(gateways[0], "/server/batch") as raw:
         raw.say({"id": 1, "connect": {}}, subscribe(2, "room.a"), subscribe(3, "room.b"), {"id": 4, "ping": {}})
         replies = [raw.reply() for _ in range(4)]
@@ -681,7 +681,7 @@ def test_a_second_subscription_to_a_channel_is_an_error(gateways):
 
 
 def test_the_129th_subscription_is_one_too_many(raw):
-    # As one batch, none of them done when the next one comes.
+    # One batch, in which no command is done when the next one is read.
     raw.say(*(subscribe(n, f"room.limit-{n}") for n in range(1, 131)))
     replies = {reply["id"]: reply for reply in (raw.reply() for _ in range(130))}
     assert [id for id, reply in replies.items() if "error" in reply] == [129, 130]
@@ -741,7 +741,7 @@ def test_garbage_after_connect_is_3501(raw, text):
 
 @pytest.mark.slow
 def test_the_server_pings_closes_the_silent_and_closes_the_deaf(gateways, redis):
-    """Three clients at the same time, because each takes long: one never connects, one never answers, one does both."""
+    """Three clients at the same time, because each takes long: one never connects, one never answers pings, one does both."""
     with Raw(gateways[0]) as silent, Raw(gateways[0]) as deaf, Raw(gateways[0]) as good:
         began = time.monotonic()
         assert deaf.connect()["ping"] == 25
@@ -769,7 +769,7 @@ def test_the_server_pings_closes_the_silent_and_closes_the_deaf(gateways, redis)
         assert 8 < codes["silent"][1] < 13
         assert codes["deaf"][0] == NO_PONG
         assert pings[0] + 6 < codes["deaf"][1] < pings[0] + 11
-        # An SDK waits for its next ping 25 s and some more.
+        # An SDK waits 25 s and a margin for the next ping.
         assert pings[0] < 27
         assert 22 < pings[1] - pings[0] < 28
         group_send(redis, "room.ping", 1)
@@ -821,11 +821,11 @@ def test_who_asks_much_and_reads_nothing_is_answered_as_it_reads(gateways, redis
     before = resident_bytes(gateways[0])
     with Raw(gateways[0]) as raw:
         raw.connect()
-        # 100 answers of 1 MB: as one batch, then one by one.
+        # 100 responses of 1 MB: first as one batch, then one by one.
         raw.say(*({"id": id, "history": {"channel": "large.asked", "limit": -1}} for id in range(2, 52)))
         for id in range(52, 102):
             raw.say({"id": id, "history": {"channel": "large.asked", "limit": -1}})
-        # Somebody else is served meanwhile.
+        # Other clients are served in the meantime.
         with Raw(gateways[0]) as other:
             other.connect()
             other.say({"id": 2, "history": {"channel": "large.asked", "limit": 1}})
@@ -855,7 +855,7 @@ def test_who_stops_to_read_over_a_restart_of_redis_recovers(alone):
                 heard.append(reply["push"]["pub"]["data"]["n"])
         assert heard == list(range(len(heard)))
         assert reply["push"]["unsubscribe"]["code"] == RESUBSCRIBE
-        # As an SDK does: again, from what it has seen.
+        # Resubscribes from the last publication seen, as an SDK does.
         raw.say(subscribe(3, "large.slow", recover=True, epoch=position["epoch"], offset=len(heard)))
         again = raw.reply_to(3)["subscribe"]
         assert again["recovered"] and again["epoch"] != position["epoch"]

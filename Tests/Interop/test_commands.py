@@ -1,4 +1,4 @@
-"""The tocsin command: what an operator types, what it prints, and how it refuses."""
+"""The tocsin command: arguments, output and refusals."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def gateways(redis_server):
 
 @pytest.fixture
 def run(redis_server, gateways):
-    """run(command, …) → the finished process, told where Redis is."""
+    """Returns run(command, …): runs it with the URL of Redis and returns the finished process."""
     return lambda *arguments, **options: tocsin(*arguments, "--redis", redis_server.url, **options)
 
 
@@ -176,7 +176,7 @@ def test_a_command_finds_redis_by_the_environment_and_a_flag_wins(command, redis
 
 
 def start_with(tmp_path, settings, *arguments, environment=None):
-    """Starts a gateway that cannot start; the finished process."""
+    """Starts a gateway that cannot start; returns the finished process."""
     path = tmp_path / "tocsin.yaml"
     path.write_text(settings if isinstance(settings, str) else json.dumps(settings))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
@@ -226,7 +226,7 @@ def test_a_bad_value_in_the_environment_names_its_variable(tmp_path, redis_serve
     assert re.search(r"TOCSIN_GATEWAY_DRAIN_SECONDS|gateway\.drain_seconds", done.stderr)
 
 
-# What Kubernetes writes for services of these names and Docker for links, as kubelet and dockerd spell it.
+# The variables that kubelet sets for services of these names and dockerd for links, as they spell them.
 SERVICE_VARIABLES = {
     "TOCSIN_REDIS_SERVICE_HOST": "10.0.0.7",
     "TOCSIN_REDIS_SERVICE_PORT": "6379",
@@ -311,7 +311,7 @@ def test_help_of_a_command_explains_its_options(command):
     out = tocsin(command, "--help").stdout
     assert out.startswith("OVERVIEW: ") or "USAGE" in out
     for option in OPTIONS[command]:
-        # An option with an explanation beside it, or on the line below.
+        # An option with its explanation on the same line or on the line below.
         assert re.search(rf"^\s+.*{option}\b.*\S+", out, re.MULTILINE), option
 
 

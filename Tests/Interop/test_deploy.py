@@ -1,4 +1,4 @@
-"""The files under deploy/, Dockerfile and docker-compose.yml do what they say. Docker itself is not needed here."""
+"""The files under deploy/, Dockerfile and docker-compose.yml work as documented. Docker itself is not needed."""
 
 import http.client
 import os
@@ -37,12 +37,12 @@ def test_haproxy_accepts_its_configuration_without_a_warning():
     checked = run("haproxy", "-c", "-f", str(haproxy.SHIPPED))
     assert checked.returncode == 0, checked.stdout + checked.stderr
     warnings = [line for line in (checked.stdout + checked.stderr).splitlines() if "WARNING" in line]
-    # A machine without a network cannot reach its nameserver, whatever the configuration says.
+    # A machine without a network cannot reach its nameserver, whatever the configuration.
     assert all("can't connect socket for nameserver" in line for line in warnings), warnings
 
 
 def test_nginx_accepts_its_configuration_without_a_warning(tmp_path):
-    # -t opens the port: another one, and log and pid where anybody may write.
+    # -t opens the port and the files: replaced by a free port and by a log and pid file in a writable place.
     text = nginx.SHIPPED.read_text()
     for shipped, ours in [
         ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
@@ -102,7 +102,7 @@ def test_nginx_sends_clients_elsewhere_while_a_gateway_drains(behind_nginx, clie
     proxy, left, right = behind_nginx
     stay = [clients.open(proxy.url("/ws/drain"))[0] for _ in range(4)]
     left.signal(signal.SIGTERM)
-    # Until it has acted on the signal it takes clients, which would then be told to go.
+    # Until it has handled the signal it accepts clients, which it would then close.
     wait_until(lambda: left.readyz() == 503, 5, "the drain's beginning")
     moved = [clients.open(proxy.url("/ws/drain"))[0] for _ in range(6)]
     assert left.wait() == 0
@@ -111,14 +111,14 @@ def test_nginx_sends_clients_elsewhere_while_a_gateway_drains(behind_nginx, clie
 
 
 def test_a_client_behind_nginx_cannot_name_its_user(behind_nginx, clients):
-    # The gateways of this test believe 127.0.0.1, which is where nginx is.
+    # The gateways of this test trust 127.0.0.1, which is nginx' address.
     proxy, left, _ = behind_nginx
     assert clients.status(left.url("/mine"), headers={"X-Remote-User": "42"}) == 101
     assert clients.status(proxy.url("/mine"), headers={"X-Remote-User": "42"}) == 403
 
 
 def test_a_client_behind_haproxy_cannot_name_its_user(redis_server, clients):
-    # The gateway believes 127.0.0.1, which is where HAProxy is.
+    # The gateway trusts 127.0.0.1, which is HAProxy's address.
     with Gateway(redis_server.url) as gateway, haproxy.HAProxy([gateway]) as proxy:
         assert clients.status(proxy.url("/ws/room")) == 101
         assert clients.status(proxy.url("/mine"), headers={"X-Remote-User": "42"}) == 403
@@ -179,7 +179,7 @@ def test_balancer_looks_where_the_gateways_are():
     template = re.search(r"server-template \S+ 1-(\d+) (\w+):(\d+) check port (\d+)", haproxy.SHIPPED.read_text())
     slots, host, port, admin = template.groups()
     assert host in SERVICES and int(slots) >= 10
-    assert port == "8080"  # the default of gateway.bind, which nothing here changes
+    assert port == "8080"  # the default of gateway.bind, which is not overridden here
     assert SERVICES["gateway"]["environment"]["TOCSIN_GATEWAY_ADMIN"].endswith(f":{admin}")
 
 
@@ -196,7 +196,7 @@ def test_a_gateway_takes_the_settings_of_compose_and_serves_the_page_and_its_web
         assert page.status == 200
         assert "text/html" in page.headers["Content-Type"]
         assert "redis-cli -p" in page.text
-        # What a browser on the page sends: the page's own address as Origin. Another site's is refused.
+        # A browser on the page sends the page's own address as Origin. The Origin of another site is refused.
         assert clients.status(gateway.url("/ws/demo"), origin=f"http://127.0.0.1:{gateway.port}") == 101
         assert clients.status(gateway.url("/ws/demo"), origin="http://elsewhere.example") == 403
 
@@ -237,7 +237,7 @@ def healthcheck(port, host="0.0.0.0"):
 
 
 class OnIPv6(Gateway):
-    """Its admin port is on IPv6's loopback alone."""
+    """Its admin port listens on IPv6 loopback only."""
 
     def command(self):
         return [word.replace(f"127.0.0.1:{self.admin_port}", f"[::1]:{self.admin_port}") for word in super().command()]
@@ -273,7 +273,7 @@ def test_systemd_accepts_the_unit_without_a_warning(tmp_path):
     unit = tmp_path / UNIT.name
     unit.write_text(text.replace("/usr/local/bin/tocsin ", f"{os.path.realpath(binary())} "))
     checked = run("systemd-analyze", "verify", "--man=no", str(unit))
-    # It looks at the units around it too; only ours is asked about.
+    # The output covers related units too; only Tocsin's matters here.
     assert not [line for line in checked.stderr.splitlines() if "tocsin" in line], checked.stderr
 
 

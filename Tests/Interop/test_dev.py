@@ -1,4 +1,4 @@
-"""`tocsin dev`: where it listens, what it says when it cannot, and that it leaves nothing behind."""
+"""`tocsin dev`: its addresses, its errors when it cannot start, and its cleanup."""
 
 import contextlib
 import fcntl
@@ -30,13 +30,13 @@ def dev():
 
 @pytest.fixture(scope="module")
 def standing():
-    """One for all the tests that end nothing of it."""
+    """One instance shared by all tests that do not end any part of it."""
     with Dev() as dev:
         yield dev
 
 
 def refused(*arguments):
-    """What a `tocsin dev` says that cannot start."""
+    """The error output of a `tocsin dev` that cannot start."""
     done = tocsin("dev", *arguments, check=False)
     assert done.returncode != 0
     assert done.stdout == ""
@@ -70,7 +70,7 @@ def test_the_ports_that_the_second_one_is_told_to_take_are_free(standing):
 
 @contextlib.contextmanager
 def held(port):
-    """The port is this process'."""
+    """Holds the port in this process."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", port))
@@ -89,7 +89,7 @@ def test_a_port_of_another_program_is_said_to_be_that_and_nothing_starts():
     assert re.search(rf"tocsin dev --port {dev.port} --redis-port (?!{dev.redis_port})\d+, or make run", said)
 
 
-# prctl(PR_SET_DUMPABLE, 0): nobody but root sees what it has open, as nobody sees what other users' processes have.
+# prctl(PR_SET_DUMPABLE, 0): only root sees its open files, just as for processes of other users.
 SECRETIVE = """
 import ctypes, socket, sys
 ctypes.CDLL(None).prctl(4, 0)
@@ -101,7 +101,7 @@ sys.stdin.read()
 
 def test_a_port_of_a_process_that_cannot_be_looked_into_is_said_to_be_another_users():
     dev = Dev()
-    # Root without the right to look into everything.
+    # Root without the capability to inspect other processes.
     blinkers = ["setpriv", "--bounding-set", "-sys_ptrace"] if os.getuid() == 0 else []
     holder = subprocess.Popen(
         [sys.executable, "-c", SECRETIVE, str(dev.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -149,7 +149,7 @@ def test_a_gateway_that_cannot_listen_says_who_has_the_port_and_leaves_no_lease(
     assert redis.zrangebyscore(own("gateways"), 1, "+inf") == []
 
 
-# What it says and does ------------------------------------------------------------------------------------------------
+# Output and behaviour -------------------------------------------------------------------------------------------------
 
 
 def test_the_command_of_the_welcome_and_of_the_page_goes_to_its_own_redis(standing, clients):
@@ -180,7 +180,7 @@ def test_a_prefix_of_its_configuration_is_in_the_command(tmp_path):
         assert "Page" not in dev.log  # gateway.demo_page is off
 
 
-# The end --------------------------------------------------------------------------------------------------------------
+# Shutdown -------------------------------------------------------------------------------------------------------------
 
 
 def assert_gone(dev):
@@ -192,7 +192,7 @@ def assert_gone(dev):
 
 
 def directory(dev):
-    """Where it keeps its files."""
+    """Returns the directory of its files."""
     return re.search(r"(/\S+/tocsin-dev-\S+?)/", "".join(map(command_line, dev.children())))[1]
 
 
@@ -201,7 +201,7 @@ def test_a_signal_ends_its_gateways_and_its_redis_server(name, dev, clients):
     (client,) = clients.open(f"ws://127.0.0.1:{dev.port}/ws/demo")
     assert len(dev.children()) == 3
     files = directory(dev)
-    # A shell and the kernel both send SIGHUP, and Ctrl-C is typed more than once.
+    # The shell and the kernel both send SIGHUP, and Ctrl-C may be typed more than once.
     for _ in range(3):
         dev.signal(getattr(signal, name))
     assert dev.wait() == 0

@@ -1,6 +1,6 @@
 """An unmodified Django site, with either of its channel layers, reaches browsers through two gateways.
 
-Beside the gateways runs Daphne with the consumer that they replace: where both can serve a browser, they must agree.
+Next to the gateways runs Daphne with the consumer that they replace: where both can serve a browser, they must agree.
 """
 
 import base64
@@ -46,12 +46,12 @@ def haproxy(redis_server, site):
 
 @pytest.fixture
 def browse(clients, haproxy, site):
-    """browse(user, count) → so many WebSockets of the user, through HAProxy."""
+    """Returns browse(user, count): opens so many WebSockets of the user through HAProxy."""
     return lambda user, count=1: clients.open(haproxy.url(PATH), count=count, cookie=site.login(user), at_once=1)
 
 
 def event(balance):
-    """What Django's consumer says of this balance."""
+    """The message that Django's consumer sends for this balance."""
     return json.dumps({"type": "receive", "isInsufficient:": True, "balance": balance})
 
 
@@ -181,7 +181,7 @@ def test_a_logged_out_browser_is_refused(site, haproxy, clients):
     cookie = site.login("leaver")
     assert clients.status(haproxy.url(PATH), cookie=cookie) == 101
     site.logout("leaver")
-    # A gateway may believe the site's last answer for a short while.
+    # A gateway may use the site's last answer for a short while.
     wait_until(lambda: clients.status(haproxy.url(PATH), cookie=cookie) == 403, 15, "the refusal")
 
 
@@ -203,7 +203,7 @@ def test_a_site_that_does_not_answer_in_time_is_not_waited_for(redis_server, cli
 
 def test_the_example_s_own_configuration_starts_a_gateway(redis_server, clients):
     with Gateway(redis_server.url, "example", PROJECT / "tocsin.yaml") as gateway:
-        # With the wrong origin nobody is asked, so this needs no site at the example's address.
+        # A wrong Origin is refused before the site is asked, so no site is needed at the example's address.
         assert clients.status(gateway.url(PATH), origin="http://evil.example") == 403
         assert clients.status(gateway.url("/elsewhere"), origin="http://localhost:8000") == 404
 

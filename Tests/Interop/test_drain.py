@@ -1,4 +1,4 @@
-"""SIGTERM: first no new clients, then each client told to come back, spread over the time there is, then the end."""
+"""SIGTERM: first no new clients, then the close frames, spread over the drain time, then the exit."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ def gateway(redis_server):
 
 
 class Readiness:
-    """Watches /readyz and writes down when it first said 503."""
+    """Polls /readyz and records when it first returned 503."""
 
     def __init__(self, gateway):
         self._gateway = gateway
@@ -64,7 +64,7 @@ def test_sigterm_drains_readiness_first_then_1012_spread_over_the_drain_and_exit
     assert readiness.red_at is not None, "nobody saw 503"
     assert readiness.red_at - began <= closed[0]
     assert readiness.healthz_while_red == 200
-    # Not all at once: no tenth of the drain takes more than a third of the clients, and most of the drain is used.
+    # Spread out: no tenth of the drain time holds more than a third of the closes, and most of the drain time is used.
     tenth = DRAIN_SECONDS / 10
     crowd = max(sum(start <= at < start + tenth for at in closed) for start in closed)
     assert crowd <= CLIENTS / 3, closed
@@ -72,7 +72,7 @@ def test_sigterm_drains_readiness_first_then_1012_spread_over_the_drain_and_exit
 
 
 def is_refused(clients, gateway):
-    """A load balancer that still tries is told 503, or finds the port closed: both send it elsewhere."""
+    """True when the handshake gets 503 or the port is closed: both make a load balancer use another gateway."""
     try:
         return clients.status(gateway.url("/ws/serving")) == 503
     except ConnectionRefusedError:
@@ -91,7 +91,7 @@ def test_while_it_drains_new_clients_are_refused_and_old_ones_still_served(gatew
     redis.fcall("group_send", 1, "asgi:group:serving", '{"still":"here"}')
     for socket in sockets:
         socket.wait_closed()
-    # Who was closed just then may have missed it; most were open.
+    # A client closed at that moment may have missed it; most were open.
     assert sum(socket.messages == ['{"still":"here"}'] for socket in remaining) > len(remaining) / 2
     assert gateway.wait() == 0
 

@@ -1,4 +1,4 @@
-"""symmetric_encryption_keys: what Django's layers encrypt, the gateways open, once they have one of the keys."""
+"""symmetric_encryption_keys: gateways that have one of the keys decrypt what Django's layers encrypt."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ LAYERS = {"core": RedisChannelLayer, "pubsub": RedisPubSubChannelLayer}
 
 
 def send(redis_server, layer, keys, *messages, **options):
-    """As a Django process with these keys sends to the group."""
+    """Sends to the group as a Django process with these keys does."""
 
     async def all_of_them():
         channel_layer = LAYERS[layer](hosts=[redis_server.url], symmetric_encryption_keys=keys, **options)

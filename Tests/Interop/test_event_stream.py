@@ -1,4 +1,4 @@
-"""Server-sent events on the wire: headers, cursors, resumption, and what is told when nothing can be resumed."""
+"""Server-sent events on the wire: headers, cursors, resumption, and the notices when resuming is impossible."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def streams():
 
 @pytest.fixture
 def send(redis):
-    """send(group, json or number, *options) → the message's position."""
+    """Returns send(group, json or number, *options), which returns the message's position."""
 
     def send(group, message, *options):
         text = message if isinstance(message, str) else f'{{"n":{message}}}'
@@ -67,7 +67,7 @@ def gaps(events):
     return [json.loads(event.data) for event in events if event.name == "gap"]
 
 
-# The answer -----------------------------------------------------------------------------------------------------------
+# The response ---------------------------------------------------------------------------------------------------------
 
 
 def test_headers_keep_caches_and_proxies_from_holding_events_back(gateways, streams):
@@ -111,7 +111,7 @@ H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Setting
 
 @pytest.mark.parametrize("proxy", [None, HAProxy, Nginx], ids=["direct", "haproxy", "nginx"])
 def test_a_client_that_offers_http_2_is_given_events(gateways, streams, send, proxy):
-    """Java's client does by default, `curl --http2` too."""
+    """Java's client offers it by default, and `curl --http2` does too."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(proxy([gateways[0]])) if proxy else gateways[0]
         stream = streams.open(server, "/ws/h2c", headers=H2C)
@@ -190,7 +190,7 @@ def test_a_comment_comes_every_15_seconds(gateways, streams):
     stream = streams.open(gateways[0], "/ws/silence")
     began = time.monotonic()
     stream.wait_for(lambda: stream.comments, COMMENT_SECONDS + 3)
-    # The clock of the deadlines has steps of one second.
+    # The deadlines' clock has a resolution of one second.
     assert COMMENT_SECONDS - 2 < stream.comments[0] - began < COMMENT_SECONDS + 2
     assert stream.events == []
 
@@ -224,7 +224,7 @@ def test_a_browser_s_own_cursor_is_newer_than_the_page_s(gateways, streams, send
     send("both", 3)
     stream = resume(streams, gateways[0], f"/ws/both?since={old}", new)
     assert numbers(stream.wait(1)) == [3]
-    # What a client appends when it comes back is newer than the page's, too.
+    # The id that a client appends when it reconnects is also newer than the page's.
     for query in f"since={old}&lastEventId={new}", f"lastEventId={old}&lastEventId={new}":
         assert numbers(streams.open(gateways[0], f"/ws/both?{query}").wait(1)) == [3]
 
@@ -243,13 +243,13 @@ def test_one_cursor_covers_all_groups_of_a_route(gateways, streams, send, seen):
     first = streams.open(gateways[0], f"/pair/{left}/{right}")
     for n in range(4):
         send([left, right][n % 2], n)
-    # Two channels of pub/sub: the order between groups is nobody's promise, the order in each is.
+    # Two pub/sub channels: the order within each group is guaranteed, the order between groups is not.
     events = first.wait(4)
     assert [n for n in numbers(events) if n % 2 == 0] == [0, 2]
     assert [n for n in numbers(events) if n % 2 == 1] == [1, 3]
     assert len({event.id for event in events}) == 4
     assert all(len([Position.parse(part) for part in event.id.split(",")]) == 2 for event in events)
-    # From wherever a client stood: the rest of both groups.
+    # Wherever a client left off, it gets the rest of both groups.
     second = resume(streams, gateways[1], f"/pair/{left}/{right}", events[seen - 1].id)
     send(left, 4)
     send(right, 5)
@@ -257,7 +257,7 @@ def test_one_cursor_covers_all_groups_of_a_route(gateways, streams, send, seen):
     assert sorted(numbers(rest)) == sorted([*numbers(events[seen:]), 4, 5])
     assert [n for n in numbers(rest) if n % 2 == 0][-1] == 4
     assert [n for n in numbers(rest) if n % 2 == 1][-1] == 5
-    # Whatever the order, the last cursor covers both.
+    # In either order, the last cursor covers both groups.
     third = resume(streams, gateways[0], f"/pair/{left}/{right}", rest[-1].id)
     send(left, 6)
     assert numbers(third.wait(1)) == [6]
@@ -390,7 +390,7 @@ def test_who_stops_to_read_gets_everything_afterwards_and_costs_no_memory(gatewa
     slow.pause()
     pipeline = redis.pipeline(transaction=False)
     for n in range(count):
-        # Every tenth has expired when the slow one comes to it.
+        # Every tenth message has expired when the slow reader reaches it.
         options = ["TTL", "1"] if n % 10 == 9 else []
         pipeline.fcall("group_send", 1, "asgi:group:large.slow", f'{{"n":{n},"padding":"{padding}"}}', *options)
         if n % 100 == 99:
@@ -404,12 +404,12 @@ def test_who_stops_to_read_gets_everything_afterwards_and_costs_no_memory(gatewa
     wait_until(lambda: redis.time()[0] > ended_at + 1, 5, "Redis' clock has passed the expiry")
     slow.resume()
     seen = numbers(slow.until("marker", 30))
-    # What was on its way already when it stopped to read had not expired.
+    # Messages already in transit when it stopped reading had not expired.
     early = [n for n in seen if n % 10 == 9]
     assert seen == [n for n in range(count) if n % 10 != 9 or n in early]
     assert len(early) < count / 20
     assert gaps(slow.events) == []
-    # It keeps up again.
+    # It has caught up again.
     send("large.slow", 1)
     assert numbers(slow.wait(len(seen) + 2)[-1:]) == [1]
 
@@ -419,7 +419,7 @@ def test_who_stops_to_read_gets_everything_afterwards_and_costs_no_memory(gatewa
 
 @pytest.fixture
 def alone():
-    """A Redis of the test's own, which may go away or lose everything, and a gateway. Its port stays its own meanwhile."""
+    """A separate Redis, which a test may stop or empty, and a gateway. Its port stays reserved while it is down."""
     server = RedisServer(aof=True)
     server.port = free_port()
     with server, Gateway(server.url, "alone", settings()) as gateway:
@@ -445,7 +445,7 @@ def test_while_redis_is_away_newcomers_are_told_to_come_back_and_nobody_is_cut(a
     assert numbers(stream.wait(2)) == [1, 2]
     assert stream.events[1].id == last
     assert stream.open
-    # The restarted server counts on in the same log: a cursor from before is good.
+    # The restarted server continues the same log: an earlier cursor is still valid.
     late = resume(streams, gateway, "/ws/away", stream.events[0].id)
     assert numbers(late.wait(1)) == [2]
     assert gaps(late.events) == []
@@ -462,9 +462,9 @@ def test_newcomers_after_a_restart_of_redis_do_not_make_the_gateway_read_for_eve
     server.start()
     wait_until(lambda: gateway.readyz() == 200, 10, "the gateway is back")
     client = server.client()
-    newcomers = [streams.open(gateway, "/ws/restarted") for _ in range(4)]  # on every event loop, likely
+    newcomers = [streams.open(gateway, "/ws/restarted") for _ in range(4)]  # on every event loop, most likely
     client.config_resetstat()
-    # A round trip through the gateway for each of some newcomers: had anybody been reading on, these would be thousands.
+    # One round trip through the gateway per newcomer: if any stream kept reading, there would be thousands of calls.
     for _ in range(20):
         streams.open(gateway, "/ws/other").close()
     assert client.info("commandstats").get("cmdstat_fcall_ro", {"calls": 0})["calls"] < 20
@@ -483,7 +483,7 @@ def test_flushall_is_told_to_who_is_connected_and_later_messages_come(alone, str
     client = server.client()
     policy = client.get(own("policy"))
     client.flushall()
-    # Where something is sent it is told before that; where nothing is sent, with the next renewal of the lease.
+    # A group with traffic is notified before the next message; a group without, at the next renewal of the lease.
     group_send(server, "loud", '{"n":2}')
     for stream in (loud, quiet):
         _, gap = stream.wait(2)
@@ -493,7 +493,7 @@ def test_flushall_is_told_to_who_is_connected_and_later_messages_come(alone, str
     for group, stream in (("loud", loud), ("quiet", quiet)):
         event = stream.wait(3)[2]
         assert numbers([event]) == [2]
-        # And the new cursor is good.
+        # And the new cursor works.
         group_send(server, group, '{"n":3}')
         assert numbers(resume(streams, gateway, f"/ws/{group}", event.id).wait(1)) == [3]
         assert numbers(stream.wait(4)[3:]) == [3]
@@ -525,7 +525,7 @@ def test_drain_tells_each_its_own_delay_and_ends(redis_server, streams, send):
 
 def test_a_draining_gateway_sends_newcomers_elsewhere(redis_server, streams):
     with Gateway(redis_server.url, "leaving", settings(drain_seconds=5)) as leaving:
-        streams.open(leaving, "/ws/drained")  # somebody to wait for
+        streams.open(leaving, "/ws/drained")  # a client to wait for
         leaving.signal(signal.SIGTERM)
         wait_until(lambda: leaving.readyz() == 503, 5, "readiness gone")
         refused = streams.open(leaving, "/ws/drained")
@@ -542,7 +542,7 @@ def test_nothing_is_missing_after_a_gateway_was_killed(redis_server, gateways, s
             client = redis_server.client()
             for n in range(total):
                 client.fcall("group_send", 1, "asgi:group:killed", f'{{"n":{n}}}')
-                time.sleep(0.001)  # a stream of messages, not one burst before the kill
+                time.sleep(0.001)  # a steady stream of messages, not one burst before the kill
 
         publisher = threading.Thread(target=publish)
         publisher.start()
@@ -564,14 +564,14 @@ def test_a_proxy_holds_nothing_back(gateways, streams, send, kind):
     with kind(gateways) as proxy:
         stream = streams.open(proxy, "/ws/proxied")
         assert stream.headers["Content-Type"].startswith("text/event-stream")
-        # Nothing follows that would push out what it holds, and the next comment comes too late.
+        # No later event flushes the proxy's buffer, and the next comment would come too late.
         for n in range(10):
             send("proxied", n)
             assert numbers(stream.wait(n + 1, timeout=10)) == list(range(n + 1))
         cursor = stream.last_event_id
         stream.close()
         send("proxied", 10)
-        # The proxy passes the cursor on, in either place, to whichever gateway.
+        # The proxy passes the cursor on, in either place, to any gateway.
         assert numbers(resume(streams, proxy, "/ws/proxied", cursor).wait(1)) == [10]
         assert numbers(streams.open(proxy, f"/ws/proxied?since={cursor}").wait(1)) == [10]
 
@@ -589,12 +589,12 @@ def test_a_proxy_sees_the_end_of_a_killed_gateway_and_resumes_at_another(redis_s
         holder.kill()
         stream.wait_ended()
         send("behind", 2)
-        # At once: HAProxy has perhaps not noticed yet, and tries the other one by itself.
+        # Immediately: HAProxy may not have noticed yet and then tries the other gateway by itself.
         assert numbers(resume(streams, proxy, "/ws/behind", cursor).wait(1)) == [2]
 
 
 def test_haproxy_sends_newcomers_to_another_gateway_before_it_knows_that_one_leaves(redis_server, streams):
-    # A browser's EventSource gives up for good at a 503.
+    # A browser's EventSource gives up permanently on a 503.
     with (
         Gateway(redis_server.url, "left", settings(drain_seconds=10)) as left,
         Gateway(redis_server.url, "right", settings()) as right,

@@ -1,4 +1,4 @@
-"""TTL: a message that nobody should see any more is not shown, live or from the log."""
+"""TTL: an expired message is not shown, neither live nor from the log."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from harness.waiting import wait_until
 
 
 def test_a_message_that_expired_while_the_gateway_slept_is_not_shown(redis_server, clients):
-    """It waits in the gateway's own connection to Redis; the log says that its time is over."""
+    """It waits on the gateway's connection to Redis; the log shows that it has expired."""
     with Gateway(redis_server.url, "sleeper") as gateway:
         (client,) = clients.open(gateway.url("/ws/expiry"))
         redis = redis_server.client()

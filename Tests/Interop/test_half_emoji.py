@@ -1,6 +1,6 @@
-r"""Half an emoji, the "\ud83d" that JavaScript's JSON.stringify writes for text cut at a length, passes every entrance as it is.
+r"""A lone surrogate such as "\ud83d", which JavaScript's JSON.stringify writes for truncated text, passes every entrance unchanged.
 
-So do a half in a key, \u0000 and an escaped backslash before what looks like one."""
+So do one in a key, \u0000, and an escaped backslash in front of something that looks like one."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ def by_a_browser(gateway, redis, redis_server, clients, text):
 
 
 def centrifuge(gateway, command):
-    """The answer to one command of a centrifuge client, by hand: the SDK would write its own JSON."""
+    """Returns the reply to one centrifuge command, sent by hand because the SDK would write its own JSON."""
     with RawSocket(gateway.port, "/rooms") as socket:
         for number, text in enumerate((b'{"connect":{}}', command), 1):
             socket.send(frame(TEXT, b'{"id":%d,' % number + text[1:]))
@@ -106,7 +106,7 @@ def test_it_is_shown_as_it_was_written(entrance, name, gateway, redis, redis_ser
         stream = streams.open(gateway, "/ws/half")
         ENTRANCES[entrance](gateway, redis, redis_server, clients, text)
         (shown,) = listener.wait(1)
-        # The type is the gateway's own where a client is the sender. The rest is the same text, escapes and all.
+        # For a client's message the gateway sets the type. The rest is the same text, escapes included.
         assert {**json.loads(shown), "type": 0} == {**json.loads(text), "type": 0}
         assert shown.replace(" ", "").startswith(text[:-1].replace(" ", ""))
         assert stream.wait(1)[0].data == shown

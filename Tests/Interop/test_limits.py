@@ -1,5 +1,5 @@
-"""Limits that are off by default or the machine's own: the answers, and that everybody else is served on. Those that every
-public site has are in Tests/Faults/test_bad_clients_limits.py."""
+"""Limits that are off by default or set by the machine: the responses, and that other clients are served on. The limits that
+every public site has are in Tests/Faults/test_bad_clients_limits.py."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ TEXT = 1
 
 @pytest.fixture
 def gateway(redis_server):
-    """gateway(key=value, …) → a running gateway with these limits."""
+    """Returns gateway(key=value, …), which starts a gateway with these limits."""
     running = []
 
     def start(kind=Gateway, routes=(), **limits):
@@ -37,7 +37,7 @@ class FewFiles(Gateway):
 
 
 def handshake(port, path="/ws/a", headers=()):
-    """The socket, the status and the headers of the answer."""
+    """Returns the socket, the status and the headers of the response."""
     tcp = socket.create_connection(("127.0.0.1", port), 10)
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade",
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Origin: http://site.example",
@@ -45,7 +45,7 @@ def handshake(port, path="/ws/a", headers=()):
     try:
         tcp.sendall("\r\n".join([*lines, "", ""]).encode())
     except OSError:
-        pass  # turned away before it was sent; the answer is there to be read
+        pass  # refused before it was sent; the response can be read
     data = b""
     while b"\r\n\r\n" not in data:
         try:
@@ -73,7 +73,7 @@ CENTRIFUGE = [{"path": "/rooms", "protocol": "centrifuge", "may_join": ["room.*"
 
 
 def replies(raw, count):
-    """So many replies to commands; pushes on the way are skipped."""
+    """Returns so many replies to commands and skips pushes."""
     found = {}
     while len(found) < count:
         opcode, payload = raw.frame()
@@ -98,7 +98,7 @@ def test_too_many_joins_in_a_second_are_refused_for_now_and_too_many_groups_for_
             say(raw, {"id": number, "subscribe": {"channel": f"room.{number}"}})
         answers = replies(raw, 5)
         assert [answers[number].get("error", {}).get("code") for number in range(2, 7)] == [None] * 4 + [106]
-        # It may change its mind about all of them, and then about as many as a second brings.
+        # It may replace each of them once, and then about as many per second as the rate allows.
         errors = []
         for number in range(10, 30, 2):
             say(raw, {"id": number, "unsubscribe": {"channel": f"room.{number - 2 if number > 10 else 2}"}})

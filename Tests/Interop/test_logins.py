@@ -1,5 +1,5 @@
-"""Logins without asking the site: tokens that PyJWT signs, key sets that turn over, sessions that Django itself makes.
-What is forged is in Tests/Faults/test_bad_clients_logins.py."""
+"""Logins without asking the site: tokens signed by PyJWT, key sets that are rotated, sessions made by Django itself.
+Forged ones are in Tests/Faults/test_bad_clients_logins.py."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def bearer(text):
 
 
 class Issuer(SmallSite):
-    """Publishes a set of keys, as an identity provider does; what it says can be changed while it runs."""
+    """Publishes a key set as an identity provider does; the response can be changed while it runs."""
 
     def __init__(self):
         self.asked, self.status, self.body = 0, 200, b"{}"
@@ -73,7 +73,7 @@ def issuer():
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """Files with the public keys, and with a secret."""
+    """Files with the public keys and with a secret."""
     folder = tmp_path_factory.mktemp("keys")
     for name, key in (("rsa", RSA), ("ec", EC), ("ed", ED)):
         (folder / name).write_bytes(pem(key))
@@ -107,7 +107,7 @@ def gateway(redis_server, keys):
 
 
 def roster(redis_server, user):
-    """The groups that the user's connections are in."""
+    """The groups of the user's connections."""
     entries = json.loads(tocsin("who", "--user", user, "--json", "--redis", redis_server.url).stdout)
     return sorted({entry["group"] for entry in entries})
 
@@ -139,14 +139,14 @@ def test_a_token_may_come_in_the_address_in_a_cookie_or_as_a_subprotocol(gateway
 
 
 def test_of_the_subprotocols_beside_a_token_one_is_chosen(gateway):
-    """A browser gives the connection up otherwise."""
+    """Otherwise a browser drops the connection."""
     offer = f"chat, bearer.{token()}"
     with connect(gateway.url("/hs"), subprotocols=offer.split(", "), origin=ORIGIN, proxy=None) as socket:
         assert socket.subprotocol == "chat"
 
 
 def test_a_token_is_found_in_the_second_of_several_cookie_headers(gateway):
-    """HTTP/2 divides cookies, and not every proxy joins them."""
+    """HTTP/2 splits cookies, and not every proxy joins them."""
     for lines, status in ([f"jwt={token()}"], 101), ([], 403):
         lines = [f"Cookie: {line}" for line in ["theme=dark", *lines]]
         with RawSocket(gateway.port, "/hs", headers=lines) as raw:
@@ -265,7 +265,7 @@ def test_keys_turn_over_and_made_up_names_cost_nothing(remote, issuer, clients):
 
 
 class Site(DjangoSite):
-    """The example site with another engine for its sessions."""
+    """The example site with another session engine."""
 
     def __init__(self, *arguments, engine, caches=None, **options):
         super().__init__(*arguments, **options)

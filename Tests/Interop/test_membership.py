@@ -1,4 +1,4 @@
-"""Who is in a group: one member for the fleet in channels_redis' key, every connection in the roster, nobody dead."""
+"""Group membership: one member for the fleet in channels_redis' key, every connection in the roster, no dead ones."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def gateways(redis_server, settings):
 
 @pytest.fixture(scope="module")
 def site(redis_server, site_database):
-    """Not a server: only the settings for single Django processes with the core layer."""
+    """Not a server: only the settings of single Django processes with the core layer."""
     return DjangoSite(redis_server.url, "core", database=site_database)
 
 
@@ -61,13 +61,13 @@ def test_a_group_has_one_member_for_the_whole_fleet_while_anyone_is_connected(re
 
 
 def test_with_history_the_membership_outlives_the_connections(redis, redis_server, clients, gateways, site):
-    # A login vouches for the group: a stranger's would leave nothing behind.
+    # The group is confirmed by a login: a stranger's group would leave no trace.
     group = "kept.inbox"
     (socket,) = clients.open(gateways[0].url("/mine"), headers={"X-Remote-User": "kept"})
     socket.close()
     wait_until(lambda: who(redis_server, group) == [], 10, "an empty roster")
     assert members(redis, group) == [fleet_member(group)]
-    # So what Django sends meanwhile is kept for the one who comes back.
+    # So what Django sends meanwhile is kept for the client that returns.
     site.group_send((group, {"type": "receive", "n": 1}))
     wait_until(lambda: redis.xlen(f"tocsin:log:{group}") == 1, 10, "the message in the log")
 
@@ -114,7 +114,7 @@ def test_a_connection_stays_a_member_beyond_three_refreshes_and_the_expiry(redis
     while time.monotonic() < end:
         assert members(redis, group) == [fleet_member(group)]
         assert redis.ttl(f"asgi:group:{group}") > 0
-        # Django purges by the score, with its own group_expiry: the score must be young.
+        # Django purges by score with its own group_expiry, so the score must be recent.
         (score,) = [score for _, score in redis.zrange(f"asgi:group:{group}", 0, -1, withscores=True)]
         assert time.time() - score < EXPIRY
         time.sleep(0.1)
@@ -140,7 +140,7 @@ def test_flush_of_a_django_test_suite_heals_within_a_refresh(redis, redis_server
     for socket in sockets:
         assert json.loads(socket.wait(1)[0])["n"] == 1
     assert all(socket.open for socket in sockets)
-    # What is ours does not lie under the layer's prefix, so it was not lost at all.
+    # Tocsin's own keys are not under the layer's prefix, so they were not lost.
     assert seats(who(redis_server, groups[0])) == [("one", None), ("two", None)]
 
 

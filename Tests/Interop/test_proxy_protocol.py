@@ -1,4 +1,4 @@
-"""HAProxy with send-proxy-v2 in front of gateways, plain and with TLS behind it: the login is told the client's address."""
+"""HAProxy with send-proxy-v2 in front of gateways, plain and with TLS after it: the login request has the client's address."""
 
 import json
 import re
@@ -14,7 +14,7 @@ CLIENT = "127.0.0.9"
 
 
 class Site(SmallSite):
-    """Says yes to everybody, and writes down the X-Forwarded-For of each question."""
+    """Accepts everybody and records the X-Forwarded-For of each request."""
 
     def __init__(self):
         self.seen = []
@@ -26,7 +26,7 @@ class Site(SmallSite):
 
 
 class ProxyingHAProxy(HAProxy):
-    """The shipped configuration, whose servers are told of clients by the PROXY protocol."""
+    """The shipped configuration, with servers that get the client's address by the PROXY protocol."""
 
     options = "send-proxy-v2"
 
@@ -45,7 +45,7 @@ def settings(site, **gateway):
 
 
 def upgrade(port, path, *headers, source=CLIENT, before=b""):
-    """The status of a handshake from the source address."""
+    """Returns the status of a handshake made from the source address."""
     with socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0)) as tcp:
         lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
@@ -83,7 +83,7 @@ def test_the_header_goes_before_tls(redis_server, site, tmp_path, clients):
         (room,) = clients.open(haproxy.url("/ws/a"))
         redis_server.client().fcall("group_send", 1, "asgi:group:a", '{"n":1}')
         assert room.wait(1) == ['{"n":1}']
-        # A trusted proxy that begins with TLS, and one whose header says something else, are ended.
+        # A trusted proxy that begins with TLS or with an invalid header is disconnected.
         for wrong in (b"\x16\x03\x01", b"PROXY TCP9 a b 1 2\r\n"):
             with socket.create_connection(("127.0.0.1", gateway.port), 10) as tcp:
                 tcp.sendall(wrong)
@@ -106,5 +106,5 @@ def test_x_forwarded_for_counts_from_trusted_proxies(redis_server, site):
         forwarded = "X-Forwarded-For: 10.9.9.9, 203.0.113.5"
         assert upgrade(gateway.port, "/in", forwarded, source="127.0.0.1") == 101
         assert upgrade(gateway.port, "/in", forwarded) == 101
-        # Whom no trusted proxy names is who it is, whatever it says.
+        # A peer that is no trusted proxy keeps its own address, whatever header it sends.
         assert site.seen == ["203.0.113.5", CLIENT]

@@ -1,4 +1,4 @@
-"""The README's own commands, as a newcomer types them; on other ports, since somebody may have it running on those."""
+"""The README's own commands as a newcomer types them, on other ports, since the default ones may be in use."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SHELL = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
 
 @pytest.fixture
 def place():
-    """Ports that are this test's own, and nobody on them afterwards."""
+    """Ports of this test's own; every process on them is ended afterwards."""
     place = Dev()
     yield place
     place.close()
@@ -25,7 +25,7 @@ def place():
 
 @pytest.fixture
 def running(place):
-    """`make run`, until it says that it is running."""
+    """`make run`, until it reports that it is running."""
     process = subprocess.Popen(
         ["make", "run", f"PORT={place.port}", f"REDIS_PORT={place.redis_port}"],
         cwd=REPOSITORY,
@@ -33,7 +33,7 @@ def running(place):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "TOCSIN_STRICT": "1"},  # the build that the tests have made already
+        env={**os.environ, "TOCSIN_STRICT": "1"},  # the build that the tests have already made
     )
     said = []
     for line in process.stdout:

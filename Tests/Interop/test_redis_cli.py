@@ -1,4 +1,4 @@
-"""redis-cli is a publisher: what it says reaches the browsers that two gateways hold behind HAProxy."""
+"""redis-cli as a publisher: its messages reach browsers connected to two gateways through HAProxy."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def haproxy(gateways):
 
 @pytest.fixture
 def browsers(clients, haproxy, site):
-    """Four WebSockets of user 42, two at each gateway, and one of user 43."""
+    """Four WebSockets of user 42, two on each gateway, and one of user 43."""
     url = haproxy.url("/users/isinsufficient")
     of_42 = [clients.open(url, cookie=site.login(42))[0] for _ in range(4)]
     assert [row["scur"] for row in haproxy.servers().values()] == ["2", "2"]
@@ -45,7 +45,7 @@ def browsers(clients, haproxy, site):
 
 
 def assert_heard_by_42_only(redis_server, browsers, *expected):
-    """Each socket of user 42 has heard exactly these, once and in order; the one of user 43 nothing."""
+    """Each socket of user 42 has received exactly these, once and in order; the socket of user 43 has received nothing."""
     of_42, of_43 = browsers
     for user in 42, 43:
         redis_server.cli("PUBLISH", f"asgi__group__{user}isInsufficient", '{"type":"receive","marker":true}', db=0)

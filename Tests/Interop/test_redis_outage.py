@@ -1,4 +1,4 @@
-"""Redis goes away and comes back under 1,000 connections: nobody is cut, and everything is live again at once."""
+"""Redis fails and returns under 1,000 connections: no client is closed, and every group is live again immediately."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ LIVE_AGAIN = 3.0
 
 @pytest.fixture(scope="module")
 def redis_server():
-    """With an append-only file; at a port that no reconnecting gateway can take for its own end while it is free."""
+    """With an append-only file, on a port that a reconnecting gateway cannot pick as its own source port while it is free."""
     server = RedisServer(aof=True)
     server.port = free_port()
     with server:
@@ -39,7 +39,7 @@ def await_readiness(gateways, status):
 
 
 def assert_all_groups_are_live(redis_server, sockets, returned_at, marker):
-    """Within LIVE_AGAIN of Redis' return both gateways listen to every group; then each socket hears its group once."""
+    """Within LIVE_AGAIN of Redis' return both gateways subscribe to every group; then each socket receives its message once."""
     client = redis_server.client()
     channels = [f"asgi__group__{group(n)}" for n in range(GROUPS)]
     left = LIVE_AGAIN - (time.monotonic() - returned_at)
@@ -64,7 +64,7 @@ def assert_outage_is_told_and_nobody_cut(gateways, sockets, away_for=2.0):
     for gateway in gateways:
         assert get(gateway.admin_port, "/healthz").status == 200
         assert get(gateway.admin_port, "/readyz").status == 503
-    # Long enough for reconnecting to have failed some times, and to have backed off.
+    # Long enough for several failed reconnects, so that the delay has backed off.
     time.sleep(away_for)
     assert [socket.close_code for socket in sockets if not socket.open] == []
 
@@ -84,7 +84,7 @@ def test_a_thousand_connections_survive_a_crash_and_the_loss_of_redis(clients, g
     assert_all_groups_are_live(redis_server, sockets, time.monotonic(), "after a crash")
     await_readiness(gateways, 200)
 
-    # An empty Redis in its place: no data, no functions, no settings that were made at run time.
+    # An empty Redis takes its place: no data, no functions, no settings made at run time.
     redis_server.stop()
     assert_outage_is_told_and_nobody_cut(gateways, sockets)
     shutil.rmtree(Path(redis_server.directory) / "appendonlydir")

@@ -17,7 +17,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["no", "yes"], ids=["any client", "clients with certificates"])
 def server(request, authority):
-    """A server for whom redis.example.com is the name, and localhost is not."""
+    """A server whose certificate is for redis.example.com and not for localhost."""
     pair = authority.issue("redis", "DNS:redis.example.com")
     port = free_port()
     with RedisServer(args=[
@@ -61,7 +61,7 @@ def test_both_sides_over_tls(server, settings, clients, authority):
 
 
 def test_renewed_files_count_from_the_next_connection_on(server, settings, clients, tmp_path):
-    """Another authority, as after a change of issuers: everything that is signed by the old one is refused."""
+    """Another authority, as after a change of issuers: everything signed by the old one is refused."""
     files = {key: tmp_path / key for key in settings if key.endswith("_file")}
     for key, copy in files.items():
         copy.write_bytes(Path(settings[key]).read_bytes())
@@ -87,7 +87,7 @@ def test_renewed_files_count_from_the_next_connection_on(server, settings, clien
 
 
 def set_files(redis, files):
-    """At once: each of them alone would not fit the others."""
+    """In one command: each of them alone would not match the others."""
     redis.execute_command("CONFIG", "SET", *(str(word) for pair in files.items() for word in pair))
 
 

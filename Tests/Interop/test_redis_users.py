@@ -1,4 +1,4 @@
-"""A deployment with redis/users.acl: each part logs in as its own user, and Redis refuses none of them anything."""
+"""A deployment with redis/users.acl: each part logs in as its own user, and Redis denies none of their commands."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Redis is there and refuses: every write, or a right. The gateway says so, keeps its clients, and goes on by itself."""
+"""Redis is up but refuses all writes or lacks a right. The gateway reports it, keeps its clients and recovers by itself."""
 
 import subprocess
 import time
@@ -13,8 +13,8 @@ from harness.redis_server import RedisServer
 from harness.switching_proxy import SwitchingProxy
 from harness.waiting import wait_until
 
-LASTS = 4.0  # seconds that a trouble goes on: enough to count lines and dials
-LINES = 8  # in the log, of one trouble from its beginning to its end
+LASTS = 4.0  # seconds that a trouble lasts: enough to count log lines and connections
+LINES = 8  # log lines of one trouble, from its beginning to its end
 UPGRADE = {
     "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": ORIGIN,
@@ -29,7 +29,7 @@ def server():
 
 @pytest.fixture
 def app(server):
-    """A server with a user that has every right, and its URL."""
+    """A server with a user that has every right; returns its URL."""
     setuser(server, "on", ">secret", "~*", "&*", "+@all")
     return f"redis://app:secret@127.0.0.1:{server.port}/3"
 
@@ -70,7 +70,7 @@ def hears(socket, server, word):
 
 
 def go_through(gateway, clients, server, words, begin, end, most_dials=2):
-    """A trouble from its beginning to its end, as operators, newcomers and a connected client see it."""
+    """A trouble from its beginning to its end, as seen by operators, newcomers and a connected client."""
     [socket] = clients.open(gateway.url("/ws/room"))
     hears(socket, server, "before")
     said, dialled = len(lines(gateway)), dials(server)
@@ -95,7 +95,7 @@ def go_through(gateway, clients, server, words, begin, end, most_dials=2):
 
 
 def settings(server, **values):
-    """Sets, and returns how to set back."""
+    """Returns two functions: one sets the values, the other restores the previous ones."""
     client = server.client()
     before = {name: client.config_get(name)[name] for name in values}
 
@@ -189,7 +189,7 @@ def test_a_departure_during_a_refusal_is_made_up_for(clients, server):
 
 @pytest.mark.parametrize("replicas", [0, 1])
 def test_a_failover_behind_one_address_is_followed_by_every_link(clients, replicas):
-    """With replicas that are waited for, the messages of clients have a connection of their own."""
+    """When replicas are waited for, client messages use a separate connection."""
     with RedisServer() as one, RedisServer() as two, SwitchingProxy(one.port) as proxy:
         two.client().replicaof("127.0.0.1", one.port)
         wait_until(lambda: two.client().info("replication")["master_link_status"] == "up", 20, "the replica to follow")

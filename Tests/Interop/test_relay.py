@@ -1,4 +1,4 @@
-"""The relay: what 64 Django senders at once put into the core layer's inboxes reaches every socket once, in order."""
+"""The relay: what 64 concurrent Django senders put into the core layer's inboxes reaches every socket once, in order."""
 
 import json
 
@@ -24,17 +24,17 @@ def site(redis_server, site_database):
 
 
 def open_groups(clients, gateway, plan):
-    """One socket a group, at one gateway."""
+    """Opens one socket per group on one gateway."""
     return dict(zip(group_names(plan), clients.open(*(gateway.url(f"/ws/{group}") for group in group_names(plan)))))
 
 
 def send_markers(site, plan):
-    """The last message of each group, from one more Django process: what has not arrived before it is lost."""
+    """Sends the last message of each group from another Django process: what has not arrived before it is lost."""
     site.group_send(*((group, {"type": "receive", "marker": group}) for group in group_names(plan)))
 
 
 def assert_complete(sockets, plan, totals):
-    """Per group and sender: every number, once, in the order it was sent."""
+    """Each group has received every number of each sender once, in sending order."""
     table = expected(plan)
     assert sum(len(numbers) for senders in table.values() for numbers in senders.values()) == SENDS
     assert totals == {"sent": SENDS, "over_capacity": 0}
@@ -68,7 +68,7 @@ def test_none_is_lost_or_doubled_when_the_relaying_gateway_is_killed(clients, ga
     sockets = open_groups(clients, survivor, plan)
     with LayerSenders(site, plan) as senders:
         senders.go()
-        # Whichever gateway relays which inbox: a third of the messages on the way, and the rest still to come.
+        # Whichever gateway relays which inbox: a third of the messages is in transit and the rest is still to come.
         clients.wait_for(
             lambda: clients.heard >= SENDS // 3, 60, lambda: f"a third of the messages, heard {clients.heard}"
         )

@@ -1,4 +1,4 @@
-"""Signals that are not about the end do not end a gateway, nor does a log that cannot be written."""
+"""Signals other than those that end a gateway do not end it, nor does a log that cannot be written."""
 
 import os
 import signal
@@ -72,13 +72,13 @@ def test_a_log_that_cannot_be_written_disconnects_nobody(log, redis_server, redi
     gateway = Gateway(redis_server.url)
     descriptor = log()
     try:
-        # Its first lines are written before it is ready.
+        # It writes its first lines before it is ready.
         gateway.popen = subprocess.Popen(
             gateway.command(), stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, env=gateway.environment()
         )
         gateway.wait_ready()
         (socket,) = clients.open(gateway.url("/ws/unlogged"))
-        gateway.signal(signal.SIGUSR1)  # one line more
+        gateway.signal(signal.SIGUSR1)  # logs one more line
         send(redis, "unlogged", '{"n":1}')
         assert socket.wait(1) == ['{"n":1}']
         assert gateway.stop() == 0

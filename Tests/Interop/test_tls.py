@@ -1,4 +1,4 @@
-"""TLS on the client port: a browser's WebSocket and EventSource, renewals of the certificate, and those who get it wrong."""
+"""TLS on the client port: a browser's WebSocket and EventSource, renewals of the certificate, and faulty clients."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture
 def pair(authority, tmp_path):
-    """The files that the gateway is given."""
+    """The files that the gateway is configured with."""
     pair = authority.issue("gateway")
     own = type(pair)(tmp_path, "gateway")
     pair.copy_to(own)
@@ -64,7 +64,7 @@ def test_a_websocket_receives_sends_and_is_drained(gateway, clients, redis, auth
     assert one.wait(1) == ['{"n":1}']
     other.send('{"n":2}')
     assert json.loads(one.wait(2)[1]) == {"n": 2, "type": "receive"}
-    # More than the gateway keeps for one socket.
+    # More than the gateway buffers for one socket.
     for n in range(300):
         redis.fcall("group_send", 1, "asgi:group:tls", '{"m":%d,"text":"%s"}' % (n, "x" * 2000))
     wait_until(lambda: len(one.messages) == 302, 20, "300 messages")
@@ -173,7 +173,7 @@ def test_what_cannot_be_read_leaves_the_old_certificate_in_place(gateway, author
     assert serial(gateway, authority.client()) == before
     assert str(pair.certificate if broken == "no certificate" else pair.key) in gateway.log
     assert not secret or secret not in gateway.log
-    time.sleep(4.5)  # Two more looks: an error is told once.
+    time.sleep(4.5)  # Two more checks: an error is logged once.
     assert gateway.log.count("the certificate stays the old one") == 1
     renewed = authority.issue("again")
     renewed.copy_to(pair)
@@ -221,7 +221,7 @@ def test_a_handshake_that_never_ends_is_cut_after_5_s(gateway, authority):
                 pass
             assert 3 < time.monotonic() - began < 8
     assert gateway.metric("tocsin_handshakes_refused_total", reason="timeout") == 2
-    # And one that finishes, and then says nothing, has what is left of them.
+    # A client that finishes the handshake and then stays silent has the remaining time.
     with connect(gateway, authority.client()) as client:
         assert client.recv(100).startswith(b"HTTP/1.1 408")
 

@@ -1,6 +1,6 @@
-"""A message that has a position and that no gateway can read is a hole that is told, live and from the log, in every protocol.
+"""A message with a position that no gateway can decode is a hole that is reported, live and from the log, in every protocol.
 
-group_send refuses such messages; an older library did not, and anybody who may write the keys can leave one."""
+group_send refuses such messages; an older library did not, and anybody with write access to the keys can store one."""
 
 import json
 
@@ -15,7 +15,7 @@ from redis import ResponseError
 KEY = "0123456789abcdef-test-key"
 RESYNC = 4510
 
-# What there is in msgpack and not in JSON, and JSON that is none.
+# Values that exist in msgpack and not in JSON, and invalid JSON.
 UNREADABLE = {
     "a number as key": b"\x81\xa1d\x81\x01\xa1x",
     "nil as key": b"\x81\xc0\x01",
@@ -35,7 +35,7 @@ def gateway(redis_server):
 
 @pytest.fixture
 def lenient(redis, gateway):
-    """lenient(group, message): a send by a library that takes everything, and says that it is the gateways' own version."""
+    """Returns lenient(group, message): sends through a library that accepts everything and claims the gateways' own version."""
     own = LIBRARY.read_bytes()
     head = b"  byte, find = string.byte, string.find\n"
     assert own.count(head) == 1

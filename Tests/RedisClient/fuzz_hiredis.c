@@ -1,5 +1,5 @@
-// Random rounds over Sources/CHiredis/shim.c, for valgrind: feed and next with whatever bytes come, and every
-// reply read to its last byte. It prints what it saw and exits 0; a wrong reply exits 1.
+// Random rounds over Sources/CHiredis/shim.c, for valgrind: feeds random bytes, and reads every reply to its last
+// byte. Prints what it saw and exits with 0; with 1 on a wrong reply.
 //
 //   gcc -O1 -g -Wall -Wextra -Werror -ISources/CHiredis/include -o .build/fuzz_hiredis
 //       Tests/RedisClient/fuzz_hiredis.c Sources/CHiredis/shim.c -lhiredis
@@ -85,7 +85,7 @@ static void mutate(buffer *out)
     }
 }
 
-// Reads every byte of a reply, so that valgrind sees one that is not there. 0: the tokens make no tree.
+// Reads every byte of a reply, so that valgrind detects invalid ones. 0: the tokens do not form a tree.
 static int check(const chiredis_reply *reply, uint64_t *sum)
 {
     int64_t missing = 1;
@@ -135,7 +135,7 @@ static int read_round(uint64_t *replies, uint64_t *refused, uint64_t *sum)
         ++*refused;
         good = good && strlen(chiredis_reader_error(reader)) > 0;
     }
-    chiredis_reader_free(reader); // at times in the middle of a reply
+    chiredis_reader_free(reader); // sometimes in the middle of a reply
     return good;
 }
 

@@ -35,14 +35,14 @@ class Browser(Process):
         program = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
         return [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            # Nothing of its own over the network, and no throttling of a page that nobody looks at.
+            # No network requests of its own, and no throttling of background pages.
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
             "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
             "--remote-debugging-port=0", f"--user-data-dir={self._profile}", "about:blank",
         ]  # fmt: skip
 
     def ready(self):
-        """It writes where it can be reached into a file: the port, and the path of the browser's own WebSocket."""
+        """Chromium writes the port and the path of its WebSocket into a file once it is reachable."""
         lines = (self._profile / "DevToolsActivePort").read_text().split("\n")
         if len(lines) < 2:
             return False
@@ -50,7 +50,7 @@ class Browser(Process):
         return True
 
     def call(self, method, session=None, timeout=20, **parameters):
-        """One command of the protocol; its result. What else the browser says meanwhile is not listened to."""
+        """Sends one command of the protocol and returns its result. Events in the meantime are ignored."""
         id = next(self._ids)
         message = {"id": id, "method": method, "params": parameters}
         if session:
@@ -63,8 +63,8 @@ class Browser(Process):
         return reply["result"]
 
     def open(self, url) -> "Page":
-        """A new tab with this page, loaded."""
-        # A browser context of its own: no page meets another one's storage or cookies.
+        """Opens a new tab with this page and waits until it is loaded."""
+        # A separate browser context, so that no page shares storage or cookies with another.
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -74,18 +74,18 @@ class Browser(Process):
         return page
 
     def screenshots(self, directory) -> list[Path]:
-        """A picture of every open page."""
+        """Saves a screenshot of every open page."""
         return [page.screenshot(Path(directory) / f"{number}.png") for number, page in enumerate(self.pages)]
 
     def testimony(self):
-        """Pictures of its pages: what it prints helps nobody."""
+        """Screenshots of its pages, since its output is of no use."""
         if not (self.running and self.pages):
             return "screenshots", ""
         shots = self.screenshots(tempfile.mkdtemp(prefix="tocsin-screenshots-"))
         return "screenshots", "\n".join(map(str, shots))
 
     def close(self):
-        # By itself, so that all its processes have gone when its profile is deleted.
+        # Closed by command, so that all its processes have exited when its profile is deleted.
         if self._socket:
             try:
                 self.call("Browser.close")
@@ -110,7 +110,7 @@ class Page:
         self.wait_for("document.readyState === 'complete'")
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression, as JSON has it; a promise's when it is kept. AssertionError for its throw."""
+        """The value of a JavaScript expression as JSON; awaits a promise. AssertionError if it throws."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
@@ -125,7 +125,7 @@ class Page:
         return self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
 
     def look(self, width, height, scheme="light"):
-        """As on a screen of this size (CSS pixels), with the person's choice of colours."""
+        """Emulates a screen of this size (CSS pixels) and the user's colour scheme."""
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )

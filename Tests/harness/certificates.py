@@ -1,4 +1,4 @@
-"""Authorities and certificates for a test, made by openssl.
+"""Certificate authorities and certificates for a test, made by openssl.
 
 authority = Authority(directory, "site")
 server = authority.issue("gateway", "DNS:localhost,IP:127.0.0.1")
@@ -22,7 +22,7 @@ class Pair:
         self.key = directory / f"{name}.key"
 
     def copy_to(self, other: "Pair"):
-        """Takes the place of another pair, as a renewal does: the certificate first, the key after it."""
+        """Overwrites another pair, as a renewal does: first the certificate, then the key."""
         shutil.copyfile(self.certificate, other.certificate)
         shutil.copyfile(self.key, other.key)
 
@@ -37,7 +37,7 @@ class Authority(Pair):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=self.directory)
 
     def issue(self, name, names="DNS:localhost,IP:127.0.0.1") -> Pair:
-        """names: what the certificate is for, as openssl writes it."""
+        """names: the certificate's subjectAltName, in openssl's syntax."""
         pair = Pair(self.directory, name)
         request, extensions = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         extensions.write_text(f"subjectAltName={names}\n")
@@ -49,7 +49,7 @@ class Authority(Pair):
         return pair
 
     def client(self, pair: Pair | None = None) -> ssl.SSLContext:
-        """A client that believes this authority, and shows the pair where it is asked for one."""
+        """A client context that trusts this authority and presents the pair when asked for a certificate."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         if pair:
             context.load_cert_chain(pair.certificate, pair.key)

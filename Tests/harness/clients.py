@@ -1,9 +1,9 @@
-"""Many WebSocket clients, written down as they hear things: plain functions over one event loop in a thread.
+"""Many WebSocket clients that record what they receive: plain functions over one event loop in a thread.
 
 with Clients() as clients:
     sockets = clients.open(gateway.url("/ws/room"), count=4)
     ...
-    sockets[0].until(marker)      the messages before the one that says marker
+    sockets[0].until(marker)      the messages before the one that contains marker
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from .waiting import Listener
 
 
 class Socket:
-    """One open WebSocket. `messages` are the data frames so far, str or bytes, with the time each came in `times`."""
+    """One open WebSocket. `messages` are the data frames received so far, str or bytes; `times` has the time of each."""
 
     def __init__(self, clients, url, connection):
         self.url = url
@@ -45,21 +45,21 @@ class Socket:
         self._clients._run(self._connection.close())
 
     def abort(self):
-        """Goes away without a word: no close frame, the TCP connection reset or ended."""
+        """Disconnects without a close frame: the TCP connection is reset or ended."""
         self._clients._loop.call_soon_threadsafe(self._connection.transport.abort)
 
     def wait(self, count, timeout=10) -> list:
-        """The first count messages, once there are so many."""
+        """Waits for count messages and returns the first count."""
         self._clients.wait_for(
             lambda: len(self.messages) >= count, timeout, lambda: f"{count} messages, has {self.messages}"
         )
         return self.messages[:count]
 
     def until(self, marker: str, timeout=10) -> list:
-        """All messages before the first one that contains marker, once that has come.
+        """Waits for a message that contains marker and returns all messages before it.
 
-        What is sent before the marker, by the same sender to the same group, has arrived when the marker has: so the
-        answer is complete, duplicates included, and nobody waits for silence.
+        A message sent before the marker by the same sender to the same group arrives before the marker, so the result is
+        complete, duplicates included, without waiting for silence.
         """
 
         def place():
@@ -73,7 +73,7 @@ class Socket:
         return self.messages[: place()]
 
     def wait_closed(self, timeout=10) -> int | None:
-        """The close code, once the connection has ended."""
+        """Waits until the connection has ended and returns the close code."""
         self._clients.wait_for(lambda: not self.open, timeout, lambda: f"{self.url} closed")
         return self.close_code
 
@@ -101,15 +101,15 @@ class Clients(Listener):
         self._loop.close()
 
     def open(self, *urls, count=1, timeout=30, at_once=32, **handshake) -> list[Socket]:
-        """Opens count sockets to each url and returns them all, in order. Options of the handshake: see _connect."""
+        """Opens count sockets to each url and returns them all, in order. For the handshake options see _connect."""
         return self._run(self._open([url for url in urls for _ in range(count)], at_once, handshake), timeout)
 
     def status(self, url, **handshake) -> int:
-        """The HTTP status that the handshake is answered: 101 is yes."""
+        """The HTTP status of the handshake's response: 101 is success."""
         return self._run(self._status(url, handshake))
 
     def quiet(self, seconds=0.5, timeout=30):
-        """Waits until no socket has heard anything for so long. Only for what has no marker: prefer Socket.until."""
+        """Waits until no socket has received anything for so long. Only where there is no marker: prefer Socket.until."""
         deadline = time.monotonic() + timeout
         with self._news:
             while self._news.wait(seconds):
@@ -121,7 +121,7 @@ class Clients(Listener):
 
     @staticmethod
     async def _connect(url, *, cookie=None, origin=ORIGIN, headers=None, open_timeout=20, tls=None):
-        """origin=None sends none. Pings are the server's business: a client that answers is enough.
+        """origin=None sends no Origin. Pings are the server's: the client only answers them.
 
         tls: the ssl.SSLContext for a wss:// URL.
         """
@@ -164,7 +164,7 @@ class Clients(Listener):
                     self.heard += 1
         except ConnectionClosed as end:
             with self._hearing():
-                # 1006 where no close frame came: what a browser would say.
+                # 1006 where no close frame came, as in a browser.
                 one.close_code = end.rcvd.code if end.rcvd else 1006
                 one.close_reason = end.rcvd.reason if end.rcvd else ""
                 one.closed_at = time.monotonic()
@@ -178,7 +178,7 @@ class Clients(Listener):
 
 
 def exactly(text: str):
-    """A JSON text as a value in which nothing that JSON can say is lost: key order, 12 and 12.0, -0.0, big integers."""
+    """Parses JSON without losing anything it can express: key order, 12 and 12.0, -0.0, big integers."""
     return json.loads(
         text,
         object_pairs_hook=lambda pairs: ("object", tuple(pairs)),
@@ -188,7 +188,7 @@ def exactly(text: str):
 
 
 class RawSocket:
-    """A WebSocket spoken by hand, for what no well-behaved client sends."""
+    """A WebSocket by hand, for frames that no well-behaved client sends."""
 
     def __init__(self, port, path, origin=ORIGIN, headers=()):
         self.tcp = socket.create_connection(("127.0.0.1", port), 5)
@@ -237,7 +237,7 @@ class RawSocket:
         return taken
 
     def close_code(self, timeout=10) -> int | None:
-        """Reads on to the close frame: its code. None when the stream ends without one."""
+        """Reads up to the close frame and returns its code. None when the stream ends without one."""
         self.tcp.settimeout(timeout)
         while (frame := self.frame()) is not None:
             opcode, payload = frame
@@ -253,7 +253,7 @@ class RawSocket:
 
 
 def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None) -> bytes:
-    """One frame, right or wrong. length: what the header claims, if not the truth."""
+    """One frame, valid or not. length: the length claimed in the header, if not the true one."""
     claimed = len(payload) if length is None else length
     first = (0x80 if fin else 0) | (rsv << 4) | opcode
     mask = 0x80 if masked else 0

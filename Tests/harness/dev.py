@@ -1,4 +1,4 @@
-"""`tocsin dev`: the processes that it starts, on ports of the test's own."""
+"""`tocsin dev` with the processes that it starts, on ports of the test's own."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from .gateway import Gateway, binary
 from .process import Process
 from .waiting import wait_until
 
-# From the first gateway's port to all that follow from it: the second gateway's, both admin ports, Redis' own.
+# Distances from the first gateway's port to the second gateway's, both admin ports and Redis' port.
 SECOND, ADMIN, SECOND_ADMIN, REDIS = 1, 1000, 1001, 6390 - 8001
 
 
 def command_line(pid) -> str:
-    """Its words; empty where it has ended."""
+    """The command line of a process; empty once it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except (FileNotFoundError, ProcessLookupError):
@@ -24,7 +24,7 @@ def command_line(pid) -> str:
 class Dev(Process):
     """Two gateways and a Redis.
 
-    arguments: what else it is told. redis_port: None, a free one; False, what follows from the first gateway's port.
+    arguments: further arguments. redis_port: None, a free one; False, the default relative to the first gateway's port.
     """
 
     name = "dev"
@@ -49,13 +49,13 @@ class Dev(Process):
         return [self.port, self.port + SECOND, self.port + ADMIN, self.port + SECOND_ADMIN, self.redis_port]
 
     def children(self) -> list[int]:
-        """The processes that it has started, whether it still runs or not: those that name one of its ports."""
+        """The processes started by it, even after it has ended: those whose command line has one of its ports."""
         marks = [f"127.0.0.1:{port} " for port in self.ports]
         pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
         return [pid for pid in pids if any(mark in command_line(pid) + " " for mark in marks)]
 
     def close(self):
-        # It ends what it has started, and is then looked after: a test's end leaves nothing, whatever state it is in.
+        # First it ends its own processes, then the rest is killed, so that a test leaves none in whatever state it ended.
         try:
             if self.popen:
                 self.stop()

@@ -1,4 +1,4 @@
-"""The example site, examples/django, as a running server; and single Django processes beside it."""
+"""The example site, examples/django, as a running server, and single Django processes of it."""
 
 import http.cookies
 import os
@@ -57,11 +57,11 @@ class DjangoSite(Process):
         return get(self.port, "/ws-auth").status == 401
 
     def manage(self, *arguments, timeout=60) -> str:
-        """Runs one manage.py command to its end; what it printed."""
+        """Runs one manage.py command to its end and returns its output."""
         return self._run(str(PROJECT / "manage.py"), *arguments, timeout=timeout)
 
     def python(self, code, timeout=60) -> str:
-        """Runs code in a Django process of its own, set up like the site; what it printed."""
+        """Runs code in a separate Django process, set up like the site, and returns its output."""
         return self._run("-", input=f"import django; django.setup()\n{code}", timeout=timeout)
 
     def _run(self, *arguments, timeout, input=""):
@@ -74,7 +74,7 @@ class DjangoSite(Process):
         return done.stdout
 
     def group_send(self, *sends):
-        """Sends (group, message) pairs, in order, from one new Django process: any message Python can write."""
+        """Sends (group, message) pairs in order from one new Django process: any message Python can express."""
         self.python(
             "from asgiref.sync import async_to_sync; from channels.layers import get_channel_layer\n"
             "for group, message in " + repr(list(sends)) + ":\n"
@@ -85,7 +85,7 @@ class DjangoSite(Process):
         return f"ws://127.0.0.1:{self.port}{path}"
 
     def login(self, user) -> str:
-        """Logs the user in as a browser does; the value of the Cookie header that says so."""
+        """Logs the user in as a browser does; returns the value of the Cookie header with the session."""
         user = str(user)
         if user not in self._cookies:
             page = get(self.port, "/")
@@ -95,17 +95,17 @@ class DjangoSite(Process):
         return self._cookies[user]
 
     def logout(self, user):
-        """Ends the user's session at the site; the cookie stays what it was."""
+        """Ends the user's session on the site; the cookie is kept."""
         answer = self._post("/logout", self._jar(user), {})
         assert answer.status == 302, (answer.status, answer.text[:500])
         del self._cookies[str(user)]
 
     def adopt(self, other):
-        """Takes over the logins made at another process of the same database."""
+        """Takes over the logins made through another process with the same database."""
         self._cookies.update(other._cookies)
 
     def set_balance(self, user, value):
-        """Sets the user's balance through the site: the row is saved, the signal is fired."""
+        """Sets the user's balance through the site, which saves the row and so fires the signal."""
         answer = self._post("/balance", self._jar(user), {"amount": repr(value)})
         assert answer.status == 302, (answer.status, answer.text[:500])
 

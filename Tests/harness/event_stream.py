@@ -1,8 +1,8 @@
-"""Clients of server-sent events: each reads in a thread of its own and parses as WHATWG HTML 9.2.6 says, a browser's way.
+"""Clients of server-sent events. Each reads in its own thread and parses as WHATWG HTML 9.2.6 prescribes for browsers.
 
 with EventStreams() as streams:
     stream = streams.open(gateway, "/ws/room")
-    stream.until(marker)      the events before the one that says marker
+    stream.until(marker)      the events before the one that contains marker
 """
 
 import http.client
@@ -17,7 +17,7 @@ from .waiting import Listener
 
 @dataclass
 class Event:
-    """What a page's listener is given. id: the last id that the stream had set by then."""
+    """An event as a page's listener receives it. id: the stream's last event id at that time."""
 
     name: str
     data: str
@@ -25,7 +25,7 @@ class Event:
 
 
 class EventStream(Listener):
-    """One request. `status` and `headers` are there at once; the rest comes while the thread reads."""
+    """One request. `status` and `headers` are set immediately; the rest follows while the thread reads."""
 
     def __init__(self, port, path, last_event_id=None, origin=ORIGIN, headers=None, receive_buffer=None, timeout=10):
         super().__init__()
@@ -37,8 +37,8 @@ class EventStream(Listener):
         self.last_event_id = last_event_id or ""
         self.retry: int | None = None
         self.events: list[Event] = []
-        self.blocks: list[list[str]] = []  # the lines of every block, events or not, as they were sent
-        self.comments: list[float] = []  # when each came
+        self.blocks: list[list[str]] = []  # the lines of every block, events or not, as received
+        self.comments: list[float] = []  # when each was received
         self.ended_at: float | None = None
         self._may_read = threading.Event()
         self._may_read.set()
@@ -53,7 +53,7 @@ class EventStream(Listener):
         connection.request("GET", path, headers=fields)
         self._answer = connection.getresponse()
         self.status, self.headers = self._answer.status, self._answer.headers
-        # Silence is no error: a stream may have nothing to say for long.
+        # Silence is not an error: a stream may be idle for long.
         self._tcp.settimeout(None)
         self._thread = threading.Thread(target=self._read, name=f"events {path}", daemon=True)
         self._thread.start()
@@ -64,11 +64,11 @@ class EventStream(Listener):
 
     @property
     def data(self) -> list[str]:
-        """The data of every message: of every event without a name."""
+        """The data of every message, that is, of every event without a name."""
         return [event.data for event in self.events if event.name == "message"]
 
     def pause(self):
-        """Stops to read: what the server writes piles up in the sockets between, then at the server."""
+        """Stops reading: the server's output fills the socket buffers, then the server's own buffer."""
         self._may_read.clear()
 
     def resume(self):
@@ -79,19 +79,19 @@ class EventStream(Listener):
         try:
             self._tcp.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # the server was first
+            pass  # the server closed first
         self._thread.join()
-        self._answer.close()  # and the socket, which the connection has left to it
+        self._answer.close()  # and the socket, which the connection has handed over to it
 
     # Waiting
 
     def wait(self, count, timeout=10) -> list[Event]:
-        """The first count events, once there are so many."""
+        """Waits for count events and returns the first count."""
         self.wait_for(lambda: len(self.events) >= count, timeout, lambda: f"{count} events, has {self.events[-5:]}")
         return self.events[:count]
 
     def until(self, marker: str, timeout=10) -> list[Event]:
-        """All events before the first one whose data contains marker, once that has come."""
+        """Waits for an event whose data contains marker and returns all events before it."""
 
         def place():
             return next((i for i, event in enumerate(self.events) if marker in event.data), None)
@@ -100,7 +100,7 @@ class EventStream(Listener):
         return self.events[: place()]
 
     def wait_begun(self, timeout=10) -> str:
-        """The cursor with which the stream begins: from here on nothing is missed."""
+        """Waits for and returns the cursor with which the stream begins: every later message is received."""
         self.wait_for(lambda: any(block[0].startswith("id:") for block in self.blocks if block), timeout)
         return self.last_event_id
 
@@ -115,7 +115,7 @@ class EventStream(Listener):
                 with self._hearing():
                     self._feed(data)
         except (OSError, ValueError, http.client.HTTPException):
-            pass  # cut: the end of the stream as much as an orderly one
+            pass  # a reset ends the stream just as an orderly end does
         with self._hearing():
             self.ended_at = time.monotonic()
 
@@ -147,13 +147,13 @@ class EventStream(Listener):
 
 
 class EventStreams:
-    """Opens streams, and closes them all at the end."""
+    """Opens streams and closes them all at the end."""
 
     def __init__(self):
         self.streams: list[EventStream] = []
 
     def open(self, server, path, **options) -> EventStream:
-        """server: a gateway or a proxy before them. A stream that was let in has begun when this returns."""
+        """server: a gateway, or a proxy in front of gateways. An accepted stream has begun when this returns."""
         stream = EventStream(server.port, path, **options)
         self.streams.append(stream)
         if stream.status == 200:

@@ -1,4 +1,4 @@
-"""A pytest plugin for all test folders: a Redis for each test file, and what every process printed when a test fails."""
+"""A pytest plugin for all test folders: one Redis per test file, and the output of every process when a test fails."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from .redis_server import RedisServer
 
 @pytest.fixture(scope="module")
 def redis_server():
-    """Each file its own, so that no test meets another file's keys."""
+    """One per file, so that no test meets another file's keys."""
     with RedisServer() as server:
         yield server
 
@@ -25,7 +25,7 @@ def pytest_runtest_logstart():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Adds to a failure what each process has to say."""
+    """Adds the output of each process to a failure."""
     report = yield
     if report.failed:
         testimonies = [*Process.closed, *(process.testimony() for process in list(Process.all))]

@@ -1,4 +1,4 @@
-"""Gateways: the program under test, as an operator starts it."""
+"""Gateways: the program under test, started as an operator starts it."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)( \d+)?$")
 
 
 def binary() -> str:
-    """The tocsin binary: TOCSIN_BIN, relative to the repository if it is relative, or the release build."""
+    """The tocsin binary: TOCSIN_BIN, if relative then to the repository; by default the release build."""
     path = Path(os.environ.get("TOCSIN_BIN", ".build/release/tocsin"))
     return str(path if path.is_absolute() else REPOSITORY / path)
 
@@ -41,12 +41,12 @@ def tocsin(*arguments, timeout=30, check=True, **options) -> subprocess.Complete
 def config(site_port=None, **sections) -> dict:
     """A configuration for tests. Each section given is merged over the defaults below, key by key.
 
-    With site_port, /users/isinsufficient is there and asks the example site who the browser is.
+    With site_port there is a route /users/isinsufficient, whose login asks the example site.
     """
     base = {
         "redis": {},
         "gateway": {"allowed_hosts": ["site.example"], "drain_seconds": 2},
-        # The load balancer's word is taken for who the user is: users without a login.
+        # The load balancer names the user in a header: users without a login.
         "auth": {"lb": {"kind": "header", "header": "X-Remote-User", "trusted": ["127.0.0.0/8"]}},
         "routes": [
             {"path": "/ws/{room}", "groups": ["{room}"]},
@@ -75,13 +75,13 @@ def config(site_port=None, **sections) -> dict:
     return base
 
 
-default_config = config  # under a name that Gateway's own parameter does not hide
+default_config = config  # a second name, which Gateway's parameter does not hide
 
 
 class Gateway(Process):
-    """One gateway. config: what config() returns, or the path of a YAML file; flags override its addresses.
+    """One gateway. config: a result of config(), or the path of a YAML file; flags override its addresses.
 
-    host: where clients find it; the admin port stays on loopback.
+    host: the address for clients; the admin port stays on loopback.
     """
 
     name = "gateway"
@@ -115,7 +115,7 @@ class Gateway(Process):
         return get(self.admin_port, "/readyz").status == 200
 
     def readyz(self) -> int:
-        """The status of /readyz; 0 when nobody answers."""
+        """The status of /readyz; 0 when there is no response."""
         try:
             return get(self.admin_port, "/readyz").status
         except OSError:
@@ -125,12 +125,12 @@ class Gateway(Process):
         return f"ws://{self.host}:{self.port}{path}"
 
     def metric(self, name, **labels) -> float:
-        """One sample of /metrics: the series with these labels, or without labels the sum over all of them."""
+        """One sample of /metrics: the series with these labels, or without labels the sum of all series."""
         wanted = ",".join(f'{label}="{value}"' for label, value in labels.items())
         return self.metrics()[f"{name}{{{wanted}}}" if labels else name]
 
     def metrics(self) -> dict[str, float]:
-        """Every sample of /metrics by its full name, labels included; and the sum over labels by the bare name."""
+        """All samples of /metrics by their full names, labels included, and the sums over labels by the bare names."""
         samples: dict[str, float] = {}
         for line in get(self.admin_port, "/metrics").text.splitlines():
             match = SAMPLE.match(line)

@@ -1,4 +1,4 @@
-"""HAProxy before N gateways, from the very file that is shipped."""
+"""HAProxy in front of N gateways, with the shipped configuration file."""
 
 import re
 import socket
@@ -49,14 +49,14 @@ class HAProxy(Process):
             return b"".join(iter(lambda: control.recv(65536), b"")).decode()
 
     def servers(self) -> dict[str, dict[str, str]]:
-        """Gateway → HAProxy's row about it, by column: status ("UP", "DOWN", …), scur (its open connections), …"""
+        """Gateway → HAProxy's row for it, by column: status ("UP", "DOWN", …), scur (its open connections), …"""
         names, *rows = [line.split(",") for line in self.ask("show stat").splitlines() if line]
         names[0] = names[0].lstrip("# ")
         table = [dict(zip(names, row)) for row in rows]
         return {row["svname"]: row for row in table if row["pxname"] == "gateways" and row["svname"] != "BACKEND"}
 
     def ready(self):
-        # A server counts as UP until a check has failed: only one that has passed a check is believed.
+        # A server counts as UP until a check has failed: require that it has passed one.
         return all(
             row["status"] == "UP" and row["check_status"].lstrip("* ").startswith("L7OK")
             for row in self.servers().values()

@@ -1,7 +1,7 @@
 """Many concurrent Django senders: processes × coroutines, each with the real channel layer, all starting together.
 
 Also the program of one such process: python layer_senders.py '{"process": 0, …}', which waits for a line before it
-sends and then prints what happened.
+sends and then prints its totals.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ MESSAGE_TYPE = "receive"
 
 
 def groups_of(sender: int, plan: dict) -> list[str]:
-    """The groups one coroutine sends to: `width` of them, so that each group hears several senders."""
+    """The groups that one coroutine sends to: `width` of them, so that each group has several senders."""
     return [f"{plan['name']}-{(sender * 25 + step * 7) % plan['groups']}" for step in range(plan["width"])]
 
 
@@ -23,7 +23,7 @@ def group_names(plan: dict) -> list[str]:
 
 
 def expected(plan: dict) -> dict[str, dict[int, list[int]]]:
-    """Group → sender → the numbers it sends there, in order."""
+    """Group → sender → the numbers that it sends there, in order."""
     table: dict[str, dict[int, list[int]]] = {name: {} for name in group_names(plan)}
     for sender in range(plan["processes"] * plan["coroutines"]):
         own = groups_of(sender, plan)
@@ -33,7 +33,7 @@ def expected(plan: dict) -> dict[str, dict[int, list[int]]]:
 
 
 class LayerSenders:
-    """plan: processes, coroutines (of each process), sends (of each coroutine), groups, width, name."""
+    """plan: processes, coroutines (per process), sends (per coroutine), groups, width, name."""
 
     def __init__(self, site, plan):
         self.plan = plan
@@ -53,7 +53,7 @@ class LayerSenders:
             process.stdin.flush()
 
     def finish(self, timeout=90) -> dict:
-        """Waits for all of them: messages sent, and how many the layer itself dropped for want of capacity."""
+        """Waits for all of them; returns the messages sent and those dropped by the layer for lack of capacity."""
         totals = {"sent": 0, "over_capacity": 0}
         for process in self._processes:
             out, _ = process.communicate(timeout=timeout)
@@ -75,7 +75,7 @@ class LayerSenders:
 
 
 class OverCapacity(logging.Handler):
-    """Counts what the layer says of messages it dropped; it tells nobody else."""
+    """Counts the layer's log lines about dropped messages, which it reports in no other way."""
 
     count = 0
 

@@ -1,4 +1,4 @@
-"""Names and numbers that the tests compute by themselves, so that they can disagree with the program."""
+"""Names and numbers that the tests compute independently, so that they can disagree with the program."""
 
 import re
 import zlib
@@ -16,7 +16,7 @@ def live_channel(group, prefix="asgi"):
 
 
 def own(name, prefix="asgi"):
-    """A key of ours: tocsin:NAME, or tocsin:PREFIX:NAME where the prefix is not the default."""
+    """A key of Tocsin's own: tocsin:NAME, or tocsin:PREFIX:NAME if the prefix is not the default."""
     return f"tocsin:{name}" if prefix == "asgi" else f"tocsin:{prefix}:{name}"
 
 
@@ -25,7 +25,7 @@ def inbox_number(group):
 
 
 def fleet_member(group):
-    """The one member of a group that stands for all gateways."""
+    """The single member of a group that represents all gateways."""
     return f"specific.tocsin-{inbox_number(group):02x}!{group}"
 
 
@@ -44,7 +44,7 @@ class Position(NamedTuple):
     def parse(cls, text):
         if isinstance(text, bytes):
             text = text.decode("ascii")
-        # 0.0:0 is before the first message.
+        # 0.0:0 is the position before the first message.
         match = re.fullmatch(r"([0-9a-f]{8}|0(?=\.0:0))\.([0-9a-f]{10}|0(?=:0)):(0|[1-9][0-9]*)", text)
         assert match, f"not a position: {text!r}"
         return cls(match[1], match[2], int(match[3]))

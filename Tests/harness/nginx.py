@@ -1,4 +1,4 @@
-"""nginx before N gateways, from the very file that is shipped."""
+"""nginx in front of N gateways, with the shipped configuration file."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ class Nginx(Process):
         self.gateways = list(gateways)
 
     def configuration(self) -> str:
-        """deploy/nginx.conf with this test's addresses, and its files in this test's folder."""
+        """deploy/nginx.conf with this test's addresses, and with its files in this test's folder."""
         text = SHIPPED.read_text()
         servers = "".join(
             f"        server 127.0.0.1:{gateway.port} max_fails=2 fail_timeout=2s;\n" for gateway in self.gateways
@@ -56,7 +56,7 @@ class Nginx(Process):
         return f"ws://127.0.0.1:{self.port}{path}"
 
     def close(self):
-        # A master that is killed leaves its workers behind.
+        # Killing a master leaves its workers running.
         if self.running:
             self.resume()
             self.signal(signal.SIGTERM)

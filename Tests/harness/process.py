@@ -1,4 +1,4 @@
-"""A child process that a test starts, watches and ends. Its output goes to a file, shown when something fails."""
+"""A child process that a test starts, watches and ends. Its output goes to a file, which is shown on failure."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def _state(task: Path) -> str:
-    """One letter, as proc(5) has it; T is stopped. Behind the name, which may hold anything."""
+    """The state letter of proc(5); T is stopped. It follows the name, which may contain anything."""
     return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Process:
-    """Subclasses say what to run (command) and when it is up (ready); `with` starts and stops it."""
+    """Subclasses define the command (command) and when it is up (ready); `with` starts and stops it."""
 
     name = "process"
     start_timeout = 20.0
     stop_timeout = 20.0
     own_session = False  # True: Ctrl-C in the terminal does not reach it
-    # So that a failed test can show what each of them printed: those that are there, and what was said by those closed.
+    # For the report of a failed test: the processes that exist, and the output of those already closed.
     all: "weakref.WeakSet[Process]" = weakref.WeakSet()
     closed: list[tuple[str, str]] = []
 
@@ -56,11 +56,11 @@ class Process:
 
     @property
     def log(self) -> str:
-        """Everything it has printed since its first start, both streams."""
+        """Its output since its first start, both streams."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def testimony(self) -> tuple[str, str]:
-        """What is shown of it when a test fails: a title and a text, which may be empty."""
+        """Its part of a failed test's report: a title and a text, which may be empty."""
         return f"{self.name} {getattr(self, 'id', '')}", self.log[-6000:]
 
     def start(self, wait=True):
@@ -99,14 +99,14 @@ class Process:
         self.popen.send_signal(number)
 
     def wait(self, timeout=None) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Waits until it has ended by itself; returns its exit code."""
         try:
             return self.popen.wait(timeout or self.stop_timeout)
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"{self.name} still runs:\n{self.log[-4000:]}") from None
 
     def stop(self, timeout=None) -> int:
-        """SIGTERM and wait; its exit code. One that does not go is killed, and that is an error."""
+        """Sends SIGTERM and waits; returns its exit code. A process that does not end is killed, which is an error."""
         if self.running:
             self.signal(signal.SIGTERM)
         try:
@@ -116,13 +116,13 @@ class Process:
             raise
 
     def kill(self):
-        """SIGKILL and wait."""
+        """Sends SIGKILL and waits."""
         if self.running:
             self.signal(signal.SIGKILL)
         self.popen.wait()
 
     def pause(self):
-        """SIGSTOP; every thread stands still when this returns, which is later than when kill(2) does."""
+        """Sends SIGSTOP; returns once every thread is stopped, which is later than kill(2) returns."""
         self.signal(signal.SIGSTOP)
         tasks = Path(f"/proc/{self.pid}/task")
         wait_until(lambda: all(_state(task) == "T" for task in tasks.iterdir()), 10, f"{self.name} stands still", 0.001)
@@ -143,7 +143,7 @@ class Process:
         self.close()
 
     def close(self):
-        """Ends it by any means and forgets its files: for the end of a test, whatever state it is in."""
+        """Ends it by any means and deletes its files: for the end of a test, in whatever state."""
         if self.running:
             self.resume()
             self.kill()

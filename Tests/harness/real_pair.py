@@ -1,4 +1,4 @@
-"""The two servers of two_servers.py as processes with redis/tocsin.lua: the same events, and what the library answers."""
+"""The two servers of two_servers.py as real processes with redis/tocsin.lua: the same events, and the library's replies."""
 
 import contextlib
 
@@ -7,15 +7,15 @@ from .redis_server import RedisServer
 from .two_servers import Cursor, Pair, continues
 from .waiting import wait_until
 
-# A stream that only writes make longer, so that it can be counted in writes; and a replica that is served at once, by a
-# primary whose disk that leaves alone.
+# A replication stream that only writes extend, so that it can be counted in writes; and a primary that serves a replica
+# immediately and without writing to its disk.
 QUIET = ("--repl-ping-replica-period", 3600, "--repl-diskless-sync-delay", 0)
-NOBODY = ("127.0.0.1", 1)  # where a replica finds no primary
+NOBODY = ("127.0.0.1", 1)  # an address without a primary
 GROUP, ELSEWHERE, BEGINNING = group_key("g"), group_key("elsewhere"), "0.0:0"
 
 
 class RealPair:
-    """play() does what the model does and compares; `names` has the text of each epoch and history of the model."""
+    """play() performs an event of the model and compares; `names` maps the model's epochs and histories to real ones."""
 
     def __init__(self, stack: contextlib.ExitStack):
         self.servers = [stack.enter_context(RedisServer(args=QUIET)) for _ in range(2)]
@@ -28,7 +28,7 @@ class RealPair:
         self._save(1)
 
     def play(self, name: str, s: int, before: Pair, after: Pair):
-        """The event that leads from one state of the model to the other."""
+        """Performs the event that leads from one state of the model to the other."""
         getattr(self, name)(s, before, after)
 
     # The events
@@ -45,7 +45,7 @@ class RealPair:
         self._same(cursor, position)
 
     def read(self, s, before, after, verdict):
-        """verdict(cursor) → what the model expects for it."""
+        """verdict(cursor) → the model's expected result."""
         cursors = sorted(before.cursors)
         since = [BEGINNING, *(self._text(cursor) for cursor in cursors)]
         answers = self.clients[s].fcall_ro("group_read", len(since), *[GROUP] * len(since), 10000, 10**9, *since)
@@ -89,13 +89,13 @@ class RealPair:
         self.crash(s, before, after)
 
     def _save(self, s):
-        # Refused while a snapshot for the other one is ending.
+        # Refused while a snapshot for the other server is ending.
         wait_until(self.clients[s].save, what="a snapshot")
 
     # Replication
 
     def _link(self, s) -> bool:
-        """Whether what it had could stay."""
+        """Returns whether it could keep its data."""
         primary = self.clients[1 - s]
         full = primary.info("stats")["sync_full"]
         self.clients[s].execute_command("REPLICAOF", "127.0.0.1", self.servers[1 - s].port)
@@ -119,7 +119,7 @@ class RealPair:
         return f"{self.names['epoch', cursor.epoch]}.{self.names['history', cursor.history]}:{cursor.offset}"
 
     def _is(self, cursor: Cursor, text) -> bool:
-        """Whether the position can be the model's. What was not named yet is named by it."""
+        """Whether the position is the model's. Names seen for the first time are recorded."""
         position = Position.parse(text)
         names = {("epoch", cursor.epoch): position.epoch, ("history", cursor.history): position.history}
         if position.offset != cursor.offset or any(self.names.get(k, v) != v for k, v in names.items()):

@@ -1,10 +1,10 @@
-"""A real redis-server for a test: a free loopback port, a directory of its own, gone afterwards.
+"""A real redis-server for a test: a free loopback port and a temporary directory.
 
     with RedisServer() as server:
         server.client().ping()
 
-The server runs with the repository's redis/redis.conf, so that what is tested is what is shipped. The overrides on
-its command line change only what a test machine must change: the address, the directory, persistence.
+The server runs with the repository's redis/redis.conf, so that the tests cover the shipped file. The overrides on
+its command line change only what a test machine needs: the address, the directory, persistence.
 """
 
 import atexit
@@ -35,12 +35,12 @@ STOP_SECONDS = 15.0
 class RedisServer:
     """One redis-server process. A restart keeps the port and the data directory.
 
-    aof   append-only file on: what is written survives stop() and kill(). Otherwise nothing is persisted.
-    acl   True: with redis/users.acl; a path: with that file; a copy each time, ACL SAVE must not write into the repository.
+    aof   append-only file on: data survive stop() and kill(). Otherwise nothing is persisted.
+    acl   True: redis/users.acl; a path: that file. A copy each time, so that ACL SAVE does not write into the repository.
     conf  a configuration file in place of redis/redis.conf; False for none.
-    args  more command-line arguments, the last word: args=("--maxmemory", "10mb").
+    args  further command-line arguments, which take precedence: args=("--maxmemory", "10mb").
     environment  variables added to the test's own.
-    host, wrapper  the address to be reached at, and a command to run it in, for a server in another network namespace.
+    host, wrapper  the address to reach it at and a command to run it in, for a server in another network namespace.
     """
 
     def __init__(self, aof=False, acl=False, conf=None, args=(), environment=None, host="127.0.0.1", wrapper=()):
@@ -55,7 +55,7 @@ class RedisServer:
         self._process = None
         self._clients = []
 
-    # Where it is
+    # Address
 
     @property
     def url(self):
@@ -74,12 +74,12 @@ class RedisServer:
 
     @property
     def log(self):
-        """What the server wrote to its log, over all its starts."""
+        """The server's log over all its starts."""
         path = Path(self.directory) / "redis.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def client(self, db=3, **kw):
-        """A redis.Redis that never retries: a test sees each error as it happens. Closed when the server ends."""
+        """A redis.Redis that never retries, so that a test sees each error. Closed when the server ends."""
         kw.setdefault("retry", Retry(NoBackoff(), 0))
         kw.setdefault("socket_timeout", 20)
         client = redis.Redis(host=self.host, port=self.port, db=db, **kw)
@@ -87,7 +87,7 @@ class RedisServer:
         return client
 
     def load_library(self):
-        """Loads redis/tocsin.lua as a gateway does when it is absent."""
+        """Loads redis/tocsin.lua as a gateway does when the library is missing."""
         with self.client() as client:
             client.execute_command("FUNCTION", "LOAD", "REPLACE", LIBRARY.read_bytes())
 
@@ -98,7 +98,7 @@ class RedisServer:
             input=stdin, capture_output=True, timeout=20, check=True)
         return done.stdout.decode(errors="replace")
 
-    # Life
+    # Lifecycle
 
     def __enter__(self):
         self.start()
@@ -108,7 +108,7 @@ class RedisServer:
         self.close()
 
     def start(self):
-        """Starts the server, or starts it again, and returns when it answers PING."""
+        """Starts or restarts the server; returns when it answers PING."""
         if self.running:
             raise RuntimeError("this redis-server runs already")
         if self.directory is None:
@@ -145,7 +145,7 @@ class RedisServer:
                 shutil.rmtree(self.directory, ignore_errors=True)
                 self.directory = None
 
-    # Inside
+    # Internals
 
     def _command_line(self, port):
         line = [*self.wrapper, "redis-server"]
@@ -158,13 +158,13 @@ class RedisServer:
         return line + self.args
 
     def _spawn(self, port):
-        """True when it answers; False when the port was taken meanwhile; raises when it cannot start at all."""
+        """True once it answers; False if the port was taken in the meantime; raises if it cannot start at all."""
         seen = len(self.log)
         with open(Path(self.directory) / "redis.log", "ab") as log:
             self._process = subprocess.Popen(
                 self._command_line(port), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env={**os.environ, **self.environment},
-                start_new_session=True)    # Ctrl-C reaches the tests, which end the server themselves
+                start_new_session=True)    # Ctrl-C reaches only the tests, which end the server themselves
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -172,7 +172,7 @@ class RedisServer:
                 if "Address already in use" in text:
                     return False
                 raise RuntimeError(f"redis-server ended with {self._process.returncode}:\n{text[-4000:]}")
-            # Both: the log is of this process, so another server on the port cannot be taken for it.
+            # Both, since the log is this process': another server on the port is not mistaken for it.
             if "Ready to accept connections" in self.log[seen:] and answers_ping(port, self.host):
                 return True
             time.sleep(0.01)
@@ -194,7 +194,7 @@ class RedisServer:
 
 
 def answers_ping(port, host="127.0.0.1"):
-    """True when a server answers there: PONG, or that it wants a login. LOADING is not ready."""
+    """True if a server answers: with PONG, or that a login is required. LOADING does not count as ready."""
     try:
         with socket.create_connection((host, port), 1) as s:
             s.settimeout(1)

@@ -1,4 +1,4 @@
-"""The real centrifuge SDK for Python: its clients on one event loop in a thread, everything they say written down.
+"""The real centrifuge SDK for Python: its clients on one event loop in a thread, with all their events recorded.
 
 with Sdk() as sdk:
     client = sdk.connect(gateway.url("/connection/websocket"))
@@ -16,12 +16,12 @@ from .waiting import Listener
 
 
 class Channel(centrifuge.SubscriptionEventHandler):
-    """What one client hears of one channel. A subscription of the server's own has no `subscription`."""
+    """What one client receives on one channel. A server-side subscription has no `subscription`."""
 
     def __init__(self, sdk, name):
         self.name = name
         self.subscription: centrifuge.Subscription | None = None
-        self.subscribed: list[centrifuge.SubscribedContext] = []  # one for each time
+        self.subscribed: list[centrifuge.SubscribedContext] = []  # one per subscription
         self.subscribing: list[tuple[int, str]] = []
         self.unsubscribed: list[tuple[int, str]] = []
         self.publications: list[centrifuge.Publication] = []
@@ -38,14 +38,14 @@ class Channel(centrifuge.SubscriptionEventHandler):
         return [publication.offset for publication in self.publications]
 
     def wait(self, count, timeout=10) -> list:
-        """The data of the first count publications, once there are so many."""
+        """Waits for count publications and returns the data of the first count."""
         self._sdk.wait_for(
             lambda: len(self.publications) >= count, timeout, lambda: f"{count} in {self.name}, has {self.data[-5:]}"
         )
         return self.data[:count]
 
     def until(self, key, timeout=10) -> list:
-        """The data of all publications before the first one with this key, once that has come."""
+        """Waits for a publication with this key and returns the data of all publications before it."""
 
         def place():
             return next((i for i, publication in enumerate(self.publications) if key in publication.data), None)
@@ -54,13 +54,13 @@ class Channel(centrifuge.SubscriptionEventHandler):
         return self.data[: place()]
 
     def wait_subscribed(self, times=1, timeout=10) -> centrifuge.SubscribedContext:
-        """What the server answered the times-th time that the channel was subscribed to."""
+        """Waits until the channel has been subscribed to that many times; returns the server's last reply."""
         self._sdk.wait_for(
             lambda: len(self.subscribed) >= times, timeout, lambda: f"{self.name} subscribed: {self.unsubscribed}"
         )
         return self.subscribed[times - 1]
 
-    # Of the SDK
+    # Callbacks of the SDK
 
     async def on_subscribed(self, ctx):
         self._sdk.note(self.subscribed, ctx)
@@ -86,9 +86,9 @@ class Channel(centrifuge.SubscriptionEventHandler):
 
 class SdkClient(centrifuge.ClientEventHandler):
     def __init__(self, sdk, url, headers, options):
-        self.connected: list[centrifuge.ConnectedContext] = []  # one for each time
-        self.connecting: list[tuple[int, str]] = []  # why, each time; the first: connect() was called
-        self.disconnected: list[tuple[int, str]] = []  # for good
+        self.connected: list[centrifuge.ConnectedContext] = []  # one per connection
+        self.connecting: list[tuple[int, str]] = []  # the reason, each time; the first is the call of connect()
+        self.disconnected: list[tuple[int, str]] = []  # permanently
         self.errors: list[Exception] = []
         self._server_channels: dict[str, Channel] = {}
         self._sdk, self._url, self._headers, self._options = sdk, url, headers, options
@@ -102,7 +102,7 @@ class SdkClient(centrifuge.ClientEventHandler):
 
     @property
     def id(self) -> str:
-        """The server's name for the connection that stands."""
+        """The server's name for the current connection."""
         return self.connected[-1].client
 
     def wait_connected(self, times=1, timeout=10) -> centrifuge.ConnectedContext:
@@ -112,7 +112,7 @@ class SdkClient(centrifuge.ClientEventHandler):
         return self.connected[times - 1]
 
     def subscribe(self, channel, wait=True, **options) -> Channel:
-        """A subscription of the client's; with wait, only when the server has said yes or no."""
+        """Subscribes from the client; with wait, returns once the server has accepted or refused."""
         record = Channel(self._sdk, channel)
 
         async def start():
@@ -125,11 +125,11 @@ class SdkClient(centrifuge.ClientEventHandler):
         return record
 
     def channel(self, name) -> Channel:
-        """What it hears of a channel to which the server has subscribed it."""
+        """What the client receives on a channel to which the server has subscribed it."""
         return self._server_channels.setdefault(name, Channel(self._sdk, name))
 
     def __getattr__(self, name):
-        """publish, history, presence, presence_stats, rpc, disconnect, …: the SDK's own, from this thread."""
+        """publish, history, presence, presence_stats, rpc, disconnect, …: the SDK's methods, called from this thread."""
         method = getattr(self._client, name)
         return lambda *arguments, **options: self._sdk.run(method(*arguments, **options))
 
@@ -137,10 +137,10 @@ class SdkClient(centrifuge.ClientEventHandler):
         self._sdk.run(record.subscription.unsubscribe())
 
     def cut(self):
-        """Loses the connection without a word; the SDK comes back by itself."""
+        """Drops the connection without a close frame; the SDK reconnects by itself."""
         self._sdk.call(lambda: self._client._conn and self._client._conn.transport.abort())
 
-    # Of the SDK
+    # Callbacks of the SDK
 
     async def on_connecting(self, ctx):
         self._sdk.note(self.connecting, (ctx.code, ctx.reason))
@@ -190,7 +190,7 @@ class Sdk(Listener):
         self._loop.close()
 
     def connect(self, url, headers=None, wait=True, **options) -> SdkClient:
-        """A client, connected. options: the SDK's own."""
+        """Returns a connected client. options: the SDK's own."""
         client = SdkClient(self, url, headers or {}, options)
         self._clients.append(client)
         self.run(client._start())

@@ -1,16 +1,16 @@
-"""A site in a thread, for what a gateway asks of one: who somebody is, which keys an issuer has."""
+"""A site in a thread that answers a gateway's requests: who a client is, or an issuer's keys."""
 
 import http.server
 import threading
 
 
 class SmallSite:
-    """Subclasses say what is answered. Asked from several threads at once."""
+    """Subclasses define the responses. Called from several threads at the same time."""
 
-    protocol = "HTTP/1.0"  # a connection for each question: what is closed is away. HTTP/1.1 keeps them
+    protocol = "HTTP/1.0"  # one connection per request, so that a closed server is unreachable. HTTP/1.1 keeps them
 
     class _Server(http.server.ThreadingHTTPServer):
-        request_queue_size = 128  # a gateway asks for many clients at once
+        request_queue_size = 128  # a gateway asks for many clients at the same time
 
     def __init__(self):
         site = self

@@ -1,4 +1,4 @@
-"""An address that leads to one server now and to another later, as a service's name does after a failover."""
+"""An address that leads to one server now and to another later, as a service name does after a failover."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import threading
 
 
 class SwitchingProxy:
-    """Forwards each connection to the port that is the target when it comes; those that stand stay where they are."""
+    """Forwards each new connection to the current target port; existing connections stay where they are."""
 
     def __init__(self, target):
         self.target = target

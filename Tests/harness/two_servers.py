@@ -1,24 +1,24 @@
-"""Two servers that change places, as a value: what Redis does to replication ids and data, and what redis/tocsin.lua makes of
-it for one group. Other groups matter to it only by what a call for them leaves in the library's memory: `ask`.
+"""Two servers that change roles, as a value: Redis' effects on replication ids and data, and what redis/tocsin.lua makes of
+them for one group. Other groups matter only by what a call for them leaves in the library's memory: `ask`.
 
-A server follows the other one at once or not at all (`linked`): a replica that is behind is one that was cut off.
+A server replicates the other one without delay or not at all (`linked`): a replica that lags is one that was cut off.
 """
 
 from typing import NamedTuple
 
 
 class Group(NamedTuple):
-    """What the keys of the group hold."""
+    """The contents of the group's keys."""
 
     epoch: int
     history: int
     lineage: tuple[tuple[int, int], ...]  # history, inherited
-    messages: tuple[int, ...]  # offsets are places, from 1
+    messages: tuple[int, ...]  # offsets are indexes, from 1
 
 
 class Disk(NamedTuple):
     group: Group | None
-    id: int | None  # None: the file does not say where in which stream its data are
+    id: int | None  # None: the file does not record the position in a replication stream
     offset: int
 
 
@@ -26,17 +26,17 @@ class Server(NamedTuple):
     leads: bool
     linked: bool
     id: int  # master_replid
-    earlier: tuple[int, int] | None  # master_replid2, and the first offset that is no longer its
+    earlier: tuple[int, int] | None  # master_replid2, and the first offset that is no longer part of it
     offset: int  # of the replication stream, in writes
-    backlog: int | None  # the first offset that a partial resync can have; None: there is no backlog, and nothing is counted
+    backlog: int | None  # the first offset available to a partial resync; None: no backlog, and nothing is counted
     group: Group | None
-    known: int | None  # the library's memory; a library that is loaded anew has none
+    known: int | None  # the library's memory; empty after the library is loaded
     disk: Disk
-    stray: bool = False  # a replica that was started with such a file, and has found no primary since
+    stray: bool = False  # a replica that was started with such a file and has not found a primary since
 
 
 class Cursor(NamedTuple):
-    """A position that somebody holds, and what he was shown up to it."""
+    """A position that a client holds, and the messages that it was shown up to there."""
 
     epoch: int
     history: int
@@ -52,10 +52,10 @@ class Pair(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What the library keeps of what INFO says, and for how long."""
+    """What the library remembers of INFO's reply, and for how long."""
 
-    keeps_of_replicas: bool = False  # what INFO says of a replica, too
-    forgets: bool = True  # when all data are loaded anew
+    keeps_of_replicas: bool = False  # also INFO's reply on a replica
+    forgets: bool = True  # when all data are reloaded
 
 
 OURS = Rule()
@@ -63,7 +63,7 @@ START = Server(True, False, 1, None, 0, 1, None, None, Disk(None, 1, 0))
 
 
 def start() -> Pair:
-    """The first leads, the second is linked, nothing was sent yet."""
+    """The first leads, the second is linked, and nothing has been sent."""
     return Pair((START, START._replace(leads=False, linked=True)), frozenset(), 1, 0)
 
 
@@ -71,12 +71,12 @@ def start() -> Pair:
 
 
 def asked(server: Server, rule: Rule) -> Server:
-    """It has asked INFO."""
+    """The server has called INFO."""
     return server._replace(known=server.id) if server.leads or rule.keeps_of_replicas else server
 
 
 def stand(server: Server, rule: Rule) -> tuple[Server, int, tuple[tuple[int, int], ...]]:
-    """read_position: the history that the group goes on under, and its lineage with that."""
+    """read_position: the history under which the group continues, and the lineage that results."""
     group = server.group
     if group and group.history == server.known:
         return server, group.history, group.lineage
@@ -89,7 +89,7 @@ def stand(server: Server, rule: Rule) -> tuple[Server, int, tuple[tuple[int, int
 
 
 def verdict(server: Server, rule: Rule, cursor: Cursor) -> tuple[str, int]:
-    """group_read: the verdict, and up to which offset what was shown still stands."""
+    """group_read: the verdict, and up to which offset the shown messages are still valid."""
     group = server.group
     if group is None or cursor.epoch != group.epoch:
         return "reset", 0
@@ -104,11 +104,11 @@ def verdict(server: Server, rule: Rule, cursor: Cursor) -> tuple[str, int]:
     return ("rolled_back", inherited) if cursor.offset > inherited else ("history_changed", cursor.offset)
 
 
-# What happens to a server; None: it cannot happen now
+# Events; None: the event is impossible now
 
 
 def write(pair, s, rule):
-    """group_send, and what is sent is shown to somebody."""
+    """group_send, and the message is shown to a client."""
     one, other = pair.servers[s], pair.servers[1 - s]
     if not one.leads:
         return None
@@ -124,7 +124,7 @@ def write(pair, s, rule):
 
 
 def read(pair, s, rule):
-    """group_read from the beginning: somebody is shown all that is there, under the history that is said."""
+    """group_read from the beginning: a client is shown the whole log, under the history returned."""
     one, history, _ = stand(pair.servers[s], rule)
     group = one.group
     cursors = pair.cursors
@@ -135,12 +135,12 @@ def read(pair, s, rule):
 
 
 def ask(pair, s, rule):
-    """A call for a group that the library has nothing to believe of."""
+    """A call for a group about which the library remembers nothing valid."""
     return changed(pair, s, asked(pair.servers[s], rule))
 
 
 def cut(pair, s, rule):
-    """REPLICAOF an address where nobody is: a primary becomes a replica, a replica has no primary any more."""
+    """REPLICAOF an unused address: a primary becomes a replica, a replica loses its primary."""
     one = pair.servers[s]
     if not one.leads and not one.linked:
         return None
@@ -158,7 +158,7 @@ def promote(pair, s, rule):
 
 
 def continues(one: Server, primary: Server) -> bool:
-    """PSYNC: whether the primary has all that `one` has, and can say what came after it."""
+    """PSYNC: whether the primary has everything that `one` has, and has kept everything since."""
     if primary.backlog is None:
         return False
     next = one.offset + 1
@@ -169,7 +169,7 @@ def continues(one: Server, primary: Server) -> bool:
 
 
 def follow(pair, s, rule):
-    """REPLICAOF the other one: what is missing comes, or everything comes, and with it the library."""
+    """REPLICAOF the other one: a partial resync, or a full one, which also transfers the library."""
     one, primary = pair.servers[s], pair.servers[1 - s]
     if one.linked or not primary.leads:
         return None
@@ -190,7 +190,7 @@ def follow(pair, s, rule):
 
 
 def crash(pair, s, rule):
-    """It is killed and started again in the same role, with what its disk has: all but its last write, or less."""
+    """Killed and restarted in the same role with the data on its disk: all but the last write, or less."""
     one, other = pair.servers[s], pair.servers[1 - s]
     disk, ids = one.disk, pair.ids
     after = one._replace(linked=False, earlier=None, backlog=None, group=disk.group, known=None, stray=False)
@@ -208,7 +208,7 @@ def crash(pair, s, rule):
 
 
 def restart(pair, s, rule):
-    """The same, and nothing is lost."""
+    """The same without any loss."""
     one = pair.servers[s]
     return crash(changed(pair, s, one._replace(disk=on_disk(one))), s, rule)
 
@@ -226,11 +226,11 @@ def changed(pair: Pair, s: int, one: Server, other: Server | None = None) -> Pai
     return pair._replace(servers=(one, other) if s == 0 else (other, one))
 
 
-# What must never be
+# Invariants
 
 
 def wrong(pair: Pair, rule: Rule) -> str | None:
-    """What is wrong with it: two messages under one position, or somebody who is not told of what he saw and is lost."""
+    """What is wrong: two messages under one position, or a client that is not told that what it saw was lost."""
     shown: dict[tuple[int, int, int], tuple[int, ...]] = {}
     for cursor in pair.cursors:
         if shown.setdefault(cursor[:3], cursor.shown) != cursor.shown:
@@ -243,8 +243,8 @@ def wrong(pair: Pair, rule: Rule) -> str | None:
 
 
 def explore(depth: int, rule: Rule = OURS) -> tuple[list[str] | None, int]:
-    """The shortest way from a first message to something wrong, or None when no order of so many events leads there; and
-    how many states were seen."""
+    """The shortest way from a first message to something wrong, or None if no sequence of that many events leads there; and
+    the number of states seen."""
     first = write(start(), 0, rule)
     seen = {first}
     ways: list[tuple[Pair, tuple[str, ...]]] = [(first, ())]

@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere: as long as it takes, never a fixed pause."""
+"""Waiting for conditions: as long as it takes, never for a fixed time."""
 
 import contextlib
 import threading
@@ -6,14 +6,14 @@ import time
 
 
 def wait_until(condition, timeout=10.0, what="the condition", every=0.01, news=None):
-    """Returns the first true value of condition(); TimeoutError says what did not come in time.
+    """Returns the first true value of condition(); raises TimeoutError with what was waited for.
 
-    What condition raises counts as "not yet" (a server that is still starting refuses), and the last of it becomes the
+    An exception from condition counts as "not yet" (a starting server refuses connections), and the last one becomes the
     cause of the TimeoutError.
 
-    what: a text, or a function that makes one when the time is over.
-    every: seconds between two looks. news: a threading.Condition; it is held while condition() looks, and when it is
-    notified the next look comes at once.
+    what: a string, or a function that makes one on timeout.
+    every: seconds between two calls. news: a threading.Condition; it is held during condition(), and a notification
+    triggers the next call immediately.
     """
     deadline = time.monotonic() + timeout
     with news or contextlib.nullcontext():
@@ -36,21 +36,21 @@ def wait_until(condition, timeout=10.0, what="the condition", every=0.01, news=N
 
 
 class Listener:
-    """Base of what hears things in a thread of its own, while a test waits in another one."""
+    """Base of clients that receive in a thread of their own while a test waits in another."""
 
     def __init__(self):
         self._news = threading.Condition()
 
     @contextlib.contextmanager
     def _hearing(self):
-        """Around writing down what was heard: whoever waits looks again after it."""
+        """Wraps the recording of received data: waiting threads check again afterwards."""
         with self._news:
             yield
             self._news.notify_all()
 
     def wait_for(self, condition, timeout=10.0, what="the condition"):
-        """wait_until, looking again whenever something is heard.
+        """wait_until that checks again whenever something is received.
 
-        condition may look at what was heard; it may not send or close (the thread that listens waits for it meanwhile).
+        condition may look at what was received; it must not send or close (the receiving thread is blocked meanwhile).
         """
         return wait_until(condition, timeout, what, every=0.25, news=self._news)

@@ -25,7 +25,7 @@ actor DevHouse {
 
     private var redisURL: String { "redis://127.0.0.1:\(ports.redis)/3" }
 
-    /// - Returns: a text for the user that says where everything is.
+    /// - Returns: a text for the user with the addresses of all parts.
     /// - Throws: `CommandFailure`; `CancellationError` when the task was cancelled meanwhile.
     func start() async throws -> String {
         let file = try configurationFile()

@@ -1,6 +1,6 @@
 /// Recognises environment variables that container platforms set: Kubernetes for each service of a pod's namespace
 /// (`enableServiceLinks`), Docker for linked containers. A service named `tocsin-redis` causes
-/// `TOCSIN_REDIS_PORT=tcp://10.0.0.7:6379`, which looks like a key of ours but is not.
+/// `TOCSIN_REDIS_PORT=tcp://10.0.0.7:6379`, which looks like one of Tocsin's settings but is not.
 ///
 /// | Kubernetes | `_SERVICE_HOST`, `_SERVICE_PORT`, `_SERVICE_PORT_NAME` |
 /// | both | `_PORT` with an address, `_PORT_6379_TCP`, and with the suffixes `_PROTO`, `_PORT`, `_ADDR`, `_START`, `_END` |

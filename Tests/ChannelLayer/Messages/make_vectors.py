@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the Swift files in Fixtures/ from captured channels_redis traffic and from Python's own float texts.
+"""Writes the Swift files in Fixtures/ from captured channels_redis traffic and from Python's own spelling of floats.
 
     python3 make_vectors.py PATH/channels_redis.vectors.json
 
-The companion file channels_redis.more.json is looked for beside it.
+The companion file channels_redis.more.json is expected in the same folder.
 """
 
 import ast
@@ -19,7 +19,7 @@ FIXTURES = pathlib.Path(__file__).parent / "Fixtures"
 
 
 def literal(text, width=100):
-    """A Swift string literal that spells `text`, in lines of bounded length."""
+    """A Swift string literal for `text`, in lines of limited length."""
     if len(text) <= width:
         return '#"' + text + '"#'
     lines = [text[at:at + width] for at in range(0, len(text), width)]
@@ -77,7 +77,7 @@ def captured(operations):
 
 
 def written(more):
-    """Values that Python's msgpack and json wrote, each as an entry of a map."""
+    """Values written by Python's msgpack and json, each as an entry of a map."""
     for index, entry in enumerate(more["msgpack"]):
         packed = base64.b64decode(entry["packed"])
         if packed in (bytes.fromhex("cb7ff0000000000000"), bytes.fromhex("cb7ff8000000000000")):
@@ -100,7 +100,7 @@ def written(more):
 
 
 def doubles():
-    """Bit patterns at the edges of the format and of its text, and some at random."""
+    """Bit patterns at the limits of the format and of its text form, and some random ones."""
     found = {0, 1, 2, 3, 0x000FFFFFFFFFFFFF, 0x0010000000000000, 0x7FEFFFFFFFFFFFFF, 0x8000000000000000}
     values = [12.0, 12.5, 3.5, 0.1, 1 / 3, 100.0, 1795350958.2896612, 123456789012345680.0, 9007199254740993.0,
               5e-324, 1.7976931348623157e308, 2.2250738585072014e-308, 9.5e15, 9999999999999998.0, 1.5e16, 0.00015,

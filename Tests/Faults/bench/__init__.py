@@ -1,1 +1,1 @@
-"""What the fault tests are made of: load, faults, logs, and the checker over the logs."""
+"""The parts of the fault tests: load, faults, logs, and the checker of the logs."""

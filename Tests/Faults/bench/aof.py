@@ -1,4 +1,4 @@
-"""The append-only file of a Redis that is not running, damaged as a crash of its machine would."""
+"""The append-only file of a stopped Redis, damaged as by a crash of its machine."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def size(server) -> int:
 
 
 def cut(server, to=None, by=None):
-    """Only its first `to` bytes are there, or `by` bytes are missing at its end. Returns how many are gone."""
+    """Keeps only its first `to` bytes, or removes `by` bytes from its end. Returns how many were removed."""
     path = tail(server)
     before = path.stat().st_size
     after = max(0, before - by if to is None else to)

@@ -1,9 +1,9 @@
-"""An attack: what it is answered, and what the good clients notice of it.
+"""An attack: how it is answered, and how it affects the good clients.
 
     attack(FRAMES, lambda frame: closes_with(1002, frame))
 
-Each case is checked once. At the full scale they are then repeated, one after the other, for some seconds, in turn with
-seconds of calm: the p99 of the good clients' delays may be half as much again as without.
+Each case is checked once. At full scale the cases are then repeated for some seconds, one after the other, alternating with
+seconds of calm: the p99 of the good clients' delays may be at most half as much again as without.
 """
 
 import itertools
@@ -15,12 +15,12 @@ from . import figures
 from .crowd import Crowd
 from .scale import Scale
 
-# With less difference nobody would see it; a machine's other work makes as much.
+# Smaller differences would be unnoticeable; other work of the machine causes as much.
 FACTOR, FLOOR_MS = 1.5, 5.0
 WINDOW = 2.0
-# Two turns each; more, up to so many, where the machine had other things to do. The medians are compared.
+# Two turns each; up to this many if the machine was busy otherwise. The medians are compared.
 TURNS, MOST_TURNS = 2, 7
-# One bad client after the other, as fast as that: a flood has its own cases.
+# One bad client after the other, at this rate; floods have their own cases.
 ROUNDS_PER_SECOND = 200
 
 
@@ -39,13 +39,13 @@ class Attack:
         self.unnoticed(lambda: self._repeat(list(cases.values()), check))
 
     def once(self, action: Callable, per_second=ROUNDS_PER_SECOND):
-        """An attack without cases: a flood, a storm; so many of them a second."""
+        """An attack without cases, such as a flood or a storm; this many per second."""
         action()
         self.unnoticed(lambda: self._repeat([action], lambda action: action(), per_second))
 
     def unnoticed(self, action: Callable):
-        """The good clients' p99 while action() goes on is not more than half as much again as without."""
-        if self._scale.name != "full":  # what a few seconds on a busy machine say is chance
+        """Asserts that during action() the good clients' p99 is at most half as much again as without."""
+        if self._scale.name != "full":  # a few seconds on a busy machine prove nothing
             return
         calm, attacked = [], []
         while len(calm) < MOST_TURNS:

@@ -1,7 +1,7 @@
-"""Clients that do not keep to the rules: requests and frames written by hand, and what was answered to them.
+"""Clients that break the rules: hand-written requests and frames, and the responses to them.
 
-What they bring along that nobody else may know (cookies, tokens, payloads) is marked: no log, metric and answer may show
-the mark (site.py looks).
+Their secrets (cookies, tokens, payloads) contain a mark, which must not appear in any log, metric or response (checked by
+site.py).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ UPGRADE = {
 
 
 def handshake(path="/ws/a", *lines: str, request_line=None, without=(), **fields) -> bytes:
-    """A handshake's bytes: the usual fields, some of them otherwise (Sec_WebSocket_Key="…") or not there, and more lines."""
+    """The bytes of a handshake: the usual fields, some changed (Sec_WebSocket_Key="…") or omitted, and additional lines."""
     named = UPGRADE | {name.replace("_", "-"): value for name, value in fields.items()}
     head = [request_line or f"GET {path} HTTP/1.1"]
     head += [f"{name}: {value}" for name, value in named.items() if name not in without]
@@ -31,14 +31,14 @@ def handshake(path="/ws/a", *lines: str, request_line=None, without=(), **fields
 
 @dataclass
 class Reply:
-    """Everything that came until the other side ended the connection, or there was a whole answer."""
+    """Everything received until the other side ended the connection, or the response was complete."""
 
     raw: bytes
     ended: bool  # by the other side
 
     @property
     def status(self) -> int | None:
-        """None: it ended without a word."""
+        """None: the connection ended without a response."""
         return int(self.raw.split(b" ", 2)[1]) if self.raw.startswith(b"HTTP/1.1 ") else None
 
     @property
@@ -52,16 +52,16 @@ class Reply:
 
     @property
     def answers(self) -> int:
-        """How many answers there are in it: a smuggled second request would have one of its own."""
+        """The number of responses: a smuggled second request would have its own."""
         return self.raw.count(b"HTTP/1.1 ")
 
 
 def connect(port, source=None, timeout=10) -> socket.socket:
-    """source: the address to come from."""
+    """source: the address to connect from."""
     tcp = socket.socket()
     tcp.settimeout(timeout)
     if source:
-        # The port is chosen when it is known where to: so one address has 28,000 for each server.
+        # Choose the port only when the destination is known: then one address has 28,000 for each server.
         tcp.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
         tcp.bind((source, 0))
     tcp.connect(("127.0.0.1", port))
@@ -69,10 +69,10 @@ def connect(port, source=None, timeout=10) -> socket.socket:
 
 
 def ask(port, data: bytes, source=None, timeout=10) -> Reply:
-    """Sends a request, however much of it is taken, and reads the answer to its end."""
+    """Sends a request, however much of it is accepted, and reads the response to its end."""
     with connect(port, source, timeout) as tcp:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            tcp.sendall(data)  # who is refused early need not have sent all
+            tcp.sendall(data)  # an early refusal may come before everything was sent
         return read(tcp)
 
 
@@ -90,13 +90,13 @@ def read(tcp) -> Reply:
 
 
 def _is_switch(raw: bytes) -> bool:
-    """101, or a stream that goes on: there is no end to wait for."""
+    """101, or a stream that continues: there is no end to wait for."""
     head, found, _ = raw.partition(b"\r\n\r\n")
     return bool(found) and (head.startswith(b"HTTP/1.1 101 ") or b"text/event-stream" in head)
 
 
 def first_status(port, data) -> int:
-    """A proxy may go on with the connection: only the first answer is read."""
+    """The first response only: a proxy may keep the connection open."""
     with connect(port) as tcp:
         tcp.sendall(data)
         raw = b""
@@ -106,7 +106,7 @@ def first_status(port, data) -> int:
 
 
 class BadSocket(RawSocket):
-    """A WebSocket that was let in, by a client that is about to misbehave."""
+    """An accepted WebSocket of a client that is about to misbehave."""
 
     def __init__(self, port, path, *lines: str, source=None, **fields):
         self.tcp = connect(port, source)
@@ -118,7 +118,7 @@ class BadSocket(RawSocket):
         self.reason = ""
 
     def end(self) -> tuple[int | None, str]:
-        """Reads on to the close frame: its code and reason. (None, "") when the stream ends without one."""
+        """Reads up to the close frame: its code and reason. (None, "") when the stream ends without one."""
         while (frame := self.frame()) is not None:
             opcode, payload = frame
             if opcode == 8:
@@ -127,6 +127,6 @@ class BadSocket(RawSocket):
         return None, ""
 
     def flood(self, data: bytes):
-        """Sends what the gateway may stop to take."""
+        """Sends data that the gateway may stop accepting."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.tcp.sendall(data)

@@ -1,13 +1,13 @@
-"""One checker over the two logs. Pure: no clock, no sockets, no files.
+"""The checker that compares the two logs. Pure: no clock, no sockets, no files.
 
-I1  Every accepted message of a client's groups is shown to it, or a notice covers it: one that was given after the
-    message was sent, and before the client was shown a later message of that group.
-I2  Nothing is shown that was never attempted, nothing that was certainly not stored.
+I1  Every accepted message of a client's groups is shown to it, or covered by a notice that was given after the message
+    was sent, and before the client was shown a later message of that group.
+I2  Nothing is shown that was never attempted, or was certainly not stored.
 I3  No message is shown twice to one client.
 I4  One order: the numbers of one publisher rise, and so do the offsets of one history, which all clients share.
-I5  Notices come where they are allowed, and to whom they are due.
+I5  Notices are given only where allowed, and to every client where required.
 
-A run whose publishers got less than four fifths of their messages accepted is void: it shows nothing.
+A run whose publishers got less than four fifths of their messages accepted is void: it proves nothing.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,12 +19,12 @@ from itertools import pairwise
 from .logs import MESSAGE, NOTICE, OK, OPEN, REJECTED, UNKNOWN, UNSENT, Attempt, ClientLog, parts
 from .scale import LEAST_ACCEPTED
 
-EXAMPLES = 5  # of each kind of violation, named in a failure
+EXAMPLES = 5  # reported per kind of violation
 
 
 @dataclass
 class Message:
-    """What became of one message at its publisher, over all its attempts."""
+    """What happened to one message at its publisher, over all attempts."""
 
     id: str
     publisher: str
@@ -39,7 +39,7 @@ class Message:
     def add(self, attempt: Attempt):
         self.attempts += 1
         self.ended = attempt.ended
-        # What may be stored stays so, whatever a later attempt is answered, until one is answered with a position.
+        # What may be stored remains so, whatever later attempts return, until one returns a position.
         if attempt.outcome == OK:
             self.outcome, self.position = OK, attempt.detail
         elif self.outcome in (UNSENT, REJECTED) and attempt.outcome != UNSENT:
@@ -56,15 +56,15 @@ class Verdict:
     clients: int = 0
     due: int = 0  # accepted messages times the clients that should see them
     shown: int = 0
-    lost: int = 0  # I1: due, not shown, not told
-    untold: int = 0  # runs of such messages: gaps that nobody was told of
+    lost: int = 0  # I1: due, not shown, not reported
+    untold: int = 0  # runs of such messages: unreported gaps
     told: int = 0  # due, not shown, covered by a notice
     phantoms: int = 0  # I2
     duplicated: int = 0  # I3
     reordered: int = 0  # I4
     notices: Counter = field(default_factory=Counter)  # by reason
-    unwanted: int = 0  # I5: notices of a reason that is not allowed
-    unnotified: int = 0  # I5: clients without a notice that was due
+    unwanted: int = 0  # I5: notices for a reason that is not allowed
+    unnotified: int = 0  # I5: clients without a required notice
     reconnects: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -91,7 +91,7 @@ class Verdict:
 
 
 def messages(attempts: Iterable[Attempt]) -> dict[str, Message]:
-    """What became of each message, by its id."""
+    """What happened to each message, by id."""
     found: dict[str, Message] = {}
     for attempt in attempts:
         message = found.get(attempt.id)
@@ -111,9 +111,9 @@ def check(
     required: Iterable[str] = (),
 ) -> Verdict:
     """
-    planned   how many messages the publishers meant to send; as many as they attempted, if nothing is said.
+    planned   how many messages the publishers meant to send; by default as many as they attempted.
     allowed   the reasons of notices that may be given.
-    required  reasons of which every client must have been given one, for each of its groups.
+    required  the reasons for which every client must have got a notice, for each of its groups.
     """
     sent = messages(attempts)
     verdict = Verdict(planned=len(sent) if planned is None else planned, clients=len(clients))
@@ -127,8 +127,8 @@ def check(
         if message.outcome == OK:
             accepted[message.group].append(message)
     for group in accepted.values():
-        # One publisher's messages are in its order; those of several are in the order of their answers, which is only
-        # used to say what is "later".
+        # Messages of one publisher are in its order; those of several in the order of their answers, which is only used to
+        # define what is "later".
         group.sort(key=lambda message: (message.ended, message.number))
     allowed, required = set(allowed), set(required)
     for client in clients.values():
@@ -141,7 +141,7 @@ class _Reader:
 
     def __init__(self, client: ClientLog, sent: dict[str, Message], verdict: Verdict):
         self.client, self.sent, self.verdict = client, sent, verdict
-        # By group, in the order of the log: (place in the log, message) and (place in the log, time).
+        # By group, in the order of the log: (index in the log, message) and (index in the log, time).
         self.shown: dict[str, list[tuple[int, Message]]] = {group: [] for group in client.groups}
         self.notices: dict[str, list[tuple[int, float]]] = {group: [] for group in client.groups}
         self.reasons: dict[str, set[str]] = {group: set() for group in client.groups}
@@ -163,7 +163,7 @@ class _Reader:
                 self.example(f"was not told {reason} of {group}")
 
     def _sort(self, allowed):
-        """I2, I3 and the half of I5 that needs nothing but the log's line."""
+        """I2, I3 and the part of I5 that needs only the log's line."""
         seen: set[str] = set()
         for place, event in enumerate(self.client.events):
             if event.kind == MESSAGE:
@@ -213,7 +213,7 @@ class _Reader:
         notices = self.notices[group]
         uncovered = []
         for index in sorted(set(range(len(due))) - set(ranks)):
-            # Where in the log the neighbours that were shown are: the notice must be between them.
+            # Indexes in the log of the neighbours that were shown: the notice must be between them.
             before, after = bisect_left(ranks, index) - 1, bisect_right(ranks, index)
             start = shown[before][1] if before >= 0 else -1
             end = shown[after][1] if after < len(shown) else len(self.client.events)

@@ -1,6 +1,6 @@
-"""Clients that never give up. One of server-sent events remembers its cursor, and comes back with it; a WebSocket has none.
+"""Clients that never give up. One for server-sent events keeps its cursor and resumes from it; a WebSocket has none.
 
-What it sees goes to its fleet's log, a line per event (logs.py).
+What it sees is written to its fleet's log, one line per event (logs.py).
 """
 
 import asyncio
@@ -14,19 +14,19 @@ from . import logs
 from .sse import Chunks, Stream
 from .websocket import Frames, pong
 
-# Without a byte for so long, a connection is dead: the server writes a comment every 15 s.
+# A connection without a byte for this long is dead: the server sends a comment every 15 s.
 SILENCE = 45.0
 CONNECT_TIMEOUT = 10.0
-# Full jitter (Brooker, "Exponential Backoff And Jitter"): on top of what the server asked for, up to this much more.
+# Full jitter (Brooker, "Exponential Backoff And Jitter"): up to this much more than the server asked for.
 LONGEST_BACKOFF = 5.0
-FIRST_RETRY = 1.0  # what an EventSource waits that was told nothing, about
-# A reader that must be slow keeps the kernel from being fast for it. TCP_MAXSEG because loopback's segments of 64 KiB
-# make the sender's buffer megabytes.
+FIRST_RETRY = 1.0  # roughly what an EventSource waits if not told otherwise
+# The kernel must not buffer for a reader that should be slow. TCP_MAXSEG, because loopback's segments of 64 KiB make the
+# sender's buffer megabytes.
 SLOW_RECEIVE_BUFFER, SLOW_SEGMENT = 4096, 1400
 
 
 class Client(asyncio.Protocol):
-    accepted = 200  # the status of an answer that lets it in
+    accepted = 200  # the status of a response that accepts it
 
     def __init__(self, fleet, number, path, groups):
         self.fleet, self.number, self.path, self.groups = fleet, number, path, groups
@@ -48,27 +48,27 @@ class Client(asyncio.Protocol):
     def write(self, kind, *fields):
         self.fleet.log.write("\t".join((f"{time.monotonic():.6f}", self.name, kind, *fields)) + "\n")
 
-    # What its fleet tells it
+    # Called by its fleet
 
     def start(self, turn: int):
         self._wanted, self._turn = True, turn
         self._connect_soon(0)
 
     def drop(self):
-        """Goes away without a word; comes back when it is started again."""
+        """Disconnects abruptly; reconnects when it is started again."""
         self._wanted = False
         if self.transport:
             self.transport.abort()
 
     def flip(self):
-        """Goes away and comes back at once."""
+        """Disconnects and reconnects immediately."""
         if self.transport and self.is_open:
             self.transport.abort()
             self.transport = None
             self._ended("flip", wait=0)
 
     def crawl(self):
-        """Reads one byte a second from now on."""
+        """Reads one byte per second from now on."""
         if self._reading is None and self.transport:
             self.transport.pause_reading()
             self._crawl()
@@ -83,7 +83,7 @@ class Client(asyncio.Protocol):
     def _crawl(self):
         loop = asyncio.get_running_loop()
         self._reading = loop.call_later(1.0, self._crawl)
-        # asyncio reads all or nothing; the socket is its own, but one byte may be taken from beside it.
+        # asyncio reads all or nothing; a single byte can be read past it, from its socket.
         fd = self.transport.get_extra_info("socket").fileno()
         try:
             data = os.read(fd, 1)
@@ -150,7 +150,7 @@ class Client(asyncio.Protocol):
         )
 
     def _fields(self) -> str:
-        """The header fields that say what it wants to be."""
+        """The header fields that define its kind."""
         resume = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor and not self.fleet.forgetful else ""
         return f"Accept: text/event-stream\r\n{resume}"
 
@@ -195,7 +195,7 @@ class Client(asyncio.Protocol):
         self._again(wait)
 
     def look(self, now):
-        """The fleet's regular look: whether the server has been silent for too long."""
+        """The fleet's periodic check for a server that has been silent for too long."""
         if self.transport and self._reading is None and now - self._heard > SILENCE:
             self.transport.abort()
 
@@ -236,7 +236,7 @@ class Client(asyncio.Protocol):
 
 
 class WebSocketClient(Client):
-    """The same over a WebSocket: without a cursor, so what is sent while it is away is lost."""
+    """The same over a WebSocket: without a cursor, so messages sent while it is away are lost."""
 
     accepted = 101
 

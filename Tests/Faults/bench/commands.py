@@ -1,4 +1,4 @@
-"""A client of the centrifuge protocol by hand, one command at a time."""
+"""A hand-written client of the centrifuge protocol, one command at a time."""
 
 import json
 
@@ -10,7 +10,7 @@ TEXT = 1
 
 
 class Commands:
-    """claims: of its token; without any it takes the route that wants none."""
+    """claims: of its token; without any it uses the route that needs none."""
 
     def __init__(self, target: Target, **claims):
         self.socket = target.bearer("/rooms", **claims) if claims else target.socket("/open-rooms")
@@ -24,11 +24,11 @@ class Commands:
         self.socket.tcp.close()
 
     def say(self, *commands):
-        """One message, a command a line."""
+        """One message with one command per line."""
         self.socket.send(frame(TEXT, "\n".join(map(json.dumps, commands)).encode()))
 
     def reply(self, id) -> dict:
-        """The next reply to this command; pushes on the way are skipped."""
+        """The next reply to this command; pushes before it are skipped."""
         while True:
             for index, reply in enumerate(self._replies):
                 if reply.get("id") == id:
@@ -42,5 +42,5 @@ class Commands:
         return self.reply(command["id"])
 
     def code(self, command) -> int | None:
-        """The error's; None: it was done."""
+        """The error code; None: success."""
         return self.ask(command).get("error", {}).get("code")

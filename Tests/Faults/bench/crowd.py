@@ -1,4 +1,4 @@
-"""A thousand good clients beside whatever a test does: they must get every message in order, and nobody may lose his
+"""A thousand good clients next to whatever a test does: they must get every message in order, and none may lose its
 connection. Half of them are WebSockets, half server-sent events; each group has one of both."""
 
 import contextlib
@@ -10,7 +10,7 @@ from .fleet import Fleet
 from .publishers import Publishers
 
 CLIENTS = 1000
-# They come from some addresses, as the site's limit for one address counts them too.
+# They use several addresses, because they count towards the limit per address too.
 SOURCES = [f"127.0.1.{n}" for n in range(1, 21)]
 JOIN_SECONDS = 2.0
 SETTLE_SECONDS = 20
@@ -18,7 +18,7 @@ SETTLE_SECONDS = 20
 
 @dataclass(frozen=True)
 class Delays:
-    """How late the messages of a while were, from the moment before they were sent; milliseconds."""
+    """How late messages were during a period, from the moment before they were sent; milliseconds."""
 
     count: int
     p50: float
@@ -48,21 +48,21 @@ class Crowd:
             assert status["open"] == status["opens"] == status["clients"], status
 
     def delays_during(self, action) -> Delays:
-        """action: seconds to wait, or what is to be done meanwhile."""
+        """action: seconds to wait, or what to do meanwhile."""
         self._heard()
         time.sleep(action) if isinstance(action, int | float) else action()
         found = self._heard()
         count = sum(each["count"] for each in found)
         assert count, "the good clients heard nothing"
-        # Both kinds have as many: the later of the two percentiles is the one to look at.
+        # Both kinds have the same number: the later of the two percentiles is the one that matters.
         return Delays(count, **{name: max(each[name] for each in found) * 1000 for name in ("p50", "p99", "max")})
 
     def _heard(self) -> list[dict]:
-        """The delays of what came since this was asked before, of each kind of clients."""
+        """The delays of messages since the last call, for each kind of clients."""
         return [answer["delays"] for fleet in self._fleets for answer in fleet.tell("delays")]
 
     def verdict(self) -> Verdict:
-        """Ends them all; what they were shown is compared with what was sent."""
+        """Ends them all; compares what they were shown with what was sent."""
         last = self._publishers.stop()["last"]
         for fleet in self._fleets:
             fleet.await_shown(last, SETTLE_SECONDS)

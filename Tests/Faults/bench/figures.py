@@ -1,4 +1,4 @@
-"""What the tests measured: shown at the end of a run, and written to a file where TOCSIN_FIGURES names one."""
+"""Measurements of the tests: shown at the end of a run, and written to the file named by TOCSIN_FIGURES, if any."""
 
 import json
 import os
@@ -40,10 +40,10 @@ class Figure:
 
 
 class Comparison:
-    """How late the good clients' messages were with bad clients about and without them, in turns; milliseconds."""
+    """How late the good clients' messages were with and without bad clients, in turns; milliseconds."""
 
     def __init__(self, title, scale, calm, attacked, rate):
-        """calm, attacked: a p99 for each turn. rate: attacks a second; 0 where it is one that goes on."""
+        """calm, attacked: a p99 for each turn. rate: attacks per second; 0 for a continuous one."""
         self.title, self.scale = title, scale
         self.calm, self.attacked = statistics.median(calm), statistics.median(attacked)
         self.turns, self.rate = len(calm), rate
@@ -59,7 +59,7 @@ class Comparison:
 
 
 class Count:
-    """Numbers that a test has found."""
+    """Numbers measured by a test."""
 
     def __init__(self, title, scale, **facts):
         self.entry = {"title": title, "scale": scale, **facts}
@@ -69,7 +69,7 @@ class Count:
 
 
 def write():
-    """All of them, a JSON object a line, appended to the file that TOCSIN_FIGURES names."""
+    """Appends all of them to the file named by TOCSIN_FIGURES, one JSON object per line."""
     path = os.environ.get("TOCSIN_FIGURES")
     if path and recorded:
         with open(path, "a") as file:

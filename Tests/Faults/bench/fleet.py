@@ -1,14 +1,14 @@
-"""Clients, from the tests' side: one or several processes of them, told what to do together."""
+"""The tests' side of clients: one or several processes of them, controlled together."""
 
 from . import logs
 from .helper import Helper
 
 
 class Fleet:
-    """clients: (path, groups) of each. processes: they are dealt out to so many.
+    """clients: (path, groups) of each. processes: how many to distribute them over.
 
-    slow: they have what a slow reader has, small buffers. forgetful: they do not send their cursor.
-    kind: "events" (server-sent) or "websocket". sources: the addresses that they come from, in turn.
+    slow: they have small buffers, as slow readers do. forgetful: they do not send their cursor.
+    kind: "events" (server-sent) or "websocket". sources: the addresses they use, in turn.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class Fleet:
         assert all(answer["done"] for answer in answers), f"not open after {timeout} s: {answers}"
 
     def await_shown(self, last, timeout) -> bool:
-        """Whether all have been shown these numbers in time. The checker judges what they were shown; this only waits."""
+        """Whether all have been shown these numbers in time. Only waits; what they were shown is judged by the checker."""
         return all(answer["done"] for answer in self.tell("until", last=last, timeout=timeout))
 
     def drop(self):
-        """All go away without a word, until start()."""
+        """All disconnect abruptly, until start()."""
         self.tell("drop")
 
     def flip(self, share):
-        """This share of them goes away and comes back at once."""
+        """This share of them disconnects and reconnects immediately."""
         self.tell("flip", share=share)
 
     @property

@@ -1,12 +1,12 @@
-"""A process full of clients, apart from the tests, so that neither starves the other.
+"""A process full of clients, separate from the tests, so that neither starves the other.
 
-Its parent writes one JSON object a line and reads one JSON line for each:
+Its parent writes one JSON object per line and reads one JSON line for each:
   {"do": "start", "within": s}         all clients connect, spread over s seconds
   {"do": "opened", "timeout": s}       waits until all are open
   {"do": "until", "last": {…}, "timeout": s}   waits until all have been shown these numbers, by "publisher/group"
   {"do": "drop"} {"do": "flip", "share": x} {"do": "crawl"} {"do": "read"} {"do": "status"}
   {"do": "targets", "targets": [[host, port], …]}
-  {"do": "delays"}                     how late messages were since the last time this was asked: count, p50, p99, max, in s
+    {"do": "delays"}                     how late messages were since the last such order: count, p50, p99, max, in s
 The answer is the status: clients, open, shown, opens.
 """
 
@@ -26,7 +26,7 @@ class Fleet:
         self.log = open(spec["log"], "w", buffering=1 << 20)
         self.name, self.sources = spec["name"], spec["sources"]
         self.slow, self.forgetful = spec["slow"], spec["forgetful"]
-        self.delays: list[float] | None = None  # None: nobody has asked yet
+        self.delays: list[float] | None = None  # None: not asked for yet
         self.tasks: set[asyncio.Task] = set()
         self.shown = 0
         self.clients = [
@@ -40,7 +40,7 @@ class Fleet:
         task.add_done_callback(self.tasks.discard)
 
     def heard(self, sent=None):
-        """sent: when the message was, by its publisher's clock, which is ours (logs.py)."""
+        """sent: the message's time, by its publisher's clock, which is shared (logs.py)."""
         self.shown += 1
         if sent is not None and self.delays is not None:
             self.delays.append(time.monotonic() - sent)
@@ -54,7 +54,7 @@ class Fleet:
         }
 
     async def wait(self, client_is_done, timeout):
-        """Until client_is_done for all; each client is looked at until it is done once, not again and again."""
+        """Waits until client_is_done for all; a client that is done is not checked again."""
         deadline = time.monotonic() + timeout
         waiting = self.clients
         while True:

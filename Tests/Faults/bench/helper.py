@@ -1,4 +1,4 @@
-"""A process that takes orders: a JSON object a line on its standard input, an answer a line on its standard output."""
+"""A process that takes orders: one JSON object per line on its standard input, one answer per line on its standard output."""
 
 import json
 import os
@@ -17,9 +17,9 @@ TESTS = REPOSITORY / "Tests"
 
 
 class Helper:
-    """Runs `python -m Faults.bench.MODULE`. namespace: the network that it lives in, if not the test's own."""
+    """Runs `python -m Faults.bench.MODULE`. namespace: the network it runs in, if not the test's own."""
 
-    all: "weakref.WeakSet[Helper]" = weakref.WeakSet()  # so that a failed test can show what each of them complained of
+    all: "weakref.WeakSet[Helper]" = weakref.WeakSet()  # so that a failed test can show their errors
 
     def __init__(self, module, spec, namespace=None):
         Helper.all.add(self)
@@ -56,7 +56,7 @@ class Helper:
         return json.loads(line)
 
     def begin(self, do, **order):
-        """Gives an order without waiting for the answer, which must be taken by end() before the next."""
+        """Gives an order without waiting for the answer, which must be read by end() before the next."""
         self._send({"do": do, **order})
         self._patience = order.get("timeout", 0) + 30
 
@@ -69,7 +69,7 @@ class Helper:
         return self.end()
 
     def finish(self):
-        """Ends it in good order: its log is complete afterwards."""
+        """Ends it properly: its log is complete afterwards."""
         if not self._popen.stdin.closed:
             self._popen.stdin.close()
         try:

@@ -1,4 +1,4 @@
-"""A whole site under load: Redis, gateways, HAProxy, clients and publishers, and the verdict over what they wrote down.
+"""A whole site under load: Redis, gateways, HAProxy, clients and publishers, and the verdict over their logs.
 
     with Load(scale) as load:
         load.calm()
@@ -31,13 +31,13 @@ from .publishers import Publishers
 from .scale import Scale
 from .timing import catch_up, delays
 
-# Wide enough for what a fault holds back: a minute of the fastest group.
+# Enough for what a fault holds back: a minute of the fastest group.
 HISTORY = 1000
-# What is found by nobody's next message is found by the look at quiet groups, every 10 s.
+# A loss without a following message is found by the check of quiet groups, every 10 s.
 SETTLE_SECONDS = 40
-# A dead gateway's lease of 15 s, and what HAProxy takes to see that a client has gone.
+# A dead gateway's lease of 15 s, and the time that HAProxy takes to notice that a client has disconnected.
 ROSTER_SECONDS = 45
-# At the start, which is no test: a pace that disturbs nobody.
+# At the start, which is not tested: a rate that disturbs nothing.
 JOINS_PER_SECOND = 600
 ROUTES = [
     {"path": "/ws/{room}", "groups": ["{room}"]},
@@ -53,7 +53,7 @@ def site_config(history=HISTORY, **sections) -> dict:
 
 
 def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
-    """(path, groups) of each client: every group has as many, and every so many clients one is in three groups."""
+    """(path, groups) of each client: groups have equal numbers, and one in every so many clients is in three groups."""
     clients = []
     for n in range(count):
         mine = [groups[n % len(groups)]]
@@ -64,7 +64,7 @@ def client_list(groups, count, three_every) -> list[tuple[str, list[str]]]:
 
 
 def durable_redis(fsync="everysec", *args, **options) -> RedisServer:
-    """A Redis that survives; at a port which no gateway that reconnects can take for its own end while it is away."""
+    """A Redis with persistence, at a port that a reconnecting gateway cannot take for its own end while Redis is down."""
     server = RedisServer(aof=True, args=("--appendfsync", fsync, *args), **options)
     server.port = free_port()
     return server
@@ -74,25 +74,25 @@ def durable_redis(fsync="everysec", *args, **options) -> RedisServer:
 class Load:
     scale: Scale
     _: KW_ONLY
-    # Not started; by default one with an append-only file.
+    # Not started; by default with an append-only file.
     redis: RedisServer = field(default_factory=durable_redis)
-    # What gateway n is told of it, for what stands between the two.
+    # The URL for gateway n, for what is between the two.
     redis_url: Callable[[RedisServer, int], str] = lambda server, n: server.url
     gateway_class: type[Gateway] = Gateway
     configuration: dict = field(default_factory=site_config)
     environment: dict[int, dict[str, str]] = field(default_factory=dict)  # of gateway n
-    # Clients go through it; None: round robin over the gateways.
+    # Clients connect through it; None: round robin over the gateways.
     haproxy_class: type[HAProxy] | None = HAProxy
     host: str = "127.0.0.1"  # where clients find it, or the gateways
-    # Where the scale's number is not right.
+    # If the scale's number does not fit.
     clients: int = 0
     groups: int = 0
     rate: int = 0
     processes: int = 1  # of clients
     forgetful: bool = False  # clients come back without their cursor
     padding: int = 0  # bytes added to each message
-    publishing: bool = True  # False: nothing is sent but what the test has the publishers send
-    # Seconds that the last messages may take; less where it is known that they may never come.
+    publishing: bool = True  # False: nothing is sent except what the test has the publishers send
+    # Seconds to wait for the last messages; less if it is known that they may never come.
     patience: float = SETTLE_SECONDS
     # Network namespaces, if not the test's own.
     clients_in: Namespace | None = None
@@ -104,7 +104,7 @@ class Load:
         self.haproxy: HAProxy | None = None
         self.fleets: list[Fleet] = []
         self._all_publishers: list[Publishers] = []
-        self.attempts: list[Attempt] = []  # what publishers and clients wrote down, once it has been compared
+        self.attempts: list[Attempt] = []  # logs of publishers and clients, once they have been compared
         self.logs: dict[str, ClientLog] = {}
         self._stack = contextlib.ExitStack()
         self._healed_at = None
@@ -160,7 +160,7 @@ class Load:
         return fleet
 
     def kill_fleet(self, fleet):
-        """Its processes are killed; what they wrote down is not judged."""
+        """Kills its processes; their logs are not judged."""
         self.fleets.remove(fleet)
         fleet.close()
 
@@ -188,7 +188,7 @@ class Load:
             os.kill(self.redis.pid, signal.SIGCONT)
 
     def healed(self):
-        """Now nothing is broken any more: from here on the time to catch up is counted."""
+        """From now on nothing is broken: the time to catch up is counted from here."""
         self._healed_at = time.monotonic()
 
     def await_ready(self, status=200, timeout=20):
@@ -208,7 +208,7 @@ class Load:
         wait_until(lambda: gateway.readyz() == status, timeout, f"/readyz of {gateway.id} says {status}")
 
     def settle(self):
-        """Publishers stop, and all who may still be waiting for something get the time for it."""
+        """Publishers stop, and everything that may still be outstanding gets time to arrive."""
         last = {}
         for publishers in self._all_publishers:
             last |= publishers.stop()["last"]
@@ -217,7 +217,7 @@ class Load:
             fleet.await_open()
 
     def _assert_rosters_are_true(self):
-        """Who is connected is who is said to be connected: nobody twice, no ghosts of dead gateways."""
+        """The rosters list exactly the connected clients: no duplicates, no ghosts of dead gateways."""
         connected = sum(fleet.memberships for fleet in self.fleets)
         client = self.redis.client()
         wait_until(
@@ -228,7 +228,7 @@ class Load:
         )
 
     def compare(self, allowed=(), required=()) -> Verdict:
-        """Everything ends; what was written down is compared. allowed, required: reasons of notices (checker.check)."""
+        """Ends everything and compares the logs. allowed, required: reasons of notices (checker.check)."""
         self.settle()
         self._assert_rosters_are_true()
         for gateway in self.gateways:
@@ -241,9 +241,9 @@ class Load:
         return check(self.attempts, self.logs, planned, allowed, required)
 
     def _assert_nothing_is_left(self):
-        """When all clients are gone, so is everything that was kept for them."""
+        """When all clients have disconnected, nothing kept for them must remain."""
         if self.haproxy:
-            # It holds the line of a client that has gone for `timeout client-fin`, in case only half of it has.
+            # It holds the connection of a client that has disconnected for `timeout client-fin`, in case only half of it has.
             self.haproxy.kill()
         self.await_connections(0)
         client = self.redis.client()
@@ -254,9 +254,9 @@ class Load:
         )
 
     def judge(self, title, allowed=(), required=(), **facts) -> Verdict:
-        """compare(), recorded under the title; fails unless nothing was lost, doubled, reordered or left untold.
+        """compare(), recorded under the title; fails if anything was lost, duplicated, reordered or not reported.
 
-        facts: further figures for the report.
+        facts: additional figures for the report.
         """
         verdict = self.compare(allowed, required)
         self._figure = figure = figures.Figure(title, self.scale.name, verdict, time.monotonic() - self._began, facts)
@@ -268,5 +268,5 @@ class Load:
         return verdict
 
     def note(self, **facts):
-        """More for the report of what was judged."""
+        """Adds figures to the last report."""
         self._figure.facts |= facts

@@ -1,10 +1,10 @@
-"""The two logs that the checker compares: what publishers did, what clients saw. Lines of fields divided by tabs.
+"""The two logs that the checker compares: what publishers did, what clients saw. Lines of fields separated by tabs.
 
 publishers    began  ended  ID  outcome  detail        one line per attempt
 clients       time  CLIENT  kind  fields               one line per event
 
-A message's id says who sent it: PUBLISHER/GROUP/NUMBER, numbers 1, 2, 3 … per publisher and group. Times are of
-CLOCK_MONOTONIC, which all processes of a machine share, so that the two logs can be laid side by side.
+A message's id names its sender: PUBLISHER/GROUP/NUMBER, numbers 1, 2, 3 … per publisher and group. Times are
+CLOCK_MONOTONIC, which all processes of a machine share, so that the two logs can be compared.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from typing import NamedTuple
 # Outcomes of an attempt.
 OK = "ok"  # detail: the position
 REJECTED = "rejected"  # answered with an error: certainly not stored
-UNKNOWN = "unknown"  # sent, and no answer came: may be stored
+UNKNOWN = "unknown"  # sent, without an answer: may be stored
 UNSENT = "unsent"  # no connection: nothing was sent
 
 # Kinds of a client's events.
 JOINED = "joined"  # field: its groups, separated by commas; the first line of every client
-OPEN = "open"  # an answer 200
+OPEN = "open"  # a response 200
 CURSOR = "cursor"  # field: an id without a message
 MESSAGE = "message"  # fields: ID, position
 NOTICE = "notice"  # fields: group, reason

@@ -1,4 +1,4 @@
-"""Thousands of connections of one process, all at once: those that never finish their handshake, and those that do."""
+"""Thousands of concurrent connections of one process: some that never finish their handshake, and some that do."""
 
 import resource
 import select
@@ -7,31 +7,31 @@ import time
 
 from .bad_client import Reply, connect, handshake, read
 
-# An address has 28,000 ports for one server, and the gateway's own limits may count addresses.
+# An address has 28,000 ports for one server, and the gateway's limits may count addresses.
 PER_SOURCE = 150
 BATCH = 250
 
 
 def raise_file_limit(count):
-    """This process may open so many files, if the machine allows that."""
+    """Lets this process open so many files, if the machine allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(count, soft), max(count, hard)))
 
 
 def source(number) -> str:
-    """The address that connection comes from."""
+    """The address to connect from."""
     return f"127.3.{number // PER_SOURCE // 250}.{number // PER_SOURCE % 250 + 1}"
 
 
 class SlowHandshakes:
-    """Connections that send a byte a second, from now on, and never come to an end."""
+    """Connections that send one byte per second from now on, and never finish."""
 
     def __init__(self, port, count):
         raise_file_limit(count + 1000)
         self.count = count
-        self.statuses: list[int | None] = []  # what those were answered that have ended
-        self.seconds: list[float] = []  # and how long that took
+        self.statuses: list[int | None] = []  # the responses of those that have ended
+        self.seconds: list[float] = []  # and how long they took
         self._bytes = handshake("/ws/slow", f"X-Slow: {'x' * 1000}")
         self._sent = len(b"GET /ws/slow HTTP/1.1\r\n")
         self._poll = select.epoll()
@@ -47,7 +47,7 @@ class SlowHandshakes:
         return not self._open
 
     def drip(self):
-        """One byte more of each; who has been answered meanwhile is read."""
+        """Sends one more byte on each; reads the responses of those that have been answered."""
         for descriptor, _ in self._poll.poll(0, self.count):
             tcp, began = self._open.pop(descriptor)
             with tcp:
@@ -58,7 +58,7 @@ class SlowHandshakes:
             try:
                 tcp.send(self._bytes[self._sent - 1 : self._sent])
             except OSError:
-                pass  # its answer is read the next time
+                pass  # its response will be read the next time
 
     def close(self):
         self._poll.close()
@@ -67,7 +67,7 @@ class SlowHandshakes:
 
 
 def open_many(port, count, path="/ws/many") -> list[tuple[socket.socket, Reply]]:
-    """So many finished handshakes and their answers, a batch of them at a time under way. The sockets are the caller's."""
+    """Opens connections in batches, with complete handshakes; returns their responses. The caller closes the sockets."""
     raise_file_limit(count + 1000)
     done = []
     for first in range(0, count, BATCH):
@@ -76,6 +76,6 @@ def open_many(port, count, path="/ws/many") -> list[tuple[socket.socket, Reply]]
             try:
                 tcp.sendall(handshake(path))
             except OSError:
-                pass  # turned away before it was sent: the answer is there to be read
+                pass  # turned away before it was sent: the response can be read
         done += [(tcp, read(tcp)) for tcp in batch]
     return done

@@ -1,4 +1,4 @@
-"""What a process takes, as the kernel counts it."""
+"""What a process uses, according to the kernel."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def resident(pid) -> int:
 
 
 def processor(pid) -> float:
-    """Seconds of processor time so far, all threads."""
+    """CPU seconds so far, of all threads."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         total += int((task / "schedstat").read_text().split()[0])

@@ -1,6 +1,6 @@
-"""Network namespaces of our own, so that a fault of the network stays inside: the machine's network is not touched.
+"""Network namespaces for the tests, so that network faults stay inside: the machine's network is not touched.
 
-A test thread enters one and starts servers and clients there; others live in further ones; wan.py joins two of them.
+A test thread enters one and starts servers and clients there; others run in further ones; wan.py joins two of them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def possible() -> bool:
 
 
 def inside(namespace) -> list[str]:
-    """What to put before a command that is to run in the namespace."""
+    """The prefix of a command that should run in the namespace."""
     return ["ip", "netns", "exec", namespace.name] if namespace else []
 
 
@@ -30,7 +30,7 @@ def _set_namespace(descriptor):
 
 
 class Namespace:
-    """`with`: it exists, with loopback up. entered(): this thread, and what it starts, lives in it."""
+    """`with`: it exists, with loopback up. entered(): this thread, and what it starts, runs in it."""
 
     def __init__(self, role):
         self.name = f"tocsin-{os.getpid()}-{next(_numbers)}-{role}"
@@ -49,7 +49,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self):
-        # Of this thread, which need not be where the process is.
+        # That of this thread, which may differ from the process'.
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             there = os.open(self.path, os.O_RDONLY)
@@ -66,7 +66,7 @@ class Namespace:
 
 
 class Wan:
-    """A bad link between two namespaces. The addresses are the ends: .a in the first, .b in the second."""
+    """A bad link between two namespaces. The addresses are its ends: .a in the first, .b in the second."""
 
     a, b = "10.77.0.1", "10.77.0.2"
 

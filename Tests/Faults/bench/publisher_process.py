@@ -1,7 +1,7 @@
-"""A process that publishes numbered messages, as a careful backend does: one after the other in each group, each with an
-idempotency key, each again with the same key while its fate is unknown. Every attempt is in its log (logs.py).
+"""A process that publishes numbered messages as a careful backend does: one after the other in each group, each with an
+idempotency key, repeated with the same key while its outcome is unknown. Every attempt is logged (logs.py).
 
-Orders, as the clients' process takes them:
+Orders, as for the clients' process:
   {"do": "start"}   {"do": "stop", "timeout": s}   {"do": "status"}   {"do": "burst", "count": n}
 The answer: planned, accepted, rejected, attempts, and `last`, the highest accepted number by "publisher/group".
 """
@@ -18,7 +18,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from . import logs
 
-# Each worker has a connection and its share of the groups: so a group has one publisher that waits for each answer.
+# Each worker has a connection and its share of the groups, so each group has one publisher that waits for each answer.
 WORKERS = 8
 ANSWER_TIMEOUT = 2.5
 PAUSE = 0.1  # before another attempt
@@ -58,13 +58,13 @@ class Publishers:
                     if self.stopping:
                         break
                     await self.publish(connection, group)
-                    # What could not be sent in time is sent soon, not at once: twice as fast as planned.
+                    # What could not be sent in time is sent soon, but not all together: at twice the planned rate.
                     due = max(due + pause, time.monotonic() + pause / 2)
         finally:
             await connection.disconnect()
 
     async def publish(self, connection, group):
-        """One message, until its fate is known or nothing more can be found out."""
+        """Sends one message, until its outcome is known or cannot be determined."""
         self.numbers[group] += 1
         self.counts["planned"] += 1
         number = self.numbers[group]
@@ -100,7 +100,7 @@ class Publishers:
             answer = await connection.read_response()
             outcome, detail = logs.OK, answer[0].decode()
         except (ResponseError, BusyLoadingError) as error:
-            # An answer, and it is no. (redis-py closes the connection when Redis is loading, and so is that.)
+            # A negative answer. (redis-py closes the connection when Redis is loading; that counts as one too.)
             outcome, detail = (outcome if outcome == logs.UNSENT else logs.REJECTED), str(error)
         except (RedisError, OSError, TimeoutError) as error:
             detail = type(error).__name__
@@ -111,7 +111,7 @@ class Publishers:
     # Orders
 
     async def burst(self, count):
-        """So many messages to each group at once, over every worker's connection, none awaited before the next."""
+        """Sends that many messages to each group, over every worker's connection, without waiting for one before the next."""
         host, port, database = self.address
         client = redis.asyncio.Redis(host=host, port=port, db=database, retry=Retry(NoBackoff(), 0), socket_timeout=60)
         try:

@@ -1,4 +1,4 @@
-"""Publishers, from the tests' side: one process of them."""
+"""The tests' side of publishers: one process of them."""
 
 from . import logs
 from .helper import Helper
@@ -16,7 +16,7 @@ class Publishers:
         self._helper.tell("start")
 
     def stop(self, timeout=20) -> dict:
-        """No new messages; those under way are brought to an end, if that is possible in time."""
+        """Stops new messages; those in flight are completed, if possible in time."""
         return self._helper.tell("stop", timeout=timeout)
 
     def burst(self, count) -> dict:

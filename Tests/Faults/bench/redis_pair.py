@@ -1,5 +1,5 @@
-"""A primary and a replica behind one address that can be moved, as a name or a balancer is: what gateways, publishers and the
-test itself are told of Redis, in the place of one server."""
+"""A primary and a replica behind one address that can be moved, like a name or a balancer: gateways, publishers and the
+test itself use it instead of a single server."""
 
 import contextlib
 
@@ -8,7 +8,7 @@ from harness.waiting import wait_until
 
 from .tcp_fault import TCPFault
 
-NOBODY = ("127.0.0.1", 1)  # where a replica finds no primary
+NOBODY = ("127.0.0.1", 1)  # a replica's primary that does not exist
 
 
 class RedisPair:
@@ -31,7 +31,7 @@ class RedisPair:
     def __exit__(self, *_):
         self._stack.close()
 
-    # What a RedisServer has, for whom the address is Redis
+    # The parts of a RedisServer, for users for whom the address is Redis
 
     @property
     def port(self) -> int:
@@ -42,17 +42,17 @@ class RedisPair:
         return self._proxy.url
 
     def client(self, db=3):
-        """Of the server that the address leads to now: what moves an address ends its connections."""
+        """Of the server that the address leads to now; moving the address ends its connections."""
         return self._led_to.client(db)
 
-    # Changes of places
+    # Changes of roles
 
     def lead_to(self, server):
         self._led_to = server
         self._proxy.do("switch", target=[server.host, server.port])
 
     def follow(self) -> bool:
-        """The replica gets all that the primary has, and what follows. Returns whether what it had could stay."""
+        """The replica gets everything that the primary has, and what follows. Returns whether its own data could stay."""
         primary, replica = self.primary.client(), self.replica.client()
         full = primary.info("stats")["sync_full"]
         replica.execute_command("REPLICAOF", self.primary.host, self.primary.port)
@@ -60,17 +60,17 @@ class RedisPair:
         return primary.info("stats")["sync_full"] == full
 
     def await_same(self):
-        """Until the replica has everything."""
+        """Waits until the replica has everything."""
         offsets = [server.client() for server in (self.primary, self.replica)]
         wait_until(
             lambda: len({client.info("replication")["master_repl_offset"] for client in offsets}) == 1, 20, "one offset"
         )
 
     def cut(self):
-        """The replica gets nothing any more, and stays a replica: what is sent from now on is lost with the primary."""
+        """The replica gets nothing more, and stays a replica: what is sent from now on is lost with the primary."""
         self.replica.client().execute_command("REPLICAOF", *NOBODY)
 
     def promote(self):
-        """The replica is the primary. The address leads where it led; the other one's life is the test's."""
+        """The replica becomes the primary. The address does not move; the test decides about the other server."""
         self.replica.client().execute_command("REPLICAOF", "NO", "ONE")
         self.primary, self.replica = self.replica, self.primary

@@ -1,8 +1,8 @@
 // The wall clock of one process, moved while it runs: LD_PRELOAD=skew.so SKEW_FILE=FILE program; then write seconds into
-// FILE, +3600 or -3600. Monotonic clocks stay right, as they do when an administrator sets the time. (libfaketime would
-// do, but it hangs in a redis-server that was built with jemalloc.)
+// FILE, +3600 or -3600. Monotonic clocks are not affected, as when an administrator sets the time. (libfaketime is no
+// alternative: it hangs in a redis-server that was built with jemalloc.)
 //
-// Plain system calls, because the functions that one would use may themselves ask for the time or allocate.
+// Plain system calls, because library functions may themselves read the time or allocate.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// Reading a file at each call would be felt; clocks may be read thousands of times a second.
+// Reading the file at each call would be slow: clocks may be read thousands of times per second.
 #define MILLISECONDS_BETWEEN_LOOKS 50
 
 static long read_file(long otherwise) {
@@ -31,7 +31,7 @@ static long offset(void) {
     struct timespec now;
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     long milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    // Two threads may both look: they read the same.
+    // Two threads may both check: they read the same value.
     if (milliseconds - __atomic_load_n(&looked, __ATOMIC_RELAXED) >= MILLISECONDS_BETWEEN_LOOKS) {
         __atomic_store_n(&looked, milliseconds, __ATOMIC_RELAXED);
         __atomic_store_n(&seconds, read_file(seconds), __ATOMIC_RELAXED);

@@ -1,4 +1,4 @@
-"""A wall clock that a test moves while the process runs (skew.c)."""
+"""A wall clock that a test can change while the process runs (skew.c)."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ SOURCE = Path(__file__).with_name("skew.c")
 
 
 class Skew:
-    """environment: what a process is started with, so that move() moves its clock."""
+    """environment: must be passed to a process so that move() changes its clock."""
 
     def __init__(self):
         self._directory = tempfile.TemporaryDirectory(prefix="tocsin-skew-")
@@ -22,8 +22,8 @@ class Skew:
         self.environment = {"LD_PRELOAD": str(library), "SKEW_FILE": str(self._file)}
 
     def move(self, seconds):
-        """So many seconds off the true time, from now on."""
-        # Whole or not at all: the process may read at any moment.
+        """Sets the clock this many seconds off the true time, from now on."""
+        # Atomically, because the process may read at any moment.
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds}\n")
         os.replace(new, self._file)

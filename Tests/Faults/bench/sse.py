@@ -1,11 +1,11 @@
-"""A stream of server-sent events, from bytes to events. WHATWG HTML, "9.2.6 Interpreting an event stream".
+"""Parses a stream of server-sent events. WHATWG HTML, "9.2.6 Interpreting an event stream".
 
-Lines end with LF here: the gateway writes no others, and one that did would be found by the clients' silence.
+Lines end with LF here: the gateway writes no others, and if it did, the clients' silence would reveal it.
 """
 
 
 class Stream:
-    """feed() bytes as they come; it calls the three functions that it was given.
+    """feed() bytes as they arrive; it calls the functions passed to it.
 
     message(data, id)   an event without a name; id is None where the block has none
     event(name, data)   one with a name
@@ -46,11 +46,11 @@ class Stream:
 
 
 class Chunks:
-    """Takes HTTP/1.1's chunks out of a body: what a proxy makes of an answer without a length. RFC 9112, 7.1."""
+    """Decodes HTTP/1.1 chunks in a body, which a proxy makes of a response without a length. RFC 9112, 7.1."""
 
     def __init__(self):
         self._rest = b""
-        self._left = 0  # bytes of the chunk that are still to come, its CRLF included
+        self._left = 0  # bytes of the chunk still to come, including its CRLF
 
     def feed(self, data: bytes) -> bytes:
         self._rest += data

@@ -1,7 +1,7 @@
-"""What bad clients attack: one gateway with the limits of a public site, everything secret in it marked, good clients inside.
+"""The target of bad clients: one gateway with the limits of a public site, its secrets marked, with good clients inside.
 
-One for all tests of a run, as in life: whatever they do, it is the same process at the end, the good clients have
-everything, and none of its words shows a secret.
+Shared by all tests of a run, as in real life: whatever they do, at the end it must be the same process, the good clients must
+have everything, and none of its output may show a secret.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def claims(**more):
 
 
 class Site(SmallSite):
-    """What the gateway asks: `/auth`, the login by cookie, which lets in everybody, and `/keys`, an issuer's keys."""
+    """The sites the gateway asks: `/auth`, the login by cookie, which accepts everybody, and `/keys`, an issuer's keys."""
 
     def __init__(self):
         self.asked = 0
@@ -101,13 +101,13 @@ class Target:
             self._stack = stack.pop_all()
         self.pid, self.port = self.gateway.pid, self.gateway.port
         self.store = self.redis.client()
-        self._signatures: set[str] = set()  # of all tokens that were made
-        self._heard = bytearray()  # every answer to a bad client
+        self._signatures: set[str] = set()  # of all tokens made
+        self._heard = bytearray()  # every response to a bad client
 
     def close(self):
         self._stack.close()
 
-    # What bad clients do
+    # Actions of bad clients
 
     def ask(self, data: bytes, source=None, timeout=10, port=None) -> Reply:
         reply = ask(port or self.port, data, source, timeout)
@@ -124,7 +124,7 @@ class Target:
         return BadSocket(self.port, path, *lines, **fields)
 
     def closed_by(self, data: bytes, path="/echo/bad") -> tuple[int | None, str]:
-        """The code and the reason with which a WebSocket is closed that sends this."""
+        """The code and reason with which a WebSocket that sends this is closed."""
         with self.socket(path) as bad:
             bad.flood(data)
             code, reason = bad.end()
@@ -137,10 +137,10 @@ class Target:
         return token
 
     def bearer(self, path="/token", **more) -> BadSocket:
-        """A WebSocket of somebody who is logged in."""
+        """A WebSocket of a logged-in user."""
         return self.socket(path, f"Authorization: Bearer {self.token(**more)}")
 
-    # What must hold
+    # Conditions that must hold
 
     def refused(self, reason) -> float:
         return self.gateway.metric("tocsin_handshakes_refused_total", reason=reason)
@@ -154,9 +154,9 @@ class Target:
         self.crowd.assert_nobody_was_cut()
 
     def assert_no_secret_was_shown(self):
-        """Neither in the log, nor in the metrics, nor in what those were answered who were refused."""
+        """Neither in the log, nor in the metrics, nor in responses to refused clients."""
         metrics = get(self.gateway.admin_port, "/metrics").text
         for text in self.gateway.log, metrics, self._heard.decode("latin-1"):
             assert MARK not in text
-            # A token's signature is what makes it one.
+            # The signature is the secret part of a token.
             assert not self._signatures & set(re.findall(r"[\w-]{20,}", text))

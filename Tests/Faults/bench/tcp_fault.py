@@ -1,4 +1,4 @@
-"""A TCP connection that misbehaves, from the tests' side: a port to connect to in place of the real one."""
+"""The tests' side of a misbehaving TCP connection: a port to connect to instead of the real one."""
 
 from harness.free_port import free_port
 

@@ -1,13 +1,13 @@
-"""Stands between two that speak TCP, and does to their bytes what networks do. Orders:
+"""A TCP proxy that does to the bytes what networks do. Orders:
 
   {"do": "pass"}
   {"do": "drip", "bytes": n}       n bytes at a time, 1 ms apart: every frame and every reply is split everywhere
-  {"do": "stall", "side": "down"}  nothing more is read ("up", "down", "both"): the peer sees a full window, no end
+    {"do": "stall", "side": "down"}  stops reading ("up", "down", "both"): the peer sees a full window, no end
   {"do": "cut", "bytes": n}        after n more bytes downstream all connections are reset, mid-reply
-  {"do": "fin"}                    an orderly end, towards the client, of all there are
+    {"do": "fin"}                    an orderly end of all connections, towards the client
   {"do": "reset"}                  all connections are reset
-  {"do": "refuse"}                 new connections are reset at once, the others too
-  {"do": "switch", "target": […]}  the address is another server's from now on; all connections are reset
+    {"do": "refuse"}                 new connections are reset immediately, the others too
+    {"do": "switch", "target": […]}  from now on leads to another server; all connections are reset
 The answer: connections, resets.
 """
 
@@ -31,7 +31,7 @@ class Fault:
 
     def reset(self, writer):
         linger = struct.pack("ii", 1, 0)  # closing without lingering is a reset
-        with contextlib.suppress(OSError):  # the other side was faster: it is closed already
+        with contextlib.suppress(OSError):  # closed already by the other side
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         writer.transport.abort()
 
@@ -61,7 +61,7 @@ class Fault:
                 writer.write(data)
                 await writer.drain()
                 if self.mode == "cut" and self.bytes <= 0:
-                    # What has just been written is on its way before the reset.
+                    # Let what was just written leave before the reset.
                     await asyncio.sleep(0.005)
                     self.mode = "pass"
                     self.reset_all()

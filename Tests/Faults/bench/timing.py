@@ -1,4 +1,4 @@
-"""How late what was shown was shown."""
+"""How late messages were shown."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +7,7 @@ from .logs import MESSAGE, OK, Attempt, ClientLog
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that this share of the values does not exceed; 0 where there are none."""
+    """The value that this fraction of the values does not exceed; 0 if there are none."""
     if not values:
         return 0.0
     ordered = sorted(values)
@@ -17,9 +17,9 @@ def percentile(values: list[float], share: float) -> float:
 def delays(
     attempts: Iterable[Attempt], clients: Mapping[str, ClientLog], since=float("-inf"), until=float("inf")
 ) -> list[float]:
-    """Seconds from the answer to the publisher until a client was shown the message, for each pair of the two.
+    """Seconds from the answer to the publisher until a client was shown the message, for each pair.
 
-    Only messages that were accepted between since and until. What was shown before its publisher had the answer counts 0.
+    Only messages accepted between since and until. A message shown before its publisher had the answer counts 0.
     """
     accepted = {m.id: m.ended for m in messages(attempts).values() if m.outcome == OK and since <= m.ended <= until}
     return [
@@ -31,7 +31,7 @@ def delays(
 
 
 def catch_up(attempts: Iterable[Attempt], clients: Mapping[str, ClientLog], healed: float) -> list[float]:
-    """For each client: seconds from `healed` until it had been shown all that was accepted before; 0: it lacked nothing."""
+    """For each client: seconds from `healed` until it was shown everything accepted before; 0: nothing was missing."""
     accepted = {m.id for m in messages(attempts).values() if m.outcome == OK and m.ended <= healed}
     return [
         max(

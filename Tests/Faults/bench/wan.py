@@ -1,7 +1,7 @@
-"""A bad link in user space, for kernels built without netem: two TUN devices, and between them delay, jitter and loss.
+"""A bad link in user space, for kernels without netem: two TUN devices, with delay, jitter and loss between them.
 
   python wan.py --a NAMESPACE_FILE=ADDRESS --b NAMESPACE_FILE=ADDRESS
-Lines on standard input change it while it runs: "delay 100", "jitter 20" (milliseconds), "loss 5", "loss 100" (per cent),
+Lines on standard input change it while it runs: "delay 100", "jitter 20" (milliseconds), "loss 5", "loss 100" (percent),
 each way. It ends when standard input does.
 """
 
@@ -25,7 +25,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def tun(namespace, address, peer) -> int:
-    """Makes the device in the namespace. The descriptor stays ours wherever we go afterwards."""
+    """Creates the device in the namespace. The descriptor stays ours in whatever namespace this process is later."""
     descriptor = os.open(namespace, os.O_RDONLY)
     if libc.setns(descriptor, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
@@ -44,7 +44,7 @@ class Link:
         self.random = random.Random(1)
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.count = 0
-        # Jitter moves packets, but they keep their order: a path that reorders would be another fault.
+        # Jitter delays packets, but keeps their order: a path that reorders would be another fault.
         self.last = {first: 0.0, second: 0.0}
 
     def take(self, device):
@@ -62,7 +62,7 @@ class Link:
             heapq.heappush(self.queue, (due, self.count, self.other[device], packet))
 
     def give(self):
-        """Writes what is due. Returns seconds until the next is."""
+        """Writes what is due. Returns the seconds until the next is."""
         while self.queue:
             wait = self.queue[0][0] - time.monotonic()
             if wait > 0:
@@ -71,7 +71,7 @@ class Link:
             try:
                 os.write(device, packet)
             except OSError:
-                pass  # the device's queue is full, or the device is gone: a lost packet
+                pass  # the device's queue is full, or the device no longer exists: a lost packet
         return 1.0
 
 

@@ -1,4 +1,4 @@
-"""A server's WebSocket frames, from bytes to texts (RFC 6455 section 5): what a gateway writes, and nothing else."""
+"""Parses a server's WebSocket frames (RFC 6455 section 5): only those that a gateway writes."""
 
 import struct
 
@@ -6,9 +6,9 @@ TEXT, CLOSE, PING = 1, 8, 9
 
 
 class Frames:
-    """feed() bytes as they come; it calls text(data) for each message and ping(payload) for each ping.
+    """feed() bytes as they arrive; it calls text(data) for each message and ping(payload) for each ping.
 
-    A close frame is left to the end of the connection, which follows it.
+    A close frame is ignored, because the end of the connection follows it.
     """
 
     def __init__(self, text, ping):
@@ -29,7 +29,7 @@ class Frames:
             if len(self._rest) < start + length:
                 return
             payload, self._rest = self._rest[start : start + length], self._rest[start + length :]
-            # Servers neither mask nor, here, fragment: anything else would be a fault of the gateway.
+            # Servers do not mask and this one does not fragment: anything else would be an error of the gateway.
             if first == 0x80 | TEXT:
                 self._text(payload)
             elif first == 0x80 | PING:
@@ -39,5 +39,5 @@ class Frames:
 
 
 def pong(payload: bytes) -> bytes:
-    """A client's answer to a ping, under the mask of zeros."""
+    """A client's answer to a ping, with a mask of zeros."""
     return bytes([0x8A, 0x80 | len(payload)]) + bytes(4) + payload
