@@ -17,6 +17,8 @@
 -- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end, or {it, foreign key, ...}
 -- gateway_trial   -                           prefix database [PRESENCE] [WAIT] [LISTS]         {right, ...}
 -- gateway_collect inbox                       limit [push]                                      {message, ...}
+-- outgoing_collect -                          prefix limit                                      {{id, message}, ...}
+-- outgoing_commit -                           prefix id token                                   1; -1 gone, -2 not its turn
 -- relay_collect   inbox staging               limit [push]                                      {moved, more, foreign key or '', {{id, message}, ...}}
 -- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
 -- policy_set      -                           prefix rules [known] [layer]                      {version, changed}
@@ -727,13 +729,37 @@ local function addressed(message, channels)
   return pack_length(n + 1, 0x80, 15, 0xde, 0xdf) .. body .. pack_text(ASGI_CHANNEL) .. value
 end
 
+-- channels_redis 2.x has lists for inboxes. Up to 2.2 it pushes at the right and pops at the left, from 2.3 on the other way
+-- round, which only shows when something is pushed: a gateway hears it and says so here, and it is remembered. Until then the
+-- commands that this server was sent tell: 2.3 and later pop with BRPOPLPUSH, the ones before with BLPOP.
+local pops = {}
+
+local function push_by_statistics(prefix)
+  if not pops[prefix] then
+    local statistics = redis.call('INFO', 'commandstats')
+    local moves, pop = string.find(statistics, 'cmdstat_brpoplpush:'), string.find(statistics, 'cmdstat_blpop:')
+    if moves and not pop then pops[prefix] = 'LPUSH' elseif pop and not moves then pops[prefix] = 'RPUSH' end
+  end
+  return pops[prefix] or 'RPUSH'
+end
+
+local function push_of(prefix, heard)
+  local key = own(prefix, 'push')
+  local known = redis.call('GET', key)
+  if heard and heard ~= known then
+    redis.call('SET', key, heard)
+    known = heard
+  end
+  return known or push_by_statistics(prefix)
+end
+
 -- Puts a message on a channel's key, the layer's way. Whether there was room. `mark`: makes members of a sorted set differ,
 -- and orders those of one time.
 local function put_on_channel(prefix, name, layer, message, mark, seconds)
   local key = prefix .. name
   if layer.lists then
     if redis.call('LLEN', key) >= layer.capacity then return false end
-    if redis.call('GET', own(prefix, 'push')) == 'LPUSH' then redis.call('LPUSH', key, message)
+    if push_of(prefix) == 'LPUSH' then redis.call('LPUSH', key, message)
     else redis.call('RPUSH', key, message) end
   else
     redis.call('ZREMRANGEBYSCORE', key, 0, math.floor(seconds) - layer.expiry)
@@ -744,6 +770,17 @@ local function put_on_channel(prefix, name, layer, message, mark, seconds)
   redis.call('EXPIRE', key, layer.expiry)
   return true
 end
+
+-- What an encrypted layer's consumers are to be sent waits here until a gateway, which has the keys, has encrypted it.
+-- `to` is a channel's name, or 'PUBLISH ' and a pub/sub channel.
+local MAX_OUTGOING = 10000
+
+local function put_outgoing(prefix, to, message)
+  redis.call('XADD', own(prefix, 'outgoing'), 'MAXLEN', '~', MAX_OUTGOING, '*', 'to', to, 'm', message)
+  return true
+end
+
+local function ring_outgoing(prefix) redis.call('PUBLISH', prefix .. '__group__!outgoing', '') end
 
 -- Members of the group that are no member of the fleet, by the name whose key they share; and the names that are gateways'. A
 -- gateway's connection is a member by its own name when Django added it (channel_layer.group_add(group, reply_channel)).
@@ -773,7 +810,11 @@ local function tell_consumers(place, message, position, seconds)
   redis.call('ZREMRANGEBYSCORE', place.key, 0, math.floor(seconds) - layer.group_expiry)
   local names, of, ours = consumers_of(place, redis.call('ZRANGE', place.key, 0, -1))
   if #names == 0 then return 0, 0 end
-  local copy = not layer.encrypted and for_layer(message, layer)
+  local copy = for_layer(message, layer)
+  local function put(name, channels, mark)
+    if layer.encrypted then return put_outgoing(place.prefix, name, addressed(copy, channels)) end
+    return put_on_channel(place.prefix, name, layer, addressed(copy, channels), mark, seconds)
+  end
   local mark = string.format('%08x', tonumber(string.match(position, '%d+$')) % 0x100000000)
     .. string.sub(redis.sha1hex(place.key .. position), 1, 4)
   for _, name in ipairs(names) do
@@ -785,15 +826,15 @@ local function tell_consumers(place, message, position, seconds)
       skipped = skipped + #members
     elseif layer.lists then
       for _, member in ipairs(members) do
-        local ok, has_room = pcall(put_on_channel, place.prefix, name, layer,
-          addressed(copy, { member, is_one = true }), mark, seconds)
+        local ok, has_room = pcall(put, name, { member, is_one = true }, mark)
         if ok and has_room then told = told + 1 else skipped = skipped + 1 end
       end
     else
-      local ok, has_room = pcall(put_on_channel, place.prefix, name, layer, addressed(copy, members), mark, seconds)
+      local ok, has_room = pcall(put, name, members, mark)
       if ok and has_room then told = told + #members else skipped = skipped + #members end
     end
   end
+  if layer.encrypted and told > 0 then ring_outgoing(place.prefix) end
   return told, skipped
 end
 
@@ -823,9 +864,15 @@ local function publish(place, message, text, seconds)
     return redis.call('PUBLISH', place.channel, stamp(message, text)), 0, 0
   end
   local gateways = redis.call('PUBLISH', place.gateways, stamp(message, text))
-  local copy = not place.layer.encrypted and for_layer(message, place.layer)
+  local copy = for_layer(message, place.layer)
   if not copy then return gateways, 0, others end
-  redis.call('PUBLISH', place.channel, stamp(copy, text .. COPY))
+  copy = stamp(copy, text .. COPY)
+  if place.layer.encrypted then
+    put_outgoing(place.prefix, 'PUBLISH ' .. place.channel, copy)
+    ring_outgoing(place.prefix)
+  else
+    redis.call('PUBLISH', place.channel, copy)
+  end
   return gateways, others, 0
 end
 
@@ -941,7 +988,6 @@ local function channel_send(keys, args)
   local is_ours = gateway and redis.call('EXISTS', own(prefix, 'gateway:' .. gateway)) == 1
   local message = args[1]
   if not is_ours then
-    if layer.encrypted then return redis.error_reply('ERR tocsin: the layer is encrypted: send by the HTTP API or tocsin send') end
     message = for_layer(args[1], layer)
     if not message then
       return redis.error_reply('ERR tocsin: a consumer wants a message with a "type" that names a method, and nothing that '
@@ -949,9 +995,19 @@ local function channel_send(keys, args)
     end
     -- The pub/sub layer's channels are Redis' own.
     local counts = redis.pcall('PUBSUB', 'NUMSUB', channel)
-    if not counts.err and counts[2] > 0 then return redis.call('PUBLISH', channel, message) > 0 and 1 or 0 end
+    if not counts.err and counts[2] > 0 then
+      if not layer.encrypted then return redis.call('PUBLISH', channel, message) > 0 and 1 or 0 end
+      put_outgoing(prefix, 'PUBLISH ' .. channel, message)
+      ring_outgoing(prefix)
+      return 1
+    end
   end
   if string.find(channel, '!', 1, true) then message = addressed(message, { channel, is_one = true }) end
+  if layer.encrypted and not is_ours then
+    put_outgoing(prefix, name, message)
+    ring_outgoing(prefix)
+    return 1
+  end
   local seconds, clock = now()
   local mark = string.sub(redis.sha1hex(clock[1] .. clock[2] .. channel), 1, 12)
   if not put_on_channel(prefix, name, layer, message, mark, seconds) then
@@ -1415,11 +1471,11 @@ local WORK = {
   { 'foreign', 'ZADD', 'ZREMRANGEBYRANK' },
   { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
   { 'retained', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'TYPE' },
-  { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
+  { 'outgoing', 'XADD', 'XRANGE', 'XDEL', 'XTRIM' }, { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
 -- What lists want besides, for the layer of channels_redis 2.x.
 local LIST_WORK = { 'specific.tocsin-00!', 'LLEN', 'LINDEX', 'LTRIM', 'LPUSH', 'RPUSH' }
 local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
-  'gateway_retain', 'gateway_collect', 'relay_collect', 'relay_commit', 'policy_set' }
+  'gateway_retain', 'gateway_collect', 'outgoing_collect', 'outgoing_commit', 'relay_collect', 'relay_commit', 'policy_set' }
 
 -- The rights that the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis lacks the command. It writes
 -- nothing, but is registered as a function that may, so Redis refuses it whenever it refuses writes.
@@ -1508,18 +1564,6 @@ end
 
 local RELAY_BYTES = 1048576         -- moved, and returned, in one call, during which Redis does nothing else
 local RELAY_MOVES = 1000
-
--- channels_redis 2.x has lists for inboxes. Up to 2.2 it pushes at the right and pops at the left, from 2.3 on the other way
--- round, which only shows when something is pushed: a gateway hears it and says so here, and it is remembered.
-local function push_of(prefix, heard)
-  local key = own(prefix, 'push')
-  local known = redis.call('GET', key)
-  if heard and heard ~= known then
-    redis.call('SET', key, heard)
-    known = heard
-  end
-  return known or 'RPUSH'
-end
 
 -- What reads an inbox of messages, the oldest first: `at(i)` the i-th, nil after the last, and `drop(n)` takes n away.
 local function inbox_of(key, heard)
@@ -1610,6 +1654,44 @@ local function relay_commit(keys, args)
   return #groups
 end
 
+-- The oldest of what waits to be encrypted. What the layer would have forgotten by now is dropped.
+local function outgoing_collect(_, args)
+  local prefix, limit = args[1], whole_number(args[2] or '', 1, 10000)
+  if not prefix or not limit then return redis.error_reply('ERR tocsin: outgoing_collect wants prefix and a limit') end
+  local key, seconds = own(prefix, 'outgoing'), now()
+  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  redis.call('XTRIM', key, 'MINID', string.format('%d-0', math.floor((seconds - layer.expiry) * 1000)))
+  local entries, after, left = {}, '-', RELAY_BYTES
+  while #entries < limit and left > 0 do
+    local entry = redis.pcall('XRANGE', key, after, '+', 'COUNT', 1)[1]
+    if not entry then break end
+    entries[#entries + 1] = { entry[1], entry[2][4] }
+    after, left = '(' .. entry[1], left - #entry[2][4]
+  end
+  return entries
+end
+
+-- One of them, encrypted: sent if it is the oldest still there. A channel without room drops it, as a layer's group_send does.
+local function outgoing_commit(_, args)
+  local prefix, id, token = args[1], args[2], args[3]
+  if not token then return redis.error_reply('ERR tocsin: outgoing_commit wants prefix, an id and a token') end
+  local key = own(prefix, 'outgoing')
+  local head = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+  if not head or head[1] ~= id then return #redis.call('XRANGE', key, id, id) == 0 and -1 or -2 end
+  redis.call('XDEL', key, id)
+  local to = head[2][2]
+  local channel = string.match(to, '^PUBLISH (.+)$')
+  if channel then
+    redis.call('PUBLISH', channel, token)
+    return 1
+  end
+  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  local mark = string.format('%08x%04x', tonumber(ms) % 0x100000000, tonumber(sequence) % 0x10000)
+  pcall(put_on_channel, prefix, to, layer, token, mark, now())
+  return 1
+end
+
 -- Policy and version ----------------------------------------------------------------------------------------------
 
 local function whole_or_nil(v, least, most)
@@ -1675,6 +1757,8 @@ redis.register_function{ function_name = 'gateway_sweep', callback = gateway_swe
 redis.register_function('gateway_retain', gateway_retain)
 redis.register_function('gateway_trial', gateway_trial)
 redis.register_function('gateway_collect', gateway_collect)
+redis.register_function('outgoing_collect', outgoing_collect)
+redis.register_function('outgoing_commit', outgoing_commit)
 redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)

@@ -81,18 +81,21 @@ extension BackplaneCore {
             membership.pause()
             relay.pause()
             connections.pause()
+            outgoing.pause()
             lease.pause()
             doorbell.pause()
         case .hold(let words):
             membership.pause(words)
             relay.pause()
             connections.pause()
+            outgoing.pause()
             lease.isHeld = true
         case .proceed:
             lease.isHeld = false
             membership.resume()
             relay.resume()
             connections.resume()
+            outgoing.resume()
         case .renew: lease.renew()
         case .retry(let number, let pause):
             eventLoop.assumeIsolated().scheduleTask(in: pause) { self.handle(.retryIsDue(number)) }

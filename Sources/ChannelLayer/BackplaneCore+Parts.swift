@@ -7,6 +7,7 @@ import RedisClient
 extension BackplaneCore: GatewayLeaseDelegate {
     func leaseRenewed(living: [String], policies: Int) {
         relay.living = living
+        outgoing.living = living
         policiesInForce(policies)
     }
 
@@ -68,14 +69,34 @@ extension BackplaneCore: LayerClockDelegate {
     /// Seconds for which a quiet group may have moved without this gateway's knowledge.
     private static let quietSeconds = 10
 
+    /// Seconds between two looks for layers that no gateway reads, and until the first one.
+    private static let surveySeconds = 600
+    private static let firstSurvey = 5
+
     func clockTicked(_ seconds: Int) {
         relay.collectAll()
         connections.collect()
+        outgoing.collect()
         lease.sweep()
         membership.releaseSlack()
         feed.releaseSlack()
         subscriber.releaseSlack()
         if seconds % Self.quietSeconds == 0, health.isLive { feed.doubtQuiet() }
+        if seconds % Self.surveySeconds == Self.firstSurvey, health.commands == .serving { survey() }
+    }
+
+    /// One gateway of the fleet looks, and says what to set. A user who may not list keys is none to be told.
+    private func survey() {
+        guard Rendezvous.rank(of: configuration.gatewayID, for: "survey", among: relay.living) == 0 else { return }
+        let (keys, redis, loop) = (keys, configuration.redis, eventLoop)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        Task {
+            let quiet = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
+            guard let strangers = try? await LayerSurvey.strangers(to: keys, redis, on: loop, logger: quiet) else {
+                return
+            }
+            loop.execute { bound.value.neighbours.strangers(strangers, beside: keys) }
+        }
     }
 
     /// Messages that waited in the socket while the process slept may have expired, so the log is read first.

@@ -46,6 +46,7 @@ extension BackplaneCore {
         if health.isLive { feed.doubtAll() }
         relay.resume()
         connections.resume()
+        outgoing.resume()
         doorbell.resume()
     }
 

@@ -29,12 +29,12 @@ extension BackplaneCore: RedisSubscriberDelegate {
             clock.checkAwake()
         }
         if let entry = membership.table[channel] { return received(payload, of: entry) }
+        let route = routes[channel]
+        if route != .unknown { return received(payload, for: route) }
         if let live = keys.liveChannel(ofGatewaysChannel: channel) {
             if let entry = membership.table[live] { received(payload, of: entry) }
         } else if keys.isDirectChannel(channel) {
             connections.received(payload, on: channel)
-        } else {
-            received(payload, for: routes[channel])
         }
     }
 
@@ -70,6 +70,7 @@ extension BackplaneCore: RedisSubscriberDelegate {
         case .control: control(payload)
         case .presence(let group): presence(payload, of: group)
         case .inbox(let inbox): rang(InboxEvent(payload)) { relay.ring(inbox) }
+        case .outgoing: outgoing.ring()
         case .connections: rang(InboxEvent(payload)) { connections.collect() }
         case .unknown: break
         }

@@ -18,6 +18,7 @@ final class BackplaneCore {
     let lease: GatewayLease
     let relay: Relay
     let connections: ConnectionInbox
+    let outgoing: OutgoingRelay
     let feed: GroupFeed
     let probe: SubscriptionProbe
     let doorbell: Doorbell
@@ -77,6 +78,7 @@ final class BackplaneCore {
         relay = Relay(configuration, functions: functions, client: client, metrics: metrics, logger: logger)
         connections = ConnectionInbox(
             configuration, functions: functions, client: client, metrics: metrics, logger: logger)
+        outgoing = OutgoingRelay(configuration, functions: functions, client: client, logger: logger)
         reader = HistoryReader(functions: functions, client: client)
         probe = SubscriptionProbe(
             keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)
@@ -125,6 +127,7 @@ final class BackplaneCore {
         doorbell.stop()
         relay.pause()
         connections.pause()
+        outgoing.pause()
         subscriber.stop()
     }
 }

@@ -12,6 +12,8 @@ enum ChannelRoute: Equatable {
     case presence(GroupName)
     /// Keyspace events of one of the core layer's inboxes.
     case inbox(Int)
+    /// Something waits to be encrypted for Django's consumers.
+    case outgoing
     /// Redis rings for the inbox of this gateway's connections.
     case connections
     /// Nobody here has subscribed to it.
@@ -28,7 +30,7 @@ struct ChannelRoutes {
     init(keys: LayerKeys, gatewayID: String, process: String) {
         var fixed = [
             keys.probeChannel(gatewayID, process: process): ChannelRoute.probe, keys.bellChannel(gatewayID): .bell,
-            keys.controlChannel: .control, keys.inboxChannel(gatewayID): .connections,
+            keys.controlChannel: .control, keys.inboxChannel(gatewayID): .connections, keys.outgoingBell: .outgoing,
         ]
         for inbox in 0..<LayerKeys.inboxCount { fixed[keys.doorbell(inbox)] = .inbox(inbox) }
         self.fixed = fixed

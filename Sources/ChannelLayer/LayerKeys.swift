@@ -34,6 +34,8 @@ public struct LayerKeys: Sendable {
     /// What gateways alone subscribe to, each with the group's live channel in one command: so `group_send` sees whether
     /// Django's pub/sub layer listens too, and can publish what only gateways read.
     func gatewaysChannel(_ group: GroupName) -> String { gatewaysPrefix + group.text }
+    /// Rings when something waits to be encrypted. No group has such a name.
+    var outgoingBell: String { livePrefix + "!outgoing" }
     var channelPairs: ChannelPairs { ChannelPairs(first: livePrefix, second: gatewaysPrefix) }
 
     /// The live channel of the group that a gateways' channel is of; nil: it is none.

@@ -9,6 +9,7 @@ final class NeighbourLog {
     private let logger: Logger
     private var foreign = LogThrottle()
     private var vanished = LogThrottle()
+    private var known: Set<LayerSurvey.Stranger> = []
 
     init(metrics: LayerMetrics, logger: Logger) {
         self.metrics = metrics
@@ -24,6 +25,13 @@ final class NeighbourLog {
             metadata: [
                 "keys": "\(keys.prefix(10).joined(separator: " "))", "count": "\(keys.count)", "held_back": "\(held)",
             ])
+    }
+
+    /// Layers of Django that no gateway reads. Each is logged once.
+    func strangers(_ strangers: [LayerSurvey.Stranger], beside keys: LayerKeys) {
+        for stranger in strangers where known.insert(stranger).inserted {
+            logger.warning("\(stranger.words(beside: keys)). What Django sends there reaches no gateway")
+        }
     }
 
     /// Fleet members that were missing before a routine refresh: Django's sends to those groups reached no gateway.

@@ -16,3 +16,22 @@ struct FixedLocator: RedisLocator {
         eventLoop.makeSucceededFuture(address)
     }
 }
+
+/// The same server, another database of it.
+public struct DatabaseLocator: RedisLocator {
+    private let locator: any RedisLocator
+    private let database: Int
+
+    public init(_ locator: any RedisLocator, database: Int) {
+        self.locator = locator
+        self.database = database
+    }
+
+    public func locate(on eventLoop: any EventLoop) -> EventLoopFuture<RedisAddress> {
+        locator.locate(on: eventLoop).map { address in
+            var address = address
+            address.database = database
+            return address
+        }
+    }
+}

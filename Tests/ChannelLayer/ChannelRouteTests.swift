@@ -26,7 +26,7 @@ struct ChannelRouteTests {
     }
 
     @Test func `A gateway subscribes to all of them but presence, which comes with a group`() {
-        #expect(routes.permanent.count == 20)
+        #expect(routes.permanent.count == 21)
         #expect(routes.permanent.allSatisfy { routes[$0] != .unknown })
     }
 }

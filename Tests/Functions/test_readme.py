@@ -108,6 +108,8 @@ def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
     redis.fcall("policy_set", 0, "asgi", "[]", "", '{"layer":"2"}')
     redis.rpush("asgispecific.gw!", "from channels_redis 2")
     redis.fcall("gateway_collect", 1, "asgispecific.gw!", 10, "RPUSH")
+    redis.fcall("policy_set", 0, "asgi", "[]", "", '{"encrypted":true}')
+    redis.fcall("channel_send", 1, "asgi:channel:tasks", '{"type":"a"}')
     redis.set(staging, "somebody's")
     redis.zadd(inbox_key("g"), {"raw": 1})
     redis.fcall("relay_collect", 2, inbox_key("g"), staging, 10)

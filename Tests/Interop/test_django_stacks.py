@@ -191,6 +191,30 @@ def test_what_the_layer_encrypts_arrives_in_clear(stack, project, clients):
             assert exactly(socket.wait(1)[0]) == exactly(json.dumps(said(3.5)))
 
 
+@each_stack()
+def test_what_we_send_is_encrypted_for_consumers_at_daphne_in_order(stack, project, clients):
+    """From a client of Redis that has no keys: a gateway encrypts it."""
+    with RedisServer() as server:
+        settings = {**stack.redis_settings, "encryption_keys": ["a-key-of-the-tests"]}
+        secretive = Project(stack, server.url, project.database, {"LAYER_KEYS": "a-key-of-the-tests"})
+        secretive.migrate()
+        with (
+            Daphne(secretive) as daphne, Gateway(server.url, "one", config(daphne.port, redis=settings)) as gateway,
+            Gateway(server.url, "two", config(daphne.port, redis=settings)),
+        ):  # fmt: skip
+            cookie = daphne.login("secretive")
+            clients.open(daphne.url("/ask"))
+            theirs, ours = clients.open(daphne.url(PATH), gateway.url(PATH), cookie=cookie, at_once=1)
+            redis = server.client()
+            for number in range(30):
+                answer = redis.fcall(
+                    "group_send", 1, stack.group_key("secretiveisInsufficient"), json.dumps(said(number)))
+                assert answer[2:] == [1, 0]
+            assert [json.loads(text) for text in ours.wait(30)] == [said(number) for number in range(30)]
+            heard = [json.loads(text) for text in theirs.wait(30)]
+            assert [event["balance"] for event in heard] == list(range(30))
+
+
 # From us to Django's consumers ----------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,8 @@ enum LayerFunction: String, CaseIterable, Sendable {
     case gatewayRetain = "gateway_retain"
     case gatewayTrial = "gateway_trial"
     case gatewayCollect = "gateway_collect"
+    case outgoingCollect = "outgoing_collect"
+    case outgoingCommit = "outgoing_commit"
     case relayCollect = "relay_collect"
     case relayCommit = "relay_commit"
     case policySet = "policy_set"
@@ -28,8 +30,9 @@ enum LayerFunction: String, CaseIterable, Sendable {
         case .groupRead: "pages"
         case .gatewayTrial: "rights"
         case .gatewayLease: "a lease"
-        case .channelSend, .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .relayCommit: "a number"
-        case .gatewayCollect: "messages"
+        case .channelSend, .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .outgoingCommit, .relayCommit:
+            "a number"
+        case .gatewayCollect, .outgoingCollect: "messages"
         case .relayCollect: "staged messages"
         case .policySet, .tocsinVersion: "a version"
         }

@@ -6,6 +6,17 @@ import RedisClient
 struct StagedMessage: Equatable, Sendable {
     let id: String
     let bytes: ByteBuffer
+
+    /// `{{id, message}, …}`; nil: it is something else.
+    static func all(_ values: [RedisValue]) -> [StagedMessage]? {
+        let messages = values.compactMap { value -> StagedMessage? in
+            guard let pair = value.array, pair.count == 2, let id = pair[0].text, let bytes = pair[1].bytes else {
+                return nil
+            }
+            return StagedMessage(id: id, bytes: bytes)
+        }
+        return messages.count == values.count ? messages : nil
+    }
 }
 
 /// The answer of `relay_collect`.
@@ -22,13 +33,8 @@ struct CollectAnswer: Equatable, Sendable {
         else { return nil }
         hasMore = more == 1
         self.foreign = foreign.isEmpty ? nil : foreign
-        self.staged = staged.compactMap { value in
-            guard let pair = value.array, pair.count == 2, let id = pair[0].text, let bytes = pair[1].bytes else {
-                return nil
-            }
-            return StagedMessage(id: id, bytes: bytes)
-        }
-        guard self.staged.count == staged.count else { return nil }
+        guard let messages = StagedMessage.all(staged) else { return nil }
+        self.staged = messages
     }
 }
 
@@ -69,6 +75,23 @@ extension LayerFunctions {
             .relayCommit, keys: [keys.staging(inbox)] + groups.map { keys.group($0) }, read: CommitAnswer.init)
         call.append(id)
         call.append(message)
+        return call
+    }
+
+    /// The oldest of what waits to be encrypted for Django's consumers.
+    func outgoingCollect(limit: Int) -> FunctionCall<[StagedMessage]> {
+        var call = FunctionCall(.outgoingCollect) { $0.array.flatMap { StagedMessage.all($0) } }
+        call.append(keys.prefix)
+        call.append(limit)
+        return call
+    }
+
+    /// Sends one of them, if it is the oldest one.
+    func outgoingCommit(_ id: String, _ token: ByteBuffer) -> FunctionCall<CommitAnswer> {
+        var call = FunctionCall(.outgoingCommit, read: CommitAnswer.init)
+        call.append(keys.prefix)
+        call.append(id)
+        call.append(token)
         return call
     }
 

@@ -1,6 +1,7 @@
 import Broker
 import Crypto
 import CryptoExtras
+import Foundation
 public import NIOCore
 
 /// Decrypts messages of a Django site with `symmetric_encryption_keys`: Fernet tokens instead of msgpack or JSON.
@@ -49,6 +50,23 @@ public struct FernetKeys: Sendable {
             return ByteBuffer(bytes: text)
         }
         throw MessageError(offset: 0, reason: .encrypted)
+    }
+
+    /// Encrypts a message with the first key, as Django does; without keys, the bytes themselves.
+    public func sealed(_ bytes: ByteBuffer) -> ByteBuffer {
+        guard let key = keys.first else { return bytes }
+        var random = SystemRandomNumberGenerator()
+        let vector = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        let seconds = UInt64(max(Date.now.timeIntervalSince1970, 0))
+        var token: [UInt8] = [0x80] + (0..<8).map { UInt8(truncatingIfNeeded: seconds >> (56 - 8 * $0)) } + vector
+        guard let iv = try? AES._CBC.IV(ivBytes: vector),
+            let text = try? AES._CBC.encrypt(Array(bytes.readableBytesView), using: key.encryption, iv: iv)
+        else { preconditionFailure("AES-128-CBC with a key and a vector of 16 bytes cannot fail") }
+        token += text
+        token += HMAC<SHA256>.authenticationCode(for: token, using: key.signing)
+        let encoded = Data(token).base64EncodedString()
+            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+        return ByteBuffer(string: encoded)
     }
 
     /// Decodes padded base64url (RFC 4648 section 5); nil: invalid.

@@ -8,12 +8,26 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor", abstract: "Check the configuration, Redis and this machine for what usually goes wrong.",
         discussion: "Exit status 1 when something is wrong; a warning alone is 0.")
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Have the site's own channel layer send a message, and see whether it comes: the command that runs Python in the site, like \"python manage.py shell\"; - prints the lines to paste there.",
+            valueName: "command"))
+    var django: String?
+
     @OptionGroup var output: OutputOptions
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         let findings = try await CommandSession.run(options) { session in
-            try await Examination(client: session.client, configuration: session.configuration).run()
+            var findings = try await Examination(client: session.client, configuration: session.configuration).run()
+            if let django {
+                findings.append(
+                    try await DjangoTrial(
+                        client: session.client, configuration: session.configuration, command: django
+                    ).run())
+            }
+            return findings
         }
         if output.json {
             let lines = findings.map { finding in

@@ -1,5 +1,6 @@
 import Broker
 import ChannelLayer
+import NIOPosix
 import RedisClient
 
 /// Checks for problems in the layer's keys: keys of others under our names, Django messages that nobody reads, members that
@@ -10,6 +11,7 @@ extension Examination {
             await look("policies") { try await policies() },
             await look("key types") { try await foreignKeys() },
             await look("fleet's members") { try await fleetMembers() },
+            await look("Django's layer") { try await djangoLayer() },
         ]
     }
 
@@ -36,6 +38,21 @@ extension Examination {
     }
 
     /// Keys that functions met and could not use, if they still have the wrong type.
+    /// Whether Django uses a layer of this Redis that the gateways do not read.
+    private func djangoLayer() async throws -> Finding {
+        let keys = try configuration.keys
+        let strangers = try await LayerSurvey.strangers(
+            to: keys, configuration.redisConfiguration(clientName: "tocsin-command"),
+            on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
+        return strangers.isEmpty
+            ? Finding(
+                check: "Django's layer", verdict: .fine,
+                detail: "no other database or prefix of this Redis has one; --django tries your site's own")
+            : Finding(
+                check: "Django's layer", verdict: .warning,
+                detail: strangers.map { $0.words(beside: keys) }.joined(separator: ". "))
+    }
+
     private func foreignKeys() async throws -> Finding {
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty

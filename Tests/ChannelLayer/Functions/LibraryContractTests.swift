@@ -89,6 +89,8 @@ struct LibraryContractTests {
         add(functions.gatewayTrial(presence: true, replicas: true, lists: true))
         add(functions.gatewayCollect("gw", limit: 10))
         add(functions.gatewayCollect("gw", limit: 10, push: .left))
+        add(functions.outgoingCollect(limit: 10))
+        add(functions.outgoingCommit("1-0", ByteBuffer(string: "t")))
         add(functions.relayCollect(inbox: 14, limit: 10))
         add(functions.relayCollect(inbox: 14, limit: 10, push: .right))
         add(functions.relayCommit("1-0", ByteBuffer(string: "{}"), to: [group, other], inbox: 14))
