@@ -100,7 +100,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BrokerTests",
-            dependencies: ["Broker", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["Broker", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
             path: "Tests/Broker"
         ),
         .testTarget(

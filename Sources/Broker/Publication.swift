@@ -48,10 +48,16 @@ public struct Receipt: Sendable, Equatable {
         }
     }
 
-    /// `{"position":"…","gateways":2}`, and where consumers of Django are in the group `"consumers":{"told":1,"skipped":0}`.
-    public var json: String {
-        let consumers = consumers.map { #","consumers":{"told":\#($0.told),"skipped":\#($0.skipped)}"# } ?? ""
-        return #"{"position":"\#(position)","gateways":\#(gateways)\#(consumers)}"#
+    /// Writes `"position":"…","gateways":2`, and where consumers of Django are in the group
+    /// `"consumers":{"told":1,"skipped":0}`.
+    public func write(to json: inout JSONWriter) {
+        json.string("position", position.description)
+        json.number("gateways", gateways)
+        guard let consumers else { return }
+        json.object("consumers") { json in
+            json.number("told", consumers.told)
+            json.number("skipped", consumers.skipped)
+        }
     }
 
     public init(position: Position, gateways: Int, consumers: Consumers? = nil) {

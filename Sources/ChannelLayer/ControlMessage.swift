@@ -5,15 +5,13 @@ import NIOCore
 /// Documented in redis/README.md, because it may also be published by hand.
 enum ControlMessage {
     static func end(_ selection: ConnectionSelection) -> ByteBuffer {
-        var text = ByteBuffer(string: #"{"event":"end","#)
-        switch selection {
-        case .user(let user):
-            text.writeString(#""user":"#)
-            JSONText.appendString(user.utf8, to: &text)
-        case .connection(let connection): text.writeString(#""connection":"\#(connection)""#)
+        JSONWriter.object { json in
+            json.string("event", "end")
+            switch selection {
+            case .user(let user): json.string("user", user)
+            case .connection(let connection): json.string("connection", connection.description)
+            }
         }
-        text.writeString("}")
-        return text
     }
 
     /// nil: not a message that this version knows.

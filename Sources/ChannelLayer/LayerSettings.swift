@@ -46,14 +46,18 @@ public struct LayerSettings: Sendable {
 
     /// The layer's settings as `policy_set` takes them, a JSON object; nil: all are defaults.
     func layerTerms(isEncrypted: Bool) -> ByteBuffer? {
-        var terms: [String] = []
-        if version != .three { terms.append(#""layer":"\#(version.rawValue)""#) }
-        if serializer != .messagePack { terms.append(#""serializer":"\#(serializer.rawValue)""#) }
-        if randomPrefixLength != 12 { terms.append(#""random_prefix_length":\#(randomPrefixLength)"#) }
-        if capacity != 100 { terms.append(#""capacity":\#(capacity)"#) }
-        if expiry != 60 { terms.append(#""expiry":\#(expiry)"#) }
-        if groupExpiry != 86_400 { terms.append(#""group_expiry":\#(groupExpiry)"#) }
-        if isEncrypted { terms.append(#""encrypted":true"#) }
-        return terms.isEmpty ? nil : ByteBuffer(string: "{\(terms.joined(separator: ","))}")
+        let defaults = LayerSettings()
+        let text = JSONWriter.object { json in
+            if version != defaults.version { json.string("layer", version.rawValue) }
+            if serializer != defaults.serializer { json.string("serializer", serializer.rawValue) }
+            if randomPrefixLength != defaults.randomPrefixLength {
+                json.number("random_prefix_length", randomPrefixLength)
+            }
+            if capacity != defaults.capacity { json.number("capacity", capacity) }
+            if expiry != defaults.expiry { json.number("expiry", expiry) }
+            if groupExpiry != defaults.groupExpiry { json.number("group_expiry", groupExpiry) }
+            if isEncrypted { json.bool("encrypted", true) }
+        }
+        return text.readableBytes > 2 ? text : nil
     }
 }

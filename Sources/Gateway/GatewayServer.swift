@@ -8,8 +8,8 @@ public import Sockets
 /// The client port: a listener, one shard per event loop, and the drain at shutdown.
 public final class GatewayServer: Sendable {
     private let state: GatewayState
-    private let shards: [NIOLoopBound<Shard>]
-    private let loops: [any EventLoop]
+    let shards: [NIOLoopBound<Shard>]
+    let loops: [any EventLoop]
     private let clientPort: any ClientPort
 
     /// The port it listens on; useful when the configuration asked for port 0.

@@ -114,7 +114,8 @@ final class Shard {
     func schedule(_ one: any Ticking, in seconds: Int) { wheel.enter(one, in: seconds) }
     func unschedule(_ one: any Ticking) { wheel.leave(one) }
 
-    private func second() {
+    /// One turn of the clock.
+    func second() {
         flushIsDue = true
         revocations.forget(at: .now())
         for one in wheel.advance() {

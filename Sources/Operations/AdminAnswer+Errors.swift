@@ -1,5 +1,4 @@
 import Broker
-import NIOCore
 import NIOHTTP1
 
 extension AdminAnswer {
@@ -8,9 +7,13 @@ extension AdminAnswer {
         _ status: HTTPResponseStatus, _ code: String, _ message: String, remedy: String,
         headers: [(String, String)] = []
     ) -> AdminAnswer {
-        var answer = json(
-            status,
-            #"{"error":{"code":\#(quoted(code)),"message":\#(quoted(message)),"remedy":\#(quoted(remedy))}}"#)
+        var answer = json(status) { json in
+            json.object("error") { json in
+                json.string("code", code)
+                json.string("message", message)
+                json.string("remedy", remedy)
+            }
+        }
         answer.headers = headers
         return answer
     }
@@ -30,12 +33,5 @@ extension AdminAnswer {
             .error(
                 .badRequest, "refused", error.message, remedy: "change the request: the same is refused again")
         }
-    }
-
-    /// The text as a JSON string.
-    static func quoted(_ text: String) -> String {
-        var bytes = ByteBuffer()
-        JSONText.appendString(text.utf8, to: &bytes)
-        return String(buffer: bytes)
     }
 }

@@ -1,4 +1,4 @@
-import Foundation
+public import Broker
 public import NIOCore
 public import NIOHTTP1
 
@@ -19,17 +19,22 @@ public struct AdminAnswer: Sendable {
     public var status: HTTPResponseStatus
     public var headers: [(String, String)] = []
     public var contentType: String
-    public var body: String
+    public var body: ByteBuffer
 
-    public init(_ status: HTTPResponseStatus, contentType: String = "text/plain; charset=utf-8", _ body: String) {
+    public init(_ status: HTTPResponseStatus, contentType: String = "text/plain; charset=utf-8", _ text: String) {
         self.status = status
         self.contentType = contentType
-        self.body = body
+        body = ByteBuffer(string: text)
     }
 
-    /// - Parameter text: JSON.
-    public static func json(_ status: HTTPResponseStatus, _ text: String) -> AdminAnswer {
-        AdminAnswer(status, contentType: "application/json", text + "\n")
+    /// - Parameter entries: writes those of the one object that the answer is.
+    public static func json(
+        _ status: HTTPResponseStatus, _ entries: (inout JSONWriter) -> Void
+    ) -> AdminAnswer {
+        var answer = AdminAnswer(status, contentType: "application/json", "")
+        answer.body.writeJSONObject(entries)
+        answer.body.writeStaticString("\n")
+        return answer
     }
 }
 
@@ -86,7 +91,7 @@ public struct AdminEndpoint: Sendable {
         var values: [String: String] = [:]
         for (segment, part) in zip(segments, parts) {
             if segment.hasPrefix("{") {
-                guard let value = String(part).removingPercentEncoding, !value.isEmpty else { return nil }
+                guard let value = PercentDecoding.decode(part), !value.isEmpty else { return nil }
                 values[String(segment.dropFirst().dropLast())] = value
             } else if segment != part {
                 return nil

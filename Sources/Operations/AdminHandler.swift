@@ -1,4 +1,4 @@
-import Foundation
+import Broker
 import NIOCore
 import NIOHTTP1
 
@@ -77,12 +77,10 @@ final class AdminHandler: ChannelInboundHandler {
     }
 
     private static func query(_ uri: String) -> [String: String] {
-        guard let mark = uri.firstIndex(of: "?") else { return [:] }
         var values: [String: String] = [:]
-        for pair in uri[uri.index(after: mark)...].split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard let name = parts[0].removingPercentEncoding else { continue }
-            values[name] = parts.count == 2 ? parts[1].removingPercentEncoding ?? "" : ""
+        for parameter in QueryString(target: uri).parameters {
+            guard let name = parameter.decodedName else { continue }
+            values[name] = parameter.decodedValue ?? ""
         }
         return values
     }
@@ -93,7 +91,7 @@ final class AdminHandler: ChannelInboundHandler {
     }
 
     private func write(_ answer: AdminAnswer, to request: HTTPRequestHead, context: ChannelHandlerContext) {
-        let body = ByteBuffer(string: answer.body)
+        let body = answer.body
         var head = HTTPResponseHead(version: .http1_1, status: answer.status)
         head.headers.add(name: "Content-Type", value: answer.contentType)
         head.headers.add(name: "Content-Length", value: String(body.readableBytes))

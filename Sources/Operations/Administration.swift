@@ -51,6 +51,12 @@ public struct Heard: Sendable, Equatable {
         self.gateways = gateways
         self.living = living
     }
+
+    /// The entries of what a program is told.
+    public func write(to json: inout JSONWriter) {
+        json.number("gateways", gateways)
+        json.number("living", living)
+    }
 }
 
 /// One connection in a group.
@@ -82,5 +88,26 @@ public struct FleetGateway: Sendable {
     public init(id: String, fields: [String: String]) {
         self.id = id
         self.fields = fields
+    }
+
+    /// Fields that the gateway itself writes as numbers.
+    private static let numbers: Set = ["connections", "groups", "pid", "seen"]
+
+    /// What is said of it beside its name, in the order of the names.
+    public var others: [(key: String, value: String)] {
+        fields.filter { $0.key != "gateway" }.sorted { $0.key < $1.key }
+    }
+
+    /// The entries of what a program is told.
+    public func write(to json: inout JSONWriter) {
+        json.string("gateway", id)
+        for (key, value) in others {
+            // The hash in Redis may hold anything.
+            if Self.numbers.contains(key), value.wholeMatch(of: /[0-9]+(\.[0-9]+)?/) != nil {
+                json.raw(key, value)
+            } else {
+                json.string(key, value)
+            }
+        }
     }
 }

@@ -25,7 +25,10 @@ enum ChannelEndpoints {
         if let refusal = MessageBody.refusal(of: request) { return refusal }
         do {
             let isThere = try await administration.channelSend(request.body, to: channel)
-            return .json(.created, #"{"channel":\#(AdminAnswer.quoted(channel.text)),"sent":\#(isThere)}"#)
+            return .json(.created) { json in
+                json.string("channel", channel.text)
+                json.bool("sent", isThere)
+            }
         } catch {
             return .error(error)
         }

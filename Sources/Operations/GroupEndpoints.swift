@@ -26,7 +26,11 @@ enum GroupEndpoints {
                 .later { request in
                     await answer(request) { group in
                         let members = try await administration.members(group)
-                        return .json(.ok, "{\"members\":[\(members.map(json).joined(separator: ","))]}")
+                        return .json(.ok) { json in
+                            json.array("members") { json in
+                                for member in members { json.object(member.write) }
+                            }
+                        }
                     }
                 }),
         ]
@@ -77,7 +81,7 @@ enum GroupEndpoints {
             throw bad("bad_key", "the Idempotency-Key is invalid", "send one, of 1 to 200 bytes")
         }
         let receipt = try await administration.send(request.body, to: group, ttl: seconds, key: keys.first)
-        return .json(.created, receipt.json)
+        return .json(.created, receipt.write)
     }
 
     private static func history(
@@ -91,21 +95,28 @@ enum GroupEndpoints {
             }
         }
         let page = try await administration.history(of: group, since: since)
-        let messages = page.entries.compactMap(\.publication).map { publication in
-            let position = publication.position.map { "\"\($0)\"" } ?? "null"
-            return #"{"position":\#(position),"message":\#(String(buffer: publication.json))}"#
+        return .json(.ok) { json in
+            json.string("continuity", page.continuityAsWhole.word)
+            json.string("position", page.position?.description)
+            json.string("next", page.end?.description)
+            json.array("messages") { json in
+                for publication in page.entries.compactMap(\.publication) {
+                    json.object { json in
+                        json.string("position", publication.position?.description)
+                        json.raw("message", publication.json)
+                    }
+                }
+            }
         }
-        let now = page.position.map { "\"\($0)\"" } ?? "null", next = page.end.map { "\"\($0)\"" } ?? "null"
-        return .json(
-            .ok,
-            #"{"continuity":"\#(page.continuityAsWhole.word)","position":\#(now),"next":\#(next),"#
-                + "\"messages\":[\(messages.joined(separator: ","))]}")
     }
+}
 
-    private static func json(_ member: FleetMember) -> String {
-        let user = member.user.map(AdminAnswer.quoted) ?? "null"
-        let info = member.info.map { String(buffer: $0) } ?? "null"
-        return #"{"channel":\#(AdminAnswer.quoted(member.channel)),"user":\#(user),"#
-            + #""gateway":\#(AdminAnswer.quoted(member.gateway)),"since":\#(member.since),"info":\#(info)}"#
+extension FleetMember {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.string("channel", channel)
+        json.string("user", user)
+        json.string("gateway", gateway)
+        json.number("since", since)
+        json.raw("info", info)
     }
 }

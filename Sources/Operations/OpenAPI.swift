@@ -1,3 +1,4 @@
+import Broker
 import NIOHTTP1
 
 /// The OpenAPI 3.1 description of the admin port, generated from the table of endpoints, so that it always matches what is
@@ -5,42 +6,95 @@ import NIOHTTP1
 enum OpenAPI {
     static func endpoint(_ endpoints: [AdminEndpoint]) -> AdminEndpoint {
         AdminEndpoint(
-            .GET, "/openapi.json", "this list, as OpenAPI", .health, .now { _ in .json(.ok, text(endpoints)) })
+            .GET, "/openapi.json", "this list, as OpenAPI", .health,
+            .now { _ in .json(.ok) { write(endpoints, to: &$0) } })
     }
 
-    static func text(_ endpoints: [AdminEndpoint]) -> String {
+    static func write(_ endpoints: [AdminEndpoint], to json: inout JSONWriter) {
+        json.string("openapi", "3.1.0")
+        json.object("info") { json in
+            json.string("title", "Tocsin, admin port")
+            json.string("version", "1")
+        }
         var paths: [String] = []
         for endpoint in endpoints where !paths.contains(endpoint.path) { paths.append(endpoint.path) }
-        let items = paths.map { path in
-            let operations = endpoints.filter { $0.path == path }.map(operation)
-            return "\(AdminAnswer.quoted(path)):{\(operations.joined(separator: ","))}"
+        json.object("paths") { json in
+            for path in paths {
+                json.object(path) { json in
+                    for endpoint in endpoints where endpoint.path == path {
+                        json.object(endpoint.method.rawValue.lowercased()) { write(endpoint, to: &$0) }
+                    }
+                }
+            }
         }
-        return #"{"openapi":"3.1.0","info":{"title":"Tocsin, admin port","version":"1"},"paths":{"#
-            + items.joined(separator: ",")
-            + #"},"components":{"securitySchemes":{"key":{"type":"http","scheme":"bearer"}},"#
-            + #""schemas":{"Error":{"type":"object","properties":{"error":{"type":"object","properties":"#
-            + #"{"code":{"type":"string"},"message":{"type":"string"},"remedy":{"type":"string"}}}}}}}}"#
+        json.object("components", components)
     }
 
-    private static func operation(_ endpoint: AdminEndpoint) -> String {
-        let inPath = endpoint.path.split(separator: "/").filter { $0.hasPrefix("{") }.map { name in
-            #"{"name":\#(AdminAnswer.quoted(String(name.dropFirst().dropLast()))),"in":"path","required":true,"#
-                + #""schema":{"type":"string"}}"#
+    private static func components(_ json: inout JSONWriter) {
+        json.object("securitySchemes") { json in
+            json.object("key") { json in
+                json.string("type", "http")
+                json.string("scheme", "bearer")
+            }
         }
-        let others = endpoint.parameters.map { parameter in
-            #"{"name":\#(AdminAnswer.quoted(parameter.name)),"in":"\#(parameter.place.rawValue)","#
-                + #""description":\#(AdminAnswer.quoted(parameter.meaning)),"schema":{"type":"string"}}"#
+        json.object("schemas") { json in
+            json.object("Error") { json in
+                json.string("type", "object")
+                json.object("properties") { json in
+                    json.object("error") { json in
+                        json.string("type", "object")
+                        json.object("properties") { json in
+                            for name in ["code", "message", "remedy"] {
+                                json.object(name) { $0.string("type", "string") }
+                            }
+                        }
+                    }
+                }
+            }
         }
-        let body =
-            endpoint.method == .POST
-            ? #""requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object"}}}},"# : ""
-        let security = endpoint.level == .health ? "" : #""security":[{"key":[]}],"#
-        let success = endpoint.method == .POST ? "201" : "200"
-        let failure =
-            ##"{"description":"an error","content":{"application/json":{"schema":"##
-            + ##"{"$ref":"#/components/schemas/Error"}}}}"##
-        return #""\#(endpoint.method.rawValue.lowercased())":{"summary":\#(AdminAnswer.quoted(endpoint.summary)),"#
-            + #""parameters":[\#((inPath + others).joined(separator: ","))],\#(body)\#(security)"#
-            + #""responses":{"\#(success)":{"description":"done"},"default":\#(failure)}}"#
+    }
+
+    private static func write(_ endpoint: AdminEndpoint, to json: inout JSONWriter) {
+        json.string("summary", endpoint.summary)
+        json.array("parameters") { json in
+            for segment in endpoint.path.split(separator: "/") where segment.hasPrefix("{") {
+                json.object { json in
+                    json.string("name", String(segment.dropFirst().dropLast()))
+                    json.string("in", "path")
+                    json.bool("required", true)
+                    json.object("schema") { $0.string("type", "string") }
+                }
+            }
+            for parameter in endpoint.parameters {
+                json.object { json in
+                    json.string("name", parameter.name)
+                    json.string("in", parameter.place.rawValue)
+                    json.string("description", parameter.meaning)
+                    json.object("schema") { $0.string("type", "string") }
+                }
+            }
+        }
+        if endpoint.method == .POST {
+            json.object("requestBody") { json in
+                json.bool("required", true)
+                content(&json) { $0.string("type", "object") }
+            }
+        }
+        if endpoint.level != .health {
+            json.array("security") { json in json.object { $0.array("key") { _ in } } }
+        }
+        json.object("responses") { json in
+            json.object(endpoint.method == .POST ? "201" : "200") { $0.string("description", "done") }
+            json.object("default") { json in
+                json.string("description", "an error")
+                content(&json) { $0.string("$ref", "#/components/schemas/Error") }
+            }
+        }
+    }
+
+    private static func content(_ json: inout JSONWriter, schema: (inout JSONWriter) -> Void) {
+        json.object("content") { json in
+            json.object("application/json") { $0.object("schema", schema) }
+        }
     }
 }

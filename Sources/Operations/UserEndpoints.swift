@@ -10,7 +10,7 @@ enum UserEndpoints {
                 .later { request in
                     do throws(BackplaneError) {
                         let heard = try await administration.end(.user(request.parameters["user"] ?? ""))
-                        return .json(.ok, #"{"gateways":\#(heard.gateways),"living":\#(heard.living)}"#)
+                        return .json(.ok, heard.write)
                     } catch {
                         return .error(error)
                     }

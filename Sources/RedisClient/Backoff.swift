@@ -7,7 +7,8 @@ public import NIOCore
 public struct Backoff: Sendable {
     public var base: TimeAmount
     public var ceiling: TimeAmount
-    private var attempt = 0
+    /// How many delays have been taken since the last reset.
+    public private(set) var attempt = 0
 
     public init(base: TimeAmount = .milliseconds(100), ceiling: TimeAmount = .seconds(1)) {
         self.base = base

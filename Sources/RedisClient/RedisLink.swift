@@ -22,7 +22,7 @@ final class RedisLink {
     private let logger: Logger
     private var state = State.idle
     private var backoff: Backoff
-    private var refusalBackoff: Backoff
+    private(set) var refusalBackoff: Backoff
     private var generator = SystemRandomNumberGenerator()
     private var probes: RepeatedTask?
     private var failures = 0

@@ -26,7 +26,7 @@ extension RedisSubscriberDelegate {
 /// subscribed beside them; its refusal is reported once and costs nothing else. Lives on its event loop.
 public final class RedisSubscriber {
     public let eventLoop: any EventLoop
-    private let link: RedisLink
+    let link: RedisLink
     private var subscriptions: SubscriptionSet<EventLoopPromise<Void>>
     private var sendIsDue = false
     /// Requests sent before the pending PING: an error reply belongs to the oldest of them all.

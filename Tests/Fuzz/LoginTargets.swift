@@ -19,7 +19,7 @@ extension FuzzTargets {
             )
             return try await login.identify(cookie("abcdefgh"))
         }
-        let payload = Base64URL.encode(input) + ":1x8elk"
+        let payload = Base64.url.encode(input) + ":1x8elk"
         let signed = session(payload + ":" + djangoSignature(payload))
         check(stored)
         check(signed)
@@ -49,7 +49,7 @@ extension FuzzTargets {
     private static func djangoSignature(_ text: String) -> String {
         let salt = "django.contrib.sessions.backends.signed_cookies"
         let key = SymmetricKey(data: SHA256.hash(data: Array((salt + "signer" + secret).utf8)))
-        return Base64URL.encode(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key))
+        return Base64.url.encode(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key))
     }
 
     private struct OneSession: SessionStore {
@@ -60,10 +60,10 @@ extension FuzzTargets {
     /// A token's header and claims, one per line, which are then signed; and the bytes as a token.
     @Sendable static func jwt(_ input: [UInt8]) {
         let parts = input.split(separator: UInt8(ascii: "\n"), maxSplits: 1, omittingEmptySubsequences: false)
-        let signed = Base64URL.encode(parts[0]) + "." + Base64URL.encode(parts.count > 1 ? parts[1] : [])
+        let signed = Base64.url.encode(parts[0]) + "." + Base64.url.encode(parts.count > 1 ? parts[1] : [])
         let key = SymmetricKey(data: Array(secret.utf8))
         let signature = Array(HMAC<SHA256>.authenticationCode(for: Array(signed.utf8), using: key))
-        let token = "\(signed).\(Base64URL.encode(signature))"
+        let token = "\(signed).\(Base64.url.encode(signature))"
         let identity = login(token, .hs256)
         check(identity)
         if case .success(let identity) = identity {
@@ -74,13 +74,13 @@ extension FuzzTargets {
             var other = signature
             other[index] = byte ^ 1
             precondition(
-                !isSuccess(login("\(signed).\(Base64URL.encode(other))", .hs256)), "a wrong signature was taken")
+                !isSuccess(login("\(signed).\(Base64.url.encode(other))", .hs256)), "a wrong signature was taken")
         }
         let text = String(decoding: input, as: UTF8.self)
         precondition(!isSuccess(login(text, .hs256)), "a signature was guessed")
         for text in [token, text] {
             guard let parsed = try? SignedToken(text) else { continue }
-            let written = String(decoding: parsed.signed, as: UTF8.self) + "." + Base64URL.encode(parsed.signature)
+            let written = String(decoding: parsed.signed, as: UTF8.self) + "." + Base64.url.encode(parsed.signature)
             precondition(written == text, "one token has two spellings")
         }
     }

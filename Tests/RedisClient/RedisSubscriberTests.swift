@@ -212,19 +212,22 @@ struct RedisSubscriberTests {
 
     @Test func `Without the permanent channels nothing is live, and dials come further and further apart`() async throws
     {
-        let patient = { (configuration: inout RedisConfiguration) in
-            configuration.refusalBackoff = Backoff(base: .milliseconds(200), ceiling: .seconds(3))
+        // What a number of attempts means is in BackoffTests.
+        func attempts(_ listener: Listener) async throws -> (dials: Int, losses: Int) {
+            try await listener.on { ($0.link.refusalBackoff.attempt, listener.heard.losses.count) }
         }
-        try await withUser([], permanent: ["always"], patient) { client, listener in
-            try await waitUntil("a refusal") { !listener.heard.losses.isEmpty }
-            #expect(listener.heard.losses[0].message.hasSuffix("(SUBSCRIBE always)"))
+        try await withUser([], permanent: ["always"]) { client, listener in
             let before = try await dials(client)
-            try await Task.sleep(for: .seconds(4))
-            #expect(try await dials(client) - before <= 12)
+            try await waitUntil("refusals") { listener.heard.losses.count >= 6 }
+            #expect(listener.heard.losses.allSatisfy { $0.message.hasSuffix("(SUBSCRIBE always)") })
+            let now = try await attempts(listener)
+            #expect(now.dials == now.losses, "each delay is from a wider span than the one before")
+            #expect(try await dials(client) - before <= listener.heard.losses.count + 1)
             #expect(listener.heard.timesLive == 0)
             try await setUser(client, ["&*"])
             try await listener.live()
             #expect(try await subscribed(client) == ["always"])
+            #expect(try await attempts(listener).dials == 0, "and the next ones are short again")
         }
     }
 

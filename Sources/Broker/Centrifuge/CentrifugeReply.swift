@@ -1,6 +1,6 @@
 public import NIOCore
 
-/// Encodes replies and pushes of the centrifuge protocol as JSON of fixed shapes.
+/// What the server says in the centrifuge protocol.
 public enum CentrifugeReply {
     /// The initial state of a subscription.
     public struct Subscribed: Sendable {
@@ -44,14 +44,14 @@ public enum CentrifugeReply {
     // MARK: Replies
 
     public static func error(_ id: UInt32, _ error: CentrifugeError) -> ByteBuffer {
-        let temporary = error.isTemporary ? #","temporary":true"# : ""
-        return ByteBuffer(
-            string: #"{"id":\#(id),"error":{"code":\#(error.code),"message":"\#(error.message)"\#(temporary)}}"#)
+        reply(id, "error") { json in
+            json.number("code", error.code)
+            json.string("message", error.message)
+            if error.isTemporary { json.bool("temporary", true) }
+        }
     }
 
-    public static func empty(_ id: UInt32, _ method: StaticString) -> ByteBuffer {
-        ByteBuffer(string: #"{"id":\#(id),"\#(method)":{}}"#)
-    }
+    public static func empty(_ id: UInt32, _ method: String) -> ByteBuffer { reply(id, method) { _ in } }
 
     /// - Parameters:
     ///   - ping: seconds between the server's pings, which the client must answer.
@@ -60,93 +60,57 @@ public enum CentrifugeReply {
         _ id: UInt32, client: String, version: String, ttl: Int?, ping: Int, node: String,
         subs: [(GroupName, Subscribed)]
     ) -> ByteBuffer {
-        var text = ByteBuffer(
-            string:
-                #"{"id":\#(id),"connect":{"client":"\#(client)","version":"\#(version)",\#(expiry(ttl))"ping":\#(ping),"pong":true,"#
-                + #""node":"\#(node)","subs":{"#)
-        for (index, (group, subscribed)) in subs.enumerated() {
-            text.writeString((index == 0 ? "\"" : ",\"") + group.text + "\":")
-            write(subscribed, to: &text)
+        reply(id, "connect") { json in
+            json.string("client", client)
+            json.string("version", version)
+            write(expiry: ttl, to: &json)
+            json.number("ping", ping)
+            json.bool("pong", true)
+            json.string("node", node)
+            json.object("subs") { json in
+                for (group, subscribed) in subs { json.object(group.text) { write(subscribed, to: &$0) } }
+            }
         }
-        text.writeString("}}}")
-        return text
     }
 
     public static func refresh(_ id: UInt32, client: String, version: String, ttl: Int?) -> ByteBuffer {
-        ByteBuffer(
-            string: #"{"id":\#(id),"refresh":{\#(expiry(ttl))"client":"\#(client)","version":"\#(version)"}}"#)
+        reply(id, "refresh") { json in
+            write(expiry: ttl, to: &json)
+            json.string("client", client)
+            json.string("version", version)
+        }
     }
-
-    private static func expiry(_ ttl: Int?) -> String { ttl.map { #""expires":true,"ttl":\#($0),"# } ?? "" }
 
     public static func subscribe(_ id: UInt32, _ subscribed: Subscribed) -> ByteBuffer {
-        var text = ByteBuffer(string: #"{"id":\#(id),"subscribe":"#)
-        write(subscribed, to: &text)
-        text.writeString("}")
-        return text
-    }
-
-    private static func write(_ subscribed: Subscribed, to text: inout ByteBuffer) {
-        let position = subscribed.position
-        text.writeString(
-            #"{"recoverable":true,"positioned":true,"epoch":"\#(position.wireEpoch)","offset":\#(position.offset)"#)
-        if let recovered = subscribed.recovered {
-            text.writeString(#","was_recovering":true,"recovered":\#(recovered)"#)
-        }
-        if !subscribed.publications.isEmpty {
-            text.writeString(#","publications":["#)
-            write(subscribed.publications, to: &text)
-            text.writeString("]")
-        }
-        text.writeString("}")
+        reply(id, "subscribe") { write(subscribed, to: &$0) }
     }
 
     public static func history(_ id: UInt32, _ publications: [Publication], position: Position) -> ByteBuffer {
-        var text = ByteBuffer(string: #"{"id":\#(id),"history":{"publications":["#)
-        write(publications, to: &text)
-        text.writeString(#"],"epoch":"\#(position.wireEpoch)","offset":\#(position.offset)}}"#)
-        return text
+        reply(id, "history") { json in
+            write(publications, to: &json)
+            write(position, to: &json)
+        }
     }
 
     public static func presence(_ id: UInt32, _ clients: [ClientInfo]) -> ByteBuffer {
-        var text = ByteBuffer(string: #"{"id":\#(id),"presence":{"presence":{"#)
-        for (index, info) in clients.enumerated() {
-            if index > 0 { text.writeString(",") }
-            JSONText.appendString(info.client.utf8, to: &text)
-            text.writeString(":")
-            write(info, to: &text)
+        reply(id, "presence") { json in
+            json.object("presence") { json in
+                for info in clients { json.object(info.client) { write(info, to: &$0) } }
+            }
         }
-        text.writeString("}}}")
-        return text
-    }
-
-    private static func write(_ info: ClientInfo, to text: inout ByteBuffer) {
-        text.writeString(#"{"user":"#)
-        JSONText.appendString(info.user.utf8, to: &text)
-        text.writeString(#","client":"#)
-        JSONText.appendString(info.client.utf8, to: &text)
-        if let conn = info.info {
-            text.writeString(#","conn_info":"#)
-            text.writeImmutableBuffer(conn)
-        }
-        text.writeString("}")
-    }
-
-    /// A client has joined or left the channel.
-    public static func presence(_ group: GroupName, _ info: ClientInfo, joined: Bool) -> ByteBuffer {
-        var text = ByteBuffer(string: #"{"push":{"channel":"\#(group.text)","\#(joined ? "join" : "leave")":{"info":"#)
-        write(info, to: &text)
-        text.writeString("}}}")
-        return text
     }
 
     public static func presenceStats(_ id: UInt32, clients: Int, users: Int) -> ByteBuffer {
-        ByteBuffer(string: #"{"id":\#(id),"presence_stats":{"num_clients":\#(clients),"num_users":\#(users)}}"#)
+        reply(id, "presence_stats") { json in
+            json.number("num_clients", clients)
+            json.number("num_users", users)
+        }
     }
 
     // MARK: Pushes
 
-    /// A publication. Identical for every client of the group.
+    /// The same for every client of the group. Literal bytes: on the path of each message, where neither a group's name nor a
+    /// number has anything to escape.
     public static func push(_ publication: Publication) -> ByteBuffer {
         var text = ByteBuffer(string: #"{"push":{"channel":"\#(publication.group.text)","pub":"#)
         write(publication, to: &text)
@@ -154,22 +118,75 @@ public enum CentrifugeReply {
         return text
     }
 
-    /// Code 2500, "insufficient state": the SDK subscribes again and learns that it cannot recover.
-    public static func unsubscribe(_ group: GroupName, code: Int, reason: StaticString) -> ByteBuffer {
-        ByteBuffer(
-            string: #"{"push":{"channel":"\#(group.text)","unsubscribe":{"code":\#(code),"reason":"\#(reason)"}}}"#)
+    /// Somebody has joined the channel, or left it.
+    public static func presence(_ group: GroupName, _ info: ClientInfo, joined: Bool) -> ByteBuffer {
+        push(to: group, joined ? "join" : "leave") { json in json.object("info") { write(info, to: &$0) } }
+    }
+
+    /// 2500: the state is insufficient; the SDK subscribes again and learns that it cannot recover.
+    public static func unsubscribe(_ group: GroupName, code: Int, reason: String) -> ByteBuffer {
+        push(to: group, "unsubscribe") { json in
+            json.number("code", code)
+            json.string("reason", reason)
+        }
     }
 
     /// The server's ping.
     public static let ping = ByteBuffer(string: "{}")
 
-    private static func write(_ publications: [Publication], to text: inout ByteBuffer) {
-        for (index, publication) in publications.enumerated() {
-            if index > 0 { text.writeString(",") }
-            write(publication, to: &text)
+    // MARK: Parts
+
+    private static func reply(_ id: UInt32, _ method: String, _ body: (inout JSONWriter) -> Void) -> ByteBuffer {
+        JSONWriter.object { json in
+            json.number("id", id)
+            json.object(method, body)
         }
     }
 
+    private static func push(to group: GroupName, _ kind: String, _ body: (inout JSONWriter) -> Void) -> ByteBuffer {
+        JSONWriter.object { json in
+            json.object("push") { json in
+                json.string("channel", group.text)
+                json.object(kind, body)
+            }
+        }
+    }
+
+    private static func write(expiry ttl: Int?, to json: inout JSONWriter) {
+        guard let ttl else { return }
+        json.bool("expires", true)
+        json.number("ttl", ttl)
+    }
+
+    private static func write(_ subscribed: Subscribed, to json: inout JSONWriter) {
+        json.bool("recoverable", true)
+        json.bool("positioned", true)
+        write(subscribed.position, to: &json)
+        if let recovered = subscribed.recovered {
+            json.bool("was_recovering", true)
+            json.bool("recovered", recovered)
+        }
+        if !subscribed.publications.isEmpty { write(subscribed.publications, to: &json) }
+    }
+
+    private static func write(_ position: Position, to json: inout JSONWriter) {
+        json.string("epoch", position.wireEpoch)
+        json.number("offset", position.offset)
+    }
+
+    private static func write(_ info: ClientInfo, to json: inout JSONWriter) {
+        json.string("user", info.user)
+        json.string("client", info.client)
+        if let conn = info.info { json.raw("conn_info", conn) }
+    }
+
+    private static func write(_ publications: [Publication], to json: inout JSONWriter) {
+        json.array("publications") { json in
+            for publication in publications { json.raw { write(publication, to: &$0) } }
+        }
+    }
+
+    /// Of a push and of a page alike.
     private static func write(_ publication: Publication, to text: inout ByteBuffer) {
         text.writeString(#"{"data":"#)
         text.writeImmutableBuffer(publication.json)

@@ -47,14 +47,15 @@ extension LayerFunctions {
 extension GroupPolicy {
     /// The policies as the JSON array that `policy_set` takes.
     static func rules(_ policies: [GroupPolicy]) -> ByteBuffer {
-        var text = ByteBuffer(string: "[")
-        for (index, policy) in policies.enumerated() {
-            text.writeString(index == 0 ? #"{"match":"# : #",{"match":"#)
-            JSONText.appendString(policy.match.utf8, to: &text)
-            text.writeString(#","size":\#(policy.historySize),"ttl":\#(policy.historyTTL)"#)
-            text.writeString(policy.joinLeave ? #","join_leave":true}"# : "}")
+        JSONWriter.array { json in
+            for policy in policies {
+                json.object { json in
+                    json.string("match", policy.match)
+                    json.number("size", policy.historySize)
+                    json.number("ttl", policy.historyTTL)
+                    if policy.joinLeave { json.bool("join_leave", true) }
+                }
+            }
         }
-        text.writeString("]")
-        return text
     }
 }

@@ -38,7 +38,7 @@ public struct FernetKeys: Sendable {
     public func opened(_ bytes: ByteBuffer) throws(MessageError) -> ByteBuffer {
         // Every token begins with this letter (the version's first bits), and no message does.
         guard bytes.readableBytesView.first == UInt8(ascii: "g") else { return bytes }
-        guard let token = Self.decoded(bytes.readableBytesView), token.count >= 73, token[0] == 0x80 else {
+        guard let token = Base64.paddedURL.decode(bytes.readableBytesView), token.count >= 73, token[0] == 0x80 else {
             throw MessageError(offset: 0, reason: .encrypted)
         }
         let signed = token.dropLast(32), code = token.suffix(32)
@@ -64,14 +64,6 @@ public struct FernetKeys: Sendable {
         else { preconditionFailure("AES-128-CBC with a key and a vector of 16 bytes cannot fail") }
         token += text
         token += HMAC<SHA256>.authenticationCode(for: token, using: key.signing)
-        let encoded = Data(token).base64EncodedString()
-            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
-        return ByteBuffer(string: encoded)
-    }
-
-    /// Decodes padded base64url (RFC 4648 section 5); nil: invalid.
-    private static func decoded(_ text: ByteBufferView) -> [UInt8]? {
-        guard text.count % 4 == 0 else { return nil }
-        return Base64URL.decode(text.dropLast(text.suffix(2).count { $0 == UInt8(ascii: "=") }))
+        return ByteBuffer(string: Base64.paddedURL.encode(token))
     }
 }

@@ -15,7 +15,8 @@ protocol MessagePackSink {
     mutating func structure(_ byte: UInt8)
 }
 
-/// Writes values as compact JSON.
+/// Writes values as compact JSON. Not with a `JSONWriter`: each value of each message comes through here, and the reader knows
+/// where the commas are.
 struct JSONSink: MessagePackSink {
     var writer: ByteWriter
 
@@ -48,7 +49,7 @@ struct JSONSink: MessagePackSink {
 
     mutating func binary(_ bytes: Span<UInt8>, _ range: Range<Int>) {
         self.writer.byte(UInt8(ascii: "\""))
-        Base64.write(bytes.extracting(range), to: &self.writer)
+        Base64.standard.write(bytes.extracting(range), to: &self.writer)
         self.writer.byte(UInt8(ascii: "\""))
     }
 

@@ -1,3 +1,4 @@
+import Broker
 import NIOHTTP1
 
 /// Where in a handshake to look for a token. The first place that has one is used:
@@ -41,11 +42,8 @@ public struct TokenLocation: Sendable {
     }
 
     private func queries(_ uri: String) -> [String] {
-        guard let query, let mark = uri.firstIndex(of: "?") else { return [] }
-        return uri[uri.index(after: mark)...].split(separator: "&").compactMap { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0] == query else { return nil }
-            return PercentDecoding.decode(parts[1]) ?? ""
-        }
+        guard let query else { return [] }
+        return QueryString(target: uri).parameters.filter { $0.hasValue && $0.name == query }
+            .map { $0.decodedValue ?? "" }
     }
 }

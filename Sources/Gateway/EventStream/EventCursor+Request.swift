@@ -1,3 +1,5 @@
+import Broker
+
 extension EventCursor {
     /// The cursor in a request; nil: none. If there are several, the most recent wins:
     ///
@@ -10,19 +12,11 @@ extension EventCursor {
     static func brought(by head: RequestHead) -> String? {
         if let header = head.last("last-event-id"), !header.isEmpty { return header }
         var appended: String?, written: String?
-        for (name, value) in parameters(of: head.target) where !value.isEmpty {
-            if name == "since" { written = value }
-            if ["lasteventid", "last-event-id"].contains(name.lowercased()) { appended = value }
+        for parameter in QueryString(target: head.target).parameters where !parameter.value.isEmpty {
+            let value = parameter.decodedValue ?? String(parameter.value)
+            if parameter.name == "since" { written = value }
+            if ["lasteventid", "last-event-id"].contains(parameter.name.lowercased()) { appended = value }
         }
         return appended ?? written
-    }
-
-    private static func parameters(of target: String) -> [(name: Substring, value: String)] {
-        guard let mark = target.firstIndex(of: "?") else { return [] }
-        return target[target.index(after: mark)...].split(separator: "&").map { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let value = parts.count == 2 ? parts[1] : ""
-            return (parts[0], PercentDecoding.decode(value) ?? String(value))
-        }
     }
 }

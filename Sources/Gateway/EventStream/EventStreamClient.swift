@@ -8,6 +8,8 @@ import Sockets
 final class EventStreamClient: ConnectedClient, SessionTransport {
     /// Seconds between comments on an idle stream; shorter than any proxy's idle time-out.
     private static let commentSeconds = 15
+    /// Seconds that the client gets to take what was said last.
+    private static let farewellSeconds = 2
 
     private let shard: Shard
     private let socket: any StreamSocket
@@ -99,22 +101,18 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
 
     func cut() { socket.close() }
 
-    func drain() {
-        write(EventWriter.retry(milliseconds: DrainDelay.random(shard.settings.configuration)))
-        end()
-    }
+    func drain() { end(.drain(milliseconds: DrainDelay.random(shard.settings.configuration))) }
 
-    /// Expired clients may reconnect; the login decides.
     func end(_ reason: CloseReason) {
-        if reason == .revoked { write(EventWriter.end(reason: "ended by the operator")) }
-        end()
-    }
-
-    private func end() {
-        isOpen = false
-        flush()
-        socket.finish()
-        shard.schedule(self, in: 2)
+        switch Self.ending(for: reason) {
+        case .cut: socket.close()
+        case .finish(let goodbye):
+            isOpen = false
+            goodbye.map { write(Self.bytes(of: $0)) }
+            flush()
+            socket.finish()
+            shard.schedule(self, in: Self.farewellSeconds)
+        }
     }
 }
 
@@ -123,20 +121,20 @@ extension EventStreamClient: Ticking {
         if isOpen, slot.isExpired() {
             shard.state.metrics.expired.add()
             end(.expired)
-            return 2
+            return Self.farewellSeconds
         }
         return look().map { isOpen ? slot.lookAgain(in: $0) : $0 }
     }
 
     private func look() -> Int? {
-        if isProbing { return probed() }
         guard isOpen else {
             socket.close()
             return nil
         }
+        if isProbing { return probed() }
         if let since = session.slowSince, .now() >= since + .seconds(Int64(shard.settings.configuration.slowSeconds)) {
             shard.state.metrics.slow.add()
-            socket.close()
+            end(.slow)
             return nil
         }
         if isWritable { send(EventWriter.comment) }
@@ -151,7 +149,7 @@ extension EventStreamClient: Ticking {
             return max(Self.commentSeconds - shard.settings.configuration.pongSeconds, 1)
         }
         shard.state.metrics.dead.add()
-        socket.close()
+        end(.dead)
         return nil
     }
 }

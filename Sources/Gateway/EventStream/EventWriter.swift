@@ -1,8 +1,9 @@
+import Broker
 import NIOCore
 
 /// Encodes `text/event-stream` events (WHATWG HTML, "Server-sent events").
 enum EventWriter {
-    /// A message. Its JSON is a single line, so it fits in one `data:` field.
+    /// A message: its JSON is one line, so it is one `data:` field. On the path of each message: literal bytes.
     static func message(_ json: ByteBuffer, id: String?) -> ByteBuffer {
         var text = ByteBufferAllocator().buffer(capacity: json.readableBytes + (id?.utf8.count ?? 0) + 16)
         if let id {
@@ -21,19 +22,33 @@ enum EventWriter {
 
     /// Continuity was lost: `event: gap`, with the group and the reason. The id moves past the gap, so it is reported once.
     static func gap(group: String, reason: String, id: String) -> ByteBuffer {
-        ByteBuffer(
-            string: "id: \(id)\nevent: gap\ndata: {\"group\":\"\(group)\",\"reason\":\"\(reason)\"}\n\n")
+        event("gap", id: id) { json in
+            json.string("group", group)
+            json.string("reason", reason)
+        }
     }
 
     /// Messages of a group without history were dropped because this client was too slow.
     static func dropped(group: String, count: Int) -> ByteBuffer {
-        ByteBuffer(string: "event: dropped\ndata: {\"group\":\"\(group)\",\"count\":\(count)}\n\n")
+        event("dropped", id: nil) { json in
+            json.string("group", group)
+            json.number("count", count)
+        }
     }
 
     /// The stream was ended by the operator. The id makes the browser's next request one that is answered with 204, after
     /// which it does not reconnect.
     static func end(reason: String) -> ByteBuffer {
-        ByteBuffer(string: "id: \(EventCursor.end)\nevent: end\ndata: {\"reason\":\"\(reason)\"}\n\n")
+        event("end", id: EventCursor.end) { $0.string("reason", reason) }
+    }
+
+    private static func event(_ name: String, id: String?, _ data: (inout JSONWriter) -> Void) -> ByteBuffer {
+        var text = ByteBuffer()
+        if let id { text.writeString("id: \(id)\n") }
+        text.writeString("event: \(name)\ndata: ")
+        text.writeJSONObject(data)
+        text.writeStaticString("\n\n")
+        return text
     }
 
     /// How long the client should wait before it reconnects.

@@ -1,3 +1,4 @@
+import Broker
 import NIOCore
 
 /// One connection's messages on their way to a worker or to the site: one at a time, in order.
@@ -116,5 +117,12 @@ enum ForwardError: String, Error, Equatable {
     }
 
     /// The text that a plain client is sent.
-    var text: ByteBuffer { ByteBuffer(string: #"{"error":{"code":"\#(rawValue)","message":"\#(message)"}}"#) }
+    var text: ByteBuffer {
+        JSONWriter.object { json in
+            json.object("error") { json in
+                json.string("code", rawValue)
+                json.string("message", message)
+            }
+        }
+    }
 }

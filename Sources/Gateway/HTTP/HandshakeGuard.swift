@@ -1,3 +1,4 @@
+import Broker
 import NIOHTTP1
 
 /// Checks whether a request may become a client (RFC 6455 section 4.2.1). Pure functions of the request head.
@@ -49,16 +50,10 @@ enum HandshakeGuard {
         return Upgrade(key: key)
     }
 
-    /// 16 bytes in base64: 22 characters, the last of which carries 2 bits, then `==` (RFC 4648 section 4).
+    /// 16 bytes in base64: 22 characters, the last of which carries 2 bits, and `==` (RFC 4648 section 4). What the bits after
+    /// the last byte are is not asked: the text is hashed as it is, and the bytes are nobody's.
     private static func isKey(_ key: String) -> Bool {
         guard key.utf8.count == 24, key.utf8.suffix(2).elementsEqual("==".utf8) else { return false }
-        return key.utf8.prefix(22).allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
-                true
-            default: false
-            }
-        }
+        return key.utf8.prefix(22).allSatisfy { Base64.standard.value(of: $0) != nil }
     }
 }

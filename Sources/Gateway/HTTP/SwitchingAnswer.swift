@@ -1,3 +1,4 @@
+import Broker
 import Crypto
 import NIOCore
 
@@ -24,31 +25,10 @@ enum SwitchingAnswer {
         var hash = Insecure.SHA1()
         var key = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         key.withUTF8 { hash.update(bufferPointer: UnsafeRawBufferPointer($0)) }
-        return hash.finalize().withUnsafeBytes(base64)
+        return hash.finalize().withUnsafeBytes { Base64.standard.encode($0.bindMemory(to: UInt8.self).span) }
     }
 
-    /// Base64 (RFC 4648 section 4) of the 20 bytes of a SHA-1.
-    private static func base64(_ digest: UnsafeRawBufferPointer) -> String {
-        String(unsafeUninitializedCapacity: 28) { text in
-            alphabet.withUTF8Buffer { alphabet in
-                var out = 0
-                for start in stride(from: 0, to: 20, by: 3) {
-                    let third = start + 2 < 20 ? UInt32(digest[start + 2]) : 0
-                    let group = UInt32(digest[start]) << 16 | UInt32(digest[start + 1]) << 8 | third
-                    for shift in stride(from: UInt32(18), through: 0, by: -6) {
-                        text[out] = alphabet[Int(group >> shift & 63)]
-                        out += 1
-                    }
-                }
-            }
-            text[27] = UInt8(ascii: "=")
-            return 28
-        }
-    }
-
-    private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-    /// Has no length: the stream ends with the connection. The headers keep caches and nginx from buffering events.
+    /// Without a length: the stream ends with the connection. The headers keep caches and nginx from holding events back.
     ///
     /// - Parameter page: the Origin of the page that may read the events; nil: none.
     static func eventStream(page: String?) -> ByteBuffer {

@@ -1,4 +1,6 @@
-/// A route's path: literal segments and `{name}` segments, each of which matches one segment of the request path.
+import Broker
+
+/// A route's path: literal segments and `{name}` segments, each of which takes one segment of the request's path.
 public struct PathTemplate: Sendable, Equatable {
     private enum Segment: Sendable, Equatable { case literal(String), parameter(String) }
     private let segments: [Segment]
@@ -62,32 +64,4 @@ public struct PathTemplate: Sendable, Equatable {
 public struct TemplateError: Error, Sendable, Equatable, CustomStringConvertible {
     public let description: String
     init(_ description: String) { self.description = description }
-}
-
-/// `%41` → `A` (RFC 3986 section 2.1).
-enum PercentDecoding {
-    /// nil when an escape is broken or the result is not UTF-8.
-    static func decode(_ text: Substring) -> String? {
-        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(hex), let low = rest.popFirst().flatMap(hex) else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func hex(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
 }

@@ -1,6 +1,7 @@
 import Broker
 
-/// Why the gateway ends a client's connection. Each dialect has a table that maps it to a close frame.
+/// Why the gateway ends a client's connection. Each dialect has a table that maps it to a close frame, event streams one that maps
+/// it to a last event.
 enum CloseReason: Equatable {
     /// The gateway is stopping: the client should reconnect, after this delay where its dialect can express one.
     case drain(milliseconds: Int)

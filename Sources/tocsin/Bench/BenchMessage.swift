@@ -4,7 +4,8 @@ import NIOCore
 ///
 ///     {"type":"bench","bench":"9f3c00d2a1b4e567:12:1234567890","pad":"xxx"}
 ///
-/// Number 0 is the first message, which only shows that the clients are in the right group.
+/// Number 0 is the first message, which only shows that the group is the clients' own. Literal bytes: what is measured should not
+/// wait for its measuring, and a message is known by the bytes that it begins with.
 struct BenchMessage: Sendable {
     /// The beginning of every message of this run, and of no others.
     let prefix: [UInt8]

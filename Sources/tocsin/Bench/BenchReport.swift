@@ -1,3 +1,4 @@
+import Broker
 import Foundation
 
 /// The results of a bench, for people and for programs.
@@ -34,15 +35,26 @@ struct BenchReport {
     }
 
     var json: String {
-        let fields = [
-            #""url":\#(jsonString(url))"#, #""group":\#(jsonString(group))"#, #""clients":\#(clients)"#,
-            #""connect_seconds":\#(rounded(connectSeconds))"#, #""connects_per_second":\#(Int(connectRate))"#,
-            #""sent":\#(outcome.sent)"#, #""refused":\#(outcome.refused)"#, #""expected":\#(expected)"#,
-            #""delivered":\#(counts.delivered)"#, #""lost":\#(lost)"#, #""duplicates":\#(counts.duplicates)"#,
-            #""closed":\#(counts.closed)"#, #""deliveries_per_second":\#(Int(deliveryRate))"#,
-            #""latency_ms":{"p50":\#(milliseconds(0.5)),"p99":\#(milliseconds(0.99)),"max":\#(milliseconds(1))}"#,
-        ]
-        return "{" + fields.joined(separator: ",") + "}"
+        JSONWriter.line { json in
+            json.string("url", url)
+            json.string("group", group)
+            json.number("clients", clients)
+            json.raw("connect_seconds", rounded(connectSeconds))
+            json.number("connects_per_second", Int(connectRate))
+            json.number("sent", outcome.sent)
+            json.number("refused", outcome.refused)
+            json.number("expected", expected)
+            json.number("delivered", counts.delivered)
+            json.number("lost", lost)
+            json.number("duplicates", counts.duplicates)
+            json.number("closed", counts.closed)
+            json.number("deliveries_per_second", Int(deliveryRate))
+            json.object("latency_ms") { json in
+                json.raw("p50", milliseconds(0.5))
+                json.raw("p99", milliseconds(0.99))
+                json.raw("max", milliseconds(1))
+            }
+        }
     }
 
     private func milliseconds(_ share: Double) -> String {

@@ -66,7 +66,7 @@ struct DjangoTrial {
     /// - Returns: what the site printed.
     private func ask() async throws -> String {
         guard command != "-" else {
-            FileHandle.standardError.write(Data("Paste this into the site's `manage.py shell`:\n\n\(lines)\n".utf8))
+            note("Paste this into the site's `manage.py shell`:\n\n\(lines)")
             return ""
         }
         let process = Process(), input = Pipe(), output = Pipe()

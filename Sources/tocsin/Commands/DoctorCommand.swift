@@ -1,4 +1,5 @@
 import ArgumentParser
+import Broker
 import ChannelLayer
 import Foundation
 import RedisClient
@@ -30,10 +31,12 @@ struct DoctorCommand: AsyncParsableCommand {
             return findings
         }
         if output.json {
-            let lines = findings.map { finding in
-                #"{"check":\#(jsonString(finding.check)),"verdict":"\#(finding.verdict)","detail":\#(jsonString(finding.detail))}"#
-            }
-            print("[\(lines.joined(separator: ",\n "))]")
+            print(
+                JSONWriter.lines(findings) { finding, json in
+                    json.string("check", finding.check)
+                    json.string("verdict", "\(finding.verdict)")
+                    json.string("detail", finding.detail)
+                })
         } else {
             for finding in findings { print("\(finding.verdict.mark)  \(finding.check): \(finding.detail)") }
         }

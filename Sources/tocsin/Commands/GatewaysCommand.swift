@@ -1,13 +1,12 @@
 import ArgumentParser
+import Broker
 import ChannelLayer
+import Operations
 
 struct GatewaysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateways", abstract: "List the gateways that are alive.",
         discussion: "A gateway that dies is gone from the list within its lease of 15 seconds.")
-
-    /// Fields that the gateways themselves write as numbers.
-    private static let numbers: Set = ["connections", "groups", "pid", "seen"]
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var options: ConfigurationOptions
@@ -15,20 +14,12 @@ struct GatewaysCommand: AsyncParsableCommand {
     func run() async throws {
         let gateways = try await CommandSession.run(options) { session in
             try await LayerInspector(client: session.client, keys: session.configuration.keys).gateways()
+                .map { FleetGateway(id: $0.id, fields: $0.fields) }
         }
-        if output.json {
-            let lines = gateways.map { gateway in
-                let fields = gateway.fields.sorted { $0.key < $1.key }.filter { $0.key != "gateway" }
-                    .map { ",\(jsonString($0.key)):\(Self.numbers.contains($0.key) ? $0.value : jsonString($0.value))" }
-                return #"{"gateway":\#(jsonString(gateway.id))\#(fields.joined())}"#
-            }
-            return print("[\(lines.joined(separator: ",\n "))]")
-        }
+        if output.json { return print(JSONWriter.lines(gateways) { $0.write(to: &$1) }) }
         if gateways.isEmpty { note("no gateway is alive") }
         for gateway in gateways {
-            let fields = gateway.fields.sorted { $0.key < $1.key }.filter { $0.key != "gateway" }
-                .map { "\($0.key)=\($0.value)" }
-            print("\(gateway.id)  \(fields.joined(separator: "  "))")
+            print("\(gateway.id)  \(gateway.others.map { "\($0.key)=\($0.value)" }.joined(separator: "  "))")
         }
     }
 }

@@ -35,12 +35,11 @@ struct HistoryCommand: AsyncParsableCommand {
         }
         if let continuity = history.continuity, !continuity.isRecovered { note("continuity: \(continuity)") }
         for publication in history.publications {
-            let position = publication.position.map { "\"\($0)\"" } ?? "null"
-            let json = String(buffer: publication.json)
+            let position = publication.position?.description
             show(
                 output.json
-                    ? #"{"position":\#(position),"message":\#(json)}"#
-                    : "\(publication.position?.description ?? "?")  \(json)")
+                    ? JSONWriter.message(publication.json, at: position)
+                    : "\(position ?? "?")  \(String(buffer: publication.json))")
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Broker
 import ChannelLayer
+import Operations
 
 struct KickCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,13 +31,14 @@ struct KickCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selection = try selection()
-        let (heard, living) = try await CommandSession.run(options) { session in
+        let heard = try await CommandSession.run(options) { session in
             let inspector = LayerInspector(client: session.client, keys: try session.configuration.keys)
-            return (try await inspector.end(selection), try await inspector.gateways().count)
+            return Heard(
+                gateways: try await inspector.end(selection), living: try await inspector.gateways().count)
         }
-        if output.json { return print(#"{"gateways":\#(heard),"living":\#(living)}"#) }
-        print("\(heard) of \(living) living gateways heard it")
-        if heard < living { note("those that did not have no connection to Redis now: try again") }
+        if output.json { return print(JSONWriter.line(heard.write)) }
+        print("\(heard.gateways) of \(heard.living) living gateways heard it")
+        if heard.gateways < heard.living { note("those that did not have no connection to Redis now: try again") }
     }
 
     private func selection() throws -> ConnectionSelection {

@@ -8,9 +8,23 @@ struct OutputOptions: ParsableArguments {
     var json = false
 }
 
-/// The text as a JSON string, including quotation marks.
-func jsonString(_ text: String) -> String {
-    var bytes = ByteBuffer()
-    JSONText.appendString(text.utf8, to: &bytes)
-    return String(buffer: bytes)
+extension JSONWriter {
+    /// One object, on one line.
+    static func line(_ entries: (inout JSONWriter) -> Void) -> String { String(buffer: object(entries)) }
+
+    /// A message of a group, on one line.
+    static func message(_ json: ByteBuffer, at position: String?) -> String {
+        line { line in
+            line.string("position", position)
+            line.raw("message", json)
+        }
+    }
+
+    /// A list of objects, each on a line of its own.
+    static func lines<Element>(_ elements: [Element], _ entries: (Element, inout JSONWriter) -> Void) -> String {
+        String(
+            buffer: array(.lines) { json in
+                for element in elements { json.object { entries(element, &$0) } }
+            })
+    }
 }

@@ -49,7 +49,7 @@ struct SendCommand: AsyncParsableCommand {
                     waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
         }
         if output.json {
-            return print(receipt.json)
+            return print(JSONWriter.line(receipt.write))
         }
         var line = "\(receipt.position)  \(receipt.gateways) gateway\(receipt.gateways == 1 ? "" : "s")"
         if let consumers = receipt.consumers {
@@ -66,7 +66,13 @@ struct SendCommand: AsyncParsableCommand {
             try await LayerInspector(client: session.client, keys: session.configuration.keys)
                 .channelSend(ByteBuffer(string: message), to: name, logger: Logger(label: "tocsin"))
         }
-        if output.json { return print(#"{"channel":"\#(name)","sent":\#(isThere)}"#) }
+        if output.json {
+            return print(
+                JSONWriter.line { json in
+                    json.string("channel", name.text)
+                    json.bool("sent", isThere)
+                })
+        }
         print(isThere ? "sent to \(name)" : "nobody reads \(name) any more")
     }
 }

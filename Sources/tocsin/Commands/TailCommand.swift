@@ -34,9 +34,10 @@ struct TailCommand: AsyncParsableCommand {
                     onLive: { note("listening to \(name) at \(settings.address); Ctrl-C ends") },
                     onMalformed: { note("a message that is neither a JSON object nor a msgpack map: \($0)") },
                     onMessage: { message in
-                        let json = String(buffer: message.json)
-                        let position = message.position.map { "\"\($0)\"" } ?? "null"
-                        show(isJSON ? #"{"position":\#(position),"message":\#(json)}"# : json)
+                        show(
+                            isJSON
+                                ? JSONWriter.message(message.json, at: message.position?.description)
+                                : String(buffer: message.json))
                     }),
                 eventLoop: loop)
         }.get()

@@ -72,15 +72,16 @@ struct TokenCommand: ParsableCommand {
                 "\(login.path) checks tokens with a public key: only who has the private one can sign. tocsin token needs a "
                     + "login with a secret (hs256_secret)")
         }
-        var claims: [(String, String)] = []
-        if let issuer = login.rules.issuers.first { claims.append(("iss", jsonString(issuer))) }
-        if let audience = login.rules.audiences.first { claims.append(("aud", jsonString(audience))) }
-        claims.append((login.rules.userKey, jsonString(user)))
-        if !groups.isEmpty {
-            claims.append((login.rules.groupsKey, "[\(groups.map(jsonString).joined(separator: ","))]"))
-        }
-        claims += [("iat", String(start)), ("exp", String(end))]
-        let text = claims.map { "\(jsonString($0.0)):\($0.1)" }.joined(separator: ",")
-        return signer.token(ByteBuffer(string: "{\(text)}"))
+        return signer.token(
+            JSONWriter.object { claims in
+                if let issuer = login.rules.issuers.first { claims.string("iss", issuer) }
+                if let audience = login.rules.audiences.first { claims.string("aud", audience) }
+                claims.string(login.rules.userKey, user)
+                if !groups.isEmpty {
+                    claims.array(login.rules.groupsKey) { claims in for group in groups { claims.string(group) } }
+                }
+                claims.number("iat", start)
+                claims.number("exp", end)
+            })
     }
 }

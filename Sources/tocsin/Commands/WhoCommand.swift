@@ -38,14 +38,15 @@ struct WhoCommand: AsyncParsableCommand {
         let connections = all.map { ($0, (try? decoder.decode(Entry.self, from: Data($0.json.utf8))) ?? Entry()) }
             .filter { user == nil || $0.1.user == user }
         if output.json {
-            let lines = connections.map { connection, entry in
-                let user = entry.user.map(jsonString) ?? "null"
-                let gateway = entry.gateway.map(jsonString) ?? "null"
-                return
-                    #"{"group":\#(jsonString(connection.group)),"channel":\#(jsonString(connection.channel)),"#
-                    + #""user":\#(user),"gateway":\#(gateway),"since":\#(entry.since ?? 0)}"#
-            }
-            return print("[\(lines.joined(separator: ",\n "))]")
+            return print(
+                JSONWriter.lines(connections) { found, json in
+                    let (connection, entry) = found
+                    json.string("group", connection.group)
+                    json.string("channel", connection.channel)
+                    json.string("user", entry.user)
+                    json.string("gateway", entry.gateway)
+                    json.number("since", entry.since ?? 0)
+                })
         }
         if connections.isEmpty { note("nobody") }
         for (connection, entry) in connections {

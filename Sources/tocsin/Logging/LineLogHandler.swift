@@ -41,15 +41,13 @@ struct LineLogHandler: LogHandler {
         let time = Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
         var line = ByteBuffer()
         if isJSON {
-            line.writeString(#"{"time":""# + time + #"Z","level":""# + event.level.rawValue + #"","message":"#)
-            JSONText.appendString(message.utf8, to: &line)
-            for (key, value) in pairs {
-                line.writeString(",")
-                JSONText.appendString(key.utf8, to: &line)
-                line.writeString(":")
-                JSONText.appendString(value.utf8, to: &line)
+            line.writeJSONObject { json in
+                json.string("time", time + "Z")
+                json.string("level", event.level.rawValue)
+                json.string("message", message)
+                for (key, value) in pairs { json.string(key, value) }
             }
-            line.writeString("}\n")
+            line.writeString("\n")
         } else {
             line.writeString("\(time)Z \(event.level.rawValue.uppercased()) \(Self.escaped(message))")
             for (key, value) in pairs { line.writeString("  \(Self.escaped(key))=\(Self.plain(value))") }

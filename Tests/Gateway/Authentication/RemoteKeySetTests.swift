@@ -77,10 +77,9 @@ struct RemoteKeySetTests {
             issuer.say(.held(LoginVectors.all.key_set))
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<50 { group.addTask { try await set.candidates("rsa").count } }
-                try await waitUntil("the question") { !site.requests.isEmpty }
-                let releaser = Self.release(site)
+                try await waitUntil("the question") { site.heldCount == 1 }
+                site.release()
                 for try await count in group { #expect(count == 1) }
-                releaser.cancel()
             }
             #expect(site.requests.count == 1)
         }
@@ -118,25 +117,15 @@ struct RemoteKeySetTests {
             issuer.pass(300)
             issuer.say(.held(LoginVectors.all.key_set))
             #expect(try await set.candidates("rsa").count == 1, "it did not wait")
-            try await waitUntil("the question behind its back") { site.requests.count == 2 }
-            let releaser = Self.release(site)
-            #expect(try await set.candidates("p384").count == 1, "a new name waits for the answer that is under way")
-            releaser.cancel()
+            try await waitUntil("the question behind its back") { site.heldCount == 1 }
+            async let waiting = set.candidates("p384")
+            site.release()
+            #expect(try await waiting.count == 1, "a new name waits for the answer that is under way")
             issuer.say(.ok, #"{"keys":[\#(Self.key("p256"))]}"#)
             issuer.pass(600)
             #expect(await failure(set, "rsa") == Self.unknown, "a key that was withdrawn")
             #expect(try await set.candidates("p256").count == 1)
             #expect(site.requests.count == 3)
-        }
-    }
-
-    /// Releases held answers as they come.
-    private static func release(_ site: TinySite) -> Task<Void, Never> {
-        Task {
-            while !Task.isCancelled {
-                site.release()
-                try? await Task.sleep(for: .milliseconds(5))
-            }
         }
     }
 

@@ -92,6 +92,9 @@ final class TinySite: Sendable {
 
     var requests: [HTTPRequestHead] { state.withLock { $0.requests } }
 
+    /// Answers that wait for `release`.
+    var heldCount: Int { state.withLock { $0.held.count } }
+
     func release() {
         let held = state.withLock { state in
             defer { state.held = [] }

@@ -1,4 +1,5 @@
 import Broker
+import NIOCore
 import Testing
 
 @testable import Gateway
@@ -34,7 +35,22 @@ struct CloseReasonTests {
             ])
     }
 
-    /// 44xx means "stay away" here and "reconnect" there, 45xx the opposite.
+    @Test func `An event stream is told to come back, to stay away, or nothing`() {
+        let endings = Self.reasons.map { reason in
+            switch EventStreamClient.ending(for: reason) {
+            case .cut: "-"
+            case .finish(nil): "…"
+            case .finish(let goodbye?): String(buffer: EventStreamClient.bytes(of: goodbye))
+            }
+        }
+        #expect(
+            endings == [
+                "retry: 700\n\n", "id: end\nevent: end\ndata: {\"reason\":\"ended by the operator\"}\n\n", "…", "-",
+                "…", "-", "…", "…", "…", "…", "…", "…", "…", "…",
+            ])
+    }
+
+    /// 44xx is "stay away" here and "come back" there, 45xx the other way round.
     @Test(arguments: reasons)
     func `No code of ours from 4000 on reaches a centrifuge client`(reason: CloseReason) {
         #expect((CentrifugeDialect.words(for: reason)?.code ?? 0) < 4000)

@@ -45,17 +45,17 @@ struct FrameFuzzTests {
                 let events = Events(
                     bytes, piece: piece, maximumMessageBytes: 1000, maximumFragments: 4,
                     allowsCompression: seed % 2 == 0)
-                #expect(events == whole, "seed \(seed), piece \(piece)")
+                if events != whole { Issue.record("seed \(seed), piece \(piece)") }
             }
             for (index, event) in whole.all.enumerated() {
                 switch event {
                 case .violation:
                     violations += 1
-                    #expect(index == whole.all.count - 1, "seed \(seed): something came after a violation")
+                    if index < whole.all.count - 1 { Issue.record("seed \(seed): something came after a violation") }
                 case .text(let bytes), .binary(let bytes), .compressed(let bytes, _):
                     messages += 1
-                    #expect(bytes.readableBytes <= 1000, "seed \(seed)")
-                case .ping(let payload): #expect(payload.readableBytes <= 125, "seed \(seed)")
+                    if bytes.readableBytes > 1000 { Issue.record("seed \(seed)") }
+                case .ping(let payload): if payload.readableBytes > 125 { Issue.record("seed \(seed)") }
                 case .pong, .close: break
                 }
             }

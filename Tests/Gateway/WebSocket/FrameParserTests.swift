@@ -16,10 +16,9 @@ struct Events: Equatable {
         var parser = FrameParser(
             maximumMessageBytes: maximumMessageBytes, maximumFragments: maximumFragments,
             allowsCompression: allowsCompression)
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            parser.feed(ByteBuffer(bytes: rest.prefix(piece)))
-            rest = rest.dropFirst(piece)
+        var rest = ByteBuffer(bytes: bytes)
+        while let next = rest.readSlice(length: min(piece, rest.readableBytes)), next.readableBytes > 0 {
+            parser.feed(next)
             while let event = parser.next() { all.append(event) }
         }
     }

@@ -22,7 +22,7 @@ struct DjangoSigner: Sendable {
     /// - Throws: `LoginFailure.refused`, whose text repeats nothing of the input.
     func read(_ text: String) throws(LoginFailure) -> (payload: [UInt8], signedAt: Int64) {
         let parts = text.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-        guard parts.count == 3, let signature = Base64URL.decode(parts[2]) else {
+        guard parts.count == 3, let signature = Base64.url.decode(parts[2]) else {
             throw .refused("the session cookie is not signed by Django")
         }
         let signed = Array(text.utf8[..<parts[1].endIndex])
@@ -33,7 +33,7 @@ struct DjangoSigner: Sendable {
         else { throw .refused("the session cookie's signature is wrong") }
         guard let time = Self.base62(parts[1]) else { throw .refused("the session cookie's time is invalid") }
         let isCompressed = parts[0].first == UInt8(ascii: ".")
-        guard let bytes = Base64URL.decode(isCompressed ? parts[0].dropFirst() : parts[0]) else {
+        guard let bytes = Base64.url.decode(isCompressed ? parts[0].dropFirst() : parts[0]) else {
             throw .refused("the session cookie is not in base64url")
         }
         guard isCompressed else { return (bytes, time) }

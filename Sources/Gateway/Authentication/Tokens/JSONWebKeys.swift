@@ -59,7 +59,7 @@ enum JSONWebKeys {
 
     /// RFC 7518 section 6, RFC 8037 section 2. Secret keys (`oct`) are ignored: the set is public.
     private static func material(_ key: Key) -> VerificationKey.Material? {
-        func bytes(_ text: String?) -> [UInt8]? { text.flatMap { Base64URL.decode($0.utf8) } }
+        func bytes(_ text: String?) -> [UInt8]? { text.flatMap { Base64.url.decode($0.utf8) } }
         switch key.kty {
         case "RSA":
             // At most 8192 bits: larger keys only cost time.

@@ -1,3 +1,4 @@
+import Broker
 import Crypto
 import CryptoExtras
 import Foundation
@@ -51,7 +52,7 @@ extension VerificationKey {
     private static func edwards(_ block: ArraySlice<String>) -> Curve25519.Signing.PublicKey? {
         let prefix: [UInt8] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]
         guard block.first == "-----BEGIN PUBLIC KEY-----",
-            let bytes = Data(base64Encoded: block.dropFirst().dropLast().joined()), bytes.count == 44,
+            let bytes = Base64.standard.decode(block.dropFirst().dropLast().joined().utf8), bytes.count == 44,
             bytes.starts(with: prefix)
         else { return nil }
         return try? Curve25519.Signing.PublicKey(rawRepresentation: bytes.dropFirst(prefix.count))

@@ -29,8 +29,8 @@ struct SignedToken {
             throw .refused(
                 "the token has \(parts.count) part\(parts.count == 1 ? "" : "s"), not the three of a signed one")
         }
-        guard let header = Base64URL.decode(parts[0]), Base64URL.decode(parts[1]) != nil,
-            let signature = Base64URL.decode(parts[2])
+        guard let header = Base64.url.decode(parts[0]), Base64.url.decode(parts[1]) != nil,
+            let signature = Base64.url.decode(parts[2])
         else { throw .refused("the token is not in base64url") }
         guard let fields = try? JSONFields(ByteBuffer(bytes: header)) else {
             throw .refused("the token's header is not a JSON object")
@@ -66,7 +66,7 @@ struct SignedToken {
 
     /// The payload's claims. Call only after the signature has been verified.
     func claims() throws(LoginFailure) -> JSONFields {
-        guard let bytes = Base64URL.decode(payload), let claims = try? JSONFields(ByteBuffer(bytes: bytes)) else {
+        guard let bytes = Base64.url.decode(payload), let claims = try? JSONFields(ByteBuffer(bytes: bytes)) else {
             throw .refused("the token's payload is not a JSON object")
         }
         return claims

@@ -18,8 +18,11 @@ public struct TokenSigner: Sendable {
     ///
     /// - Parameter claims: a JSON object.
     public func token(_ claims: ByteBuffer) -> String {
-        let header = #"{"alg":"\#(algorithm.rawValue)","typ":"JWT"}"#
-        let signed = Base64URL.encode(header.utf8) + "." + Base64URL.encode(claims.readableBytesView)
+        let header = JSONWriter.object { json in
+            json.string("alg", algorithm.rawValue)
+            json.string("typ", "JWT")
+        }
+        let signed = Base64.url.encode(header.readableBytesView) + "." + Base64.url.encode(claims.readableBytesView)
         let bytes = Array(signed.utf8)
         let code: [UInt8] =
             switch algorithm {
@@ -27,6 +30,6 @@ public struct TokenSigner: Sendable {
             case .hs512: Array(HMAC<SHA512>.authenticationCode(for: bytes, using: key))
             default: Array(HMAC<SHA256>.authenticationCode(for: bytes, using: key))
             }
-        return signed + "." + Base64URL.encode(code)
+        return signed + "." + Base64.url.encode(code)
     }
 }
