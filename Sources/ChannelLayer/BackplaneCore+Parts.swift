@@ -48,6 +48,8 @@ extension BackplaneCore: MembershipDelegate {
 
 extension BackplaneCore: RelayDelegate {
     func relayFoundForeign(_ key: String) { neighbours.foreign([key]) }
+
+    func relayFoundMisfit(_ words: String) { neighbours.misfit(words) }
 }
 
 extension BackplaneCore: ConnectionInboxDelegate {

@@ -9,6 +9,7 @@ final class NeighbourLog {
     private let logger: Logger
     private var foreign = LogThrottle()
     private var vanished = LogThrottle()
+    private var misfits: Set<String> = []
     private var known: Set<LayerSurvey.Stranger> = []
 
     init(metrics: LayerMetrics, logger: Logger) {
@@ -25,6 +26,11 @@ final class NeighbourLog {
             metadata: [
                 "keys": "\(keys.prefix(10).joined(separator: " "))", "count": "\(keys.count)", "held_back": "\(held)",
             ])
+    }
+
+    /// The site's layer is configured otherwise than this gateway. Each difference is logged once.
+    func misfit(_ words: String) {
+        if misfits.insert(words).inserted { logger.warning("\(words)") }
     }
 
     /// Layers of Django that no gateway reads. Each is logged once.

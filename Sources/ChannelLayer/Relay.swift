@@ -7,6 +7,8 @@ import RedisClient
 protocol RelayDelegate: AnyObject {
     /// A staging key has another type than ours; its messages are staged beside it.
     func relayFoundForeign(_ key: String)
+    /// The site's layer is configured otherwise than this gateway: what does not fit, and what to set.
+    func relayFoundMisfit(_ words: String)
 }
 
 /// Carries what Django's core layer sent to the fleet's members over to the fleet: inbox → staging → log and pub/sub.
@@ -34,6 +36,7 @@ final class Relay {
     private let encryption: FernetKeys
     /// Random bytes in front of each message.
     private let prefixLength: Int
+    private let serializer: LayerSettings.Serializer
     private let client: RedisClient
     private let logger: Logger
     private let metrics: LayerMetrics
@@ -56,6 +59,7 @@ final class Relay {
         gatewayID = configuration.gatewayID
         encryption = configuration.encryption
         prefixLength = configuration.inboxPrefixLength
+        serializer = configuration.serializer
         self.client = client
         self.metrics = metrics
         self.logger = logger
@@ -163,7 +167,9 @@ final class Relay {
         let id = staged.id
         let message: ByteBuffer, groups: [GroupName]
         do {
-            let body = try encryption.opened(LayerMessage.body(ofInboxMember: staged.bytes, prefixLength: prefixLength))
+            let token = try LayerMessage.body(ofInboxMember: staged.bytes, prefixLength: prefixLength)
+            let body = try encryption.opened(token)
+            look(for: body, in: token)
             let (bare, channels) = try LayerMessage.withoutChannels(body)
             message = bare
             groups = channels.compactMap { self.group(of: $0, inbox: inbox) }
@@ -182,6 +188,22 @@ final class Relay {
                 self.complain("a message of the core layer waits in staging", error)
                 done(.failed)
             }
+        }
+    }
+
+    /// What Django's messages look like tells what its consumers can read.
+    private func look(for body: ByteBuffer, in token: ByteBuffer) {
+        if !encryption.isEmpty, body == token {
+            delegate?.relayFoundMisfit(
+                "redis.encryption_keys are set, and Django's layer does not encrypt: its consumers cannot read what is sent here"
+            )
+        }
+        let isJSON = WireMessage.Format(body.readableBytesUInt8Span) == .json
+        if isJSON != (serializer == .json) {
+            let other = isJSON ? "json" : "msgpack"
+            delegate?.relayFoundMisfit(
+                "redis.serializer is \(serializer.rawValue), and Django's layer writes \(other): its consumers cannot read what is sent here. Set redis.serializer: \(other)"
+            )
         }
     }
 

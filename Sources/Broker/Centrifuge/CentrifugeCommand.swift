@@ -23,7 +23,8 @@ public struct CentrifugeCommand: Sendable, Equatable {
         case send
         case refresh(token: String)
         case subRefresh
-        case rpc
+        /// data: JSON, as the client sent it.
+        case rpc(method: String, data: ByteBuffer?)
         /// The empty object: the client's answer to a ping.
         case pong
         case unknown
@@ -76,7 +77,7 @@ public struct CentrifugeCommand: Sendable, Equatable {
         if fields.raw("send") != nil { return .send }
         if let refresh = fields.object("refresh") { return .refresh(token: refresh.string("token") ?? "") }
         if fields.raw("sub_refresh") != nil { return .subRefresh }
-        if fields.raw("rpc") != nil { return .rpc }
+        if let rpc = fields.object("rpc") { return .rpc(method: rpc.string("method") ?? "", data: rpc.raw("data")) }
         return .unknown
     }
 

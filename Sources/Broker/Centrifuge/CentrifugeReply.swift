@@ -51,6 +51,15 @@ public enum CentrifugeReply {
         }
     }
 
+    /// - Parameter data: JSON; nil: the site had nothing to say.
+    public static func rpc(_ id: UInt32, data: ByteBuffer?) -> ByteBuffer {
+        reply(id, "rpc") { json in
+            guard let data else { return }
+            json.key("data")
+            json.raw(data)
+        }
+    }
+
     public static func empty(_ id: UInt32, _ method: String) -> ByteBuffer { reply(id, method) { _ in } }
 
     /// - Parameters:

@@ -26,6 +26,8 @@ final class CentrifugeDialect: ClientDialect {
     /// Whether a history or presence read is in progress. One at a time, because the answers can be long.
     private var isReading = false
     private let subscriptions: CentrifugeSubscriptions
+    /// Made for the first rpc.
+    private var forwarder: Forwarder?
 
     private static let version = "tocsin"
     /// The SDKs' ping interval, in seconds.
@@ -76,6 +78,7 @@ final class CentrifugeDialect: ClientDialect {
     /// Called when the connection has ended. Cancels joins in progress and stops reading.
     func ended() {
         stage = .ended
+        forwarder?.disconnected()
         connecting?.cancel()
         connecting = nil
         for joining in pending.values { joining.cancel() }
@@ -137,7 +140,8 @@ final class CentrifugeDialect: ClientDialect {
         case .history(let channel, let limit, let since, let reverse):
             history(id, try group(channel, access.allowsSeeing), limit, since, reverse)
         case .ping: connection.say(CentrifugeReply.empty(id, "ping"))
-        case .rpc, .unknown: throw .methodNotFound
+        case .rpc(let method, let data): try call(id, method, data)
+        case .unknown: throw .methodNotFound
         case .refresh(let token): try refresh(id, token)
         case .subRefresh: throw .notAvailable
         case .connect, .send, .pong: break
@@ -304,6 +308,38 @@ final class CentrifugeDialect: ClientDialect {
             throw (error as? BackplaneError)?.code == .refused ? CentrifugeError.badRequest : error
         }
         answer(id, sent) { _ in CentrifugeReply.empty(id, "publish") }
+    }
+
+    /// One rpc at a time reaches the site, in order.
+    private func call(_ id: UInt32, _ method: String, _ data: ByteBuffer?) throws(CentrifugeError) {
+        guard let remote = entry.remote else { throw .methodNotFound }
+        let forwarder =
+            self.forwarder
+            ?? Forwarder(
+                remote.policy,
+                ForwardedMessage(
+                    channel: shard.state.backplane.channelName(of: self.id), user: access.user, groups: session.groups,
+                    path: remote.path, client: remote.client), shard: shard)
+        self.forwarder = forwarder
+        forwarder.called(method, data) { [unowned self] result in
+            guard stage == .connected else { return }
+            switch result {
+            case .success(let answer):
+                // The site's answer becomes a part of the reply.
+                let isJSON = answer.map(Self.isJSON) ?? true
+                isJSON ? connection.say(CentrifugeReply.rpc(id, data: answer)) : fail(id, .internal)
+            case .failure(.overloaded): fail(id, .tooManyRequests)
+            case .failure: fail(id, .internal)
+            }
+        }
+    }
+
+    private static func isJSON(_ text: ByteBuffer) -> Bool {
+        let object = JSONWriter.object { json in
+            json.key("data")
+            json.raw(text)
+        }
+        return (try? JSONFields(object))?.keys.elementsEqual(["data"]) == true
     }
 
     private func presence(

@@ -1,4 +1,5 @@
 import Foundation
+import Sockets
 
 /// Verifies the tokens of a centrifuge client's `connect` and `refresh` commands with the route's `jwt` logins.
 struct CentrifugeLogin: Sendable {
@@ -22,6 +23,15 @@ struct CentrifugeEntry {
     let login: CentrifugeLogin?
     /// The rights that a login grants; nil: its claims give an invalid group name, or too many groups.
     let accessOf: (Identity) -> CentrifugeAccess?
+    /// Where its rpc calls go; nil: the route has no `receive: { post: URL }`.
+    let remote: Remote?
+
+    struct Remote {
+        let policy: ForwardPolicy
+        /// Of the connection's URL, without the query.
+        let path: String
+        let client: PeerAddress
+    }
 }
 
 extension Identity {

@@ -13,7 +13,12 @@ struct ForwardedMessage {
     let client: PeerAddress
 
     /// A text of the client: handler `websocket_receive` of a consumer.
-    func received(_ text: ByteBuffer) -> ByteBuffer { message("websocket.receive", text) }
+    func received(_ text: ByteBuffer) -> ByteBuffer {
+        message("websocket.receive") { json in
+            json.key("text")
+            json.raw { JSONText.appendString(text.readableBytesView, to: &$0) }
+        }
+    }
 
     /// The connection is established: `websocket_connect`.
     func connected() -> ByteBuffer { message("websocket.connect") }
@@ -21,13 +26,19 @@ struct ForwardedMessage {
     /// The connection has ended: `websocket_disconnect`.
     func disconnected() -> ByteBuffer { message("websocket.disconnect") }
 
-    private func message(_ type: String, _ text: ByteBuffer? = nil) -> ByteBuffer {
+    /// A centrifuge client's rpc: the method that it names, and its data as they are.
+    func called(_ method: String, _ data: ByteBuffer?) -> ByteBuffer {
+        message("rpc") { json in
+            json.string("method", method)
+            json.key("data")
+            json.raw(data)
+        }
+    }
+
+    private func message(_ type: String, _ content: (inout JSONWriter) -> Void = { _ in }) -> ByteBuffer {
         JSONWriter.object { json in
             json.string("type", type)
-            if let text {
-                json.key("text")
-                json.raw { JSONText.appendString(text.readableBytesView, to: &$0) }
-            }
+            content(&json)
             json.string("reply_channel", channel)
             json.string("user", user)
             json.array("groups") { json in

@@ -11,30 +11,47 @@ final class Forwarder {
     private let policy: ForwardPolicy
     private let message: ForwardedMessage
     private var queue: ForwardQueue
-    /// Sends a text to the client; nil once the connection has ended.
-    private var answer: ((ByteBuffer) -> Void)?
+    /// Those of the queue's messages, in their order.
+    private var completions = CircularBuffer<Completion>()
+    private var isOver = false
 
-    /// - Parameter answer: sends a text to the client.
-    init(
-        _ policy: ForwardPolicy, _ message: ForwardedMessage, shard: Shard, answer: @escaping (ByteBuffer) -> Void
-    ) {
+    /// What became of a message: the text that answers it, if there is one. Not called once the connection has ended.
+    typealias Completion = (Result<ByteBuffer?, ForwardError>) -> Void
+
+    init(_ policy: ForwardPolicy, _ message: ForwardedMessage, shard: Shard) {
         self.policy = policy
         self.message = message
         self.shard = shard
-        self.answer = answer
         queue = ForwardQueue(waitsForRoom: policy.waitsForRoom)
     }
 
-    func connected() { if policy.tellsConnections { put(message.connected()) } }
+    func connected(_ done: @escaping Completion) { if policy.tellsConnections { put(message.connected(), done) } }
 
-    func received(_ text: ByteBuffer) { put(message.received(text)) }
+    func received(_ text: ByteBuffer, _ done: @escaping Completion) { put(message.received(text), done) }
 
-    func disconnected() {
-        answer = nil
-        if policy.tellsConnections { put(message.disconnected()) }
+    /// - Parameter data: JSON; nil: there is none.
+    func called(_ method: String, _ data: ByteBuffer?, _ done: @escaping Completion) {
+        put(message.called(method, data), done)
     }
 
-    private func put(_ message: ByteBuffer) { if let action = queue.put(message) { perform([action]) } }
+    func disconnected() {
+        if policy.tellsConnections { put(message.disconnected()) { _ in } }
+        isOver = true
+    }
+
+    private func put(_ message: ByteBuffer, _ done: @escaping Completion) {
+        let action = queue.put(message)
+        if case .report(let error) = action {
+            shard.state.metrics.forwardsFailed.add()
+            return complete(done, .failure(error))
+        }
+        completions.append(done)
+        if let action { perform([action]) }
+    }
+
+    private func complete(_ done: Completion?, _ result: Result<ByteBuffer?, ForwardError>) {
+        if !isOver { done?(result) }
+    }
 
     private func perform(_ actions: [ForwardQueue.Action]) {
         for action in actions {
@@ -46,7 +63,7 @@ final class Forwarder {
                 }
             case .report(let error):
                 shard.state.metrics.forwardsFailed.add()
-                answer?(error.text)
+                complete(completions.popFirst(), .failure(error))
             }
         }
     }
@@ -57,9 +74,7 @@ final class Forwarder {
             shard.state.backplane.channelSend(message, to: channel).hop(to: shard.eventLoop).assumeIsolated()
                 .whenComplete { result in
                     switch result {
-                    case .success:
-                        self.shard.state.metrics.forwarded.add()
-                        self.perform(self.queue.accepted())
+                    case .success: self.answered(.success(nil))
                     case .failure(let error): self.failed(error as? BackplaneError)
                     }
                 }
@@ -86,7 +101,7 @@ final class Forwarder {
         switch result {
         case .success(let text):
             shard.state.metrics.forwarded.add()
-            if let text { answer?(text) }
+            complete(completions.popFirst(), .success(text))
             perform(queue.accepted())
         case .failure(let error): perform(queue.failed(error))
         }

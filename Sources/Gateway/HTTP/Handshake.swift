@@ -224,7 +224,8 @@ final class Handshake: StreamSocketOwner {
         if route.clientProtocol == .centrifuge, case .webSocket = plan.transport {
             // It joins on its first command, which tells what it has seen already.
             let access = route.access(resolved.values, resolved.groups, identity)
-            let entry = CentrifugeEntry(access: access, login: connectLogin(plan)) { _ in access }
+            let entry = CentrifugeEntry(
+                access: access, login: connectLogin(plan), accessOf: { _ in access }, remote: remote(of: plan))
             return becomeCentrifuge(entrant, entry)
         }
         let joining = Joining(resolved.groups, of: id, on: shard)
@@ -291,14 +292,22 @@ final class Handshake: StreamSocketOwner {
             path: entrant.plan.path, client: entrant.plan.client)
     }
 
+    /// Where a centrifuge client's rpc calls go.
+    private func remote(of plan: HandshakePlan) -> CentrifugeEntry.Remote? {
+        guard case .forward(let policy) = route(of: plan).receive else { return nil }
+        return CentrifugeEntry.Remote(policy: policy, path: plan.path, client: plan.client)
+    }
+
     /// Upgrades a centrifuge client that is not authenticated yet: its first command carries the token.
     private func becomeUnidentified(_ entrant: Entrant, _ login: CentrifugeLogin) {
         let (route, values) = (route(of: entrant.plan), entrant.plan.values)
         let most = settings.configuration.maximumGroups
-        let entry = CentrifugeEntry(access: nil, login: login) { identity in
+        let access = { (identity: Identity) -> CentrifugeAccess? in
             guard let (values, groups) = try? route.groups(values, identity), groups.count <= most else { return nil }
             return route.access(values, groups, identity)
         }
+        let entry = CentrifugeEntry(
+            access: nil, login: login, accessOf: access, remote: remote(of: entrant.plan))
         becomeCentrifuge(entrant, entry)
     }
 

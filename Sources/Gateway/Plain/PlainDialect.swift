@@ -32,7 +32,7 @@ final class PlainDialect: ClientDialect {
         self.joining = joining
         self.positions = positions
         guard case .forward(let policy) = receive, let origin else { return }
-        forwarder = Forwarder(policy, origin, shard: shard) { [unowned connection] in connection.say($0) }
+        forwarder = Forwarder(policy, origin, shard: shard)
     }
 
     /// The interval varies by ± 10 %, derived from the connection's random id.
@@ -50,7 +50,7 @@ final class PlainDialect: ClientDialect {
         let starts = positions.lazy.map { Session.Start(position: $0, isResumption: false) }
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
-        forwarder?.connected()
+        forwarder?.connected(answer)
     }
 
     // MARK: Input
@@ -66,7 +66,7 @@ final class PlainDialect: ClientDialect {
         case .groupSend:
             guard let message = ClientMessage.message(from: text) else { return connection.close(.badMessage) }
             for group in session.groups { send(message, to: group) }
-        case .forward: forwarder?.received(text)
+        case .forward: forwarder?.received(text, answer)
         }
     }
 
@@ -74,6 +74,14 @@ final class PlainDialect: ClientDialect {
         guard receive == .mirror else { return false }
         if connection.isWritable { connection.say(binary: binary) }
         return true
+    }
+
+    /// What the site answers, or why a message was lost.
+    private func answer(_ result: Result<ByteBuffer?, ForwardError>) {
+        switch result {
+        case .success(let text): if let text { sayBack(text) }
+        case .failure(let error): sayBack(error.text)
+        }
     }
 
     /// Sends an answer to the client. Skipped when the socket is full, so a client that does not read queues no answers.

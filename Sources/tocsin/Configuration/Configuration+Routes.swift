@@ -3,6 +3,17 @@ import Gateway
 import NIOCore
 import Yams
 
+extension ReceivePolicy {
+    /// Whether a centrifuge client can have it: its rpc calls go to the site.
+    fileprivate var suitsCentrifuge: Bool {
+        switch self {
+        case .ignore, .groupSend: true
+        case .forward(let policy): if case .site = policy.destination { true } else { false }
+        case .echo, .mirror: false
+        }
+    }
+}
+
 /// The entries of `routes:`.
 extension Configuration {
     static func route(
@@ -33,8 +44,8 @@ extension Configuration {
                 throw reader.bad("may_publish", "is for protocol: centrifuge; a plain client has receive: group_send")
             }
             guard maySee == nil else { throw reader.bad("may_see", "is for protocol: centrifuge") }
-        } else if receive != .ignore, receive != .groupSend {
-            throw reader.bad("receive", "must be ignore or group_send with protocol: centrifuge")
+        } else if !receive.suitsCentrifuge {
+            throw reader.bad("receive", "must be ignore, group_send or { post: URL } with protocol: centrifuge")
         }
         try reader.finish()
         do throws(TemplateError) {
