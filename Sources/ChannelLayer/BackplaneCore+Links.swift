@@ -59,7 +59,7 @@ extension BackplaneCore {
         client.call(GatewayTrial.call(functions, configuration)) { [self] result in
             switch result {
             case .success(let missing):
-                let refusal = GatewayTrial.verdict(missing, user: configuration.redis.address.user)
+                let refusal = GatewayTrial.verdict(missing, user: configuration.redis.host.user)
                 handle((refusal ?? error).map { .refused($0) } ?? .written)
             case .failure(let error) where error.code == .server:
                 if !FunctionLibrary.isMissing(error) { handle(.refused(error)) }

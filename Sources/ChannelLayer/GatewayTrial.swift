@@ -32,6 +32,6 @@ enum GatewayTrial {
         _ functions: LayerFunctions, _ configuration: LayerConfiguration, by client: RedisClient
     ) async throws {
         let missing = try await client.call(call(functions, configuration))
-        if let refusal = verdict(missing, user: configuration.redis.address.user) { throw refusal }
+        if let refusal = verdict(missing, user: configuration.redis.host.user) { throw refusal }
     }
 }

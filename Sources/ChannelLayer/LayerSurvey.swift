@@ -44,6 +44,11 @@ public enum LayerSurvey {
         var found: Set<Stranger> = []
         var databases: Set<Int> = [keys.database]
         try await connected(configuration, on: eventLoop, logger: logger) { client in
+            // Without the functions, whether it may is tried; a command that is refused would be an entry in ACL LOG.
+            let trial = LayerFunctions(keys: keys).gatewayTrial(presence: false, replicas: false, scans: true)
+            if let missing = try? await client.call(trial), missing.contains("+scan") {
+                throw RedisError(.server, "NOPERM this user may not list keys (+scan)")
+            }
             let info = try await client.send(RedisCommand("INFO", "keyspace")).text ?? ""
             databases.formUnion(Self.databases(info))
             let channels = try? await client.send(RedisCommand("PUBSUB", "CHANNELS", "*specific.*"))
@@ -51,7 +56,6 @@ public enum LayerSurvey {
         }
         for database in databases.sorted() {
             var configuration = configuration
-            configuration.address.database = database
             configuration.locator = DatabaseLocator(configuration.locator, database: database)
             try await connected(configuration, on: eventLoop, logger: logger) { client in
                 found.formUnion(try await groups(in: database, by: client, beside: keys))

@@ -25,7 +25,7 @@ public final class RedisBackplane: Backplane {
         onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
         onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> RedisBackplane {
-        let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.address.database)
+        let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.host.database)
         let layerMetrics = LayerMetrics(metrics)
         let owner = NIOLoopBoundBox<BackplaneCore?>.makeEmptyBox(valueType: BackplaneCore.self, eventLoop: eventLoop)
         let client = try await RedisClient.start(

@@ -12,6 +12,12 @@ public struct RedisAddress: Sendable, Equatable {
         case tcp(host: String, port: Int)
         case tls(host: String, port: Int)
         case unix(path: String)
+
+        init(_ endpoint: RedisEndpoint, isEncrypted: Bool) {
+            self =
+                isEncrypted
+                ? .tls(host: endpoint.host, port: endpoint.port) : .tcp(host: endpoint.host, port: endpoint.port)
+        }
     }
 
     public var transport: Transport
@@ -20,6 +26,29 @@ public struct RedisAddress: Sendable, Equatable {
     public var database: Int
 
     public static let defaultDatabase = 3
+
+    /// - Parameter database: 0 and up.
+    public init(transport: Transport, user: String?, password: String?, database: Int = defaultDatabase) {
+        self.transport = transport
+        self.user = user
+        self.password = password
+        self.database = database
+    }
+
+    /// Whether a URL of a Redis names its database, so that no default applies.
+    public static func namesDatabase(_ text: String) -> Bool {
+        let url = URLComponents(string: text)
+        return url?.queryItems?.contains { $0.name == "db" } == true
+            || (url?.scheme?.lowercased() != "unix" && (url?.path.count ?? 0) > 1)
+    }
+
+    /// nil: a socket in the file system.
+    var endpoint: RedisEndpoint? {
+        switch transport {
+        case .tcp(let host, let port), .tls(let host, let port): RedisEndpoint(host: host, port: port)
+        case .unix: nil
+        }
+    }
 
     /// `rediss://`.
     public var isEncrypted: Bool { if case .tls = transport { true } else { false } }

@@ -107,8 +107,8 @@ public final class RedisClient: Sendable {
     private func send(_ command: RedisCommand, _ promise: EventLoopPromise<RedisValue>) {
         let link = self.link.value
         guard let connection = link.connection else {
-            let (address, why) = (link.configuration.address, link.lastError.message)
-            return promise.fail(RedisError(.unavailable, "no connection to \(address): \(why)"))
+            let (host, why) = (link.configuration.host, link.lastError.message)
+            return promise.fail(RedisError(.unavailable, "no connection to \(host): \(why)"))
         }
         connection.send(command) { reply in
             switch reply {

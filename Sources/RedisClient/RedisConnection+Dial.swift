@@ -10,13 +10,22 @@ extension RedisConnection {
     static func dial(_ configuration: RedisConfiguration, on eventLoop: any EventLoop) -> EventLoopFuture<
         NIOLoopBound<RedisConnection>
     > {
-        configuration.locator.locate(on: eventLoop).flatMap { dial($0, configuration, on: eventLoop) }
+        let locator = configuration.locator
+        return locator.locate(on: eventLoop).flatMap { address in
+            dial(address, configuration, on: eventLoop).always { result in
+                switch result {
+                case .success: locator.verified(address, on: eventLoop)
+                case .failure(let error): locator.disproved(address, RedisError(error), on: eventLoop)
+                }
+            }
+        }
     }
 
     private static func dial(
         _ address: RedisAddress, _ configuration: RedisConfiguration, on eventLoop: any EventLoop
     ) -> EventLoopFuture<NIOLoopBound<RedisConnection>> {
-        let connection = NIOLoopBound(RedisConnection(configuration, eventLoop: eventLoop), eventLoop: eventLoop)
+        let connection = NIOLoopBound(
+            RedisConnection(configuration, to: address, eventLoop: eventLoop), eventLoop: eventLoop)
         let dialled =
             if let loop = eventLoop as? SocketLoop {
                 dialSocket(address, configuration, connection.value, on: loop)
@@ -26,7 +35,7 @@ extension RedisConnection {
         return dialled.flatMapErrorThrowing { error in
             throw RedisError(.unavailable, "cannot connect to \(address): \(reason(error))")
         }.hop(to: eventLoop).flatMap { _ in
-            connection.value.greet(configuration, at: address)
+            connection.value.greet(configuration)
         }.map { connection }
     }
 
@@ -96,35 +105,5 @@ extension RedisConnection {
         } catch let error as NIOSSLExtraError where error == .cannotUseIPAddressInSNI {
             return try NIOSSLClientHandler(context: context, serverHostname: nil)
         }
-    }
-
-    private func greet(_ configuration: RedisConfiguration, at address: RedisAddress) -> EventLoopFuture<Void> {
-        var commands: [RedisCommand] = []
-        if let password = address.password {
-            var auth = RedisCommand("AUTH")
-            if let user = address.user { auth.append(user) }
-            auth.append(password)
-            commands.append(auth)
-        }
-        commands.append(RedisCommand("SELECT", String(address.database)))
-        commands.append(RedisCommand("CLIENT", "SETNAME", configuration.clientName))
-        let ready = eventLoop.makePromise(of: Void.self)
-        for (index, command) in commands.enumerated() {
-            let isLast = index == commands.count - 1
-            send(command) { reply in
-                switch reply {
-                case .success:
-                    if isLast { ready.succeed() }
-                case .failure(let error) where isLast && error.code == .server:
-                    ready.succeed()  // The name is optional: without the right to set it, the connection still works.
-                case .failure(let error):
-                    let refused = RedisError(
-                        error.code, "\(address) refused \(command): \(error.message)")
-                    ready.fail(refused)
-                    self.close(refused)
-                }
-            }
-        }
-        return ready.futureResult
     }
 }

@@ -16,8 +16,12 @@ final class RedisConnection {
     typealias Reply = Result<RedisValue, RedisError>
 
     private let configuration: RedisConfiguration
+    /// The server at the other end.
+    let address: RedisAddress
     let eventLoop: any EventLoop
     private var reader: RedisReplyReader
+    /// Bytes received since the last complete reply.
+    private var incompleteBytes = 0
     private var queue: CommandQueue<(Reply) -> Void>
     private var wire: (any RedisWire)?
     private var outgoing = ByteBuffer()
@@ -32,8 +36,9 @@ final class RedisConnection {
     var onClose: ((RedisError) -> Void)?
     private var closeReason: RedisError?
 
-    init(_ configuration: RedisConfiguration, eventLoop: any EventLoop) {
+    init(_ configuration: RedisConfiguration, to address: RedisAddress, eventLoop: any EventLoop) {
         self.configuration = configuration
+        self.address = address
         self.eventLoop = eventLoop
         reader = RedisReplyReader(maximumBytes: configuration.maximumReplyBytes)
         queue = CommandQueue(limit: configuration.maximumWaiting)
@@ -88,8 +93,13 @@ final class RedisConnection {
 
     func received(_ bytes: ByteBuffer) {
         do throws(RedisError) {
+            incompleteBytes += bytes.readableBytes
             try reader.feed(bytes)
-            while try reader.next({ view in take(view) }) != nil {}
+            while try reader.next({ view in take(view) }) != nil { incompleteBytes = 0 }
+            // The reader measures strings when they are complete, and an endless one never is.
+            guard incompleteBytes / 2 <= configuration.maximumReplyBytes else {
+                throw RedisError(.protocolViolation, "Redis sent a reply that does not end")
+            }
         } catch {
             close(error)
         }

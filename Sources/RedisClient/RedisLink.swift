@@ -25,12 +25,17 @@ final class RedisLink {
     private(set) var refusalBackoff: Backoff
     private var generator = SystemRandomNumberGenerator()
     private var probes: RepeatedTask?
+    private var endObservation: (@Sendable () -> Void)?
+    /// Where the server went while it was dialled.
+    private var movedTo: RedisAddress?
     private var failures = 0
     private var trouble = TroubleLog()
     /// Whether the owner has confirmed the current connection.
     private(set) var isConfirmed = false
     /// Why there is no connection.
     private(set) var lastError = RedisError(.unavailable, "not connected yet")
+
+    private var what: String { configuration.peer == .sentinel ? "a Sentinel" : "Redis" }
 
     var onUp: ((RedisConnection) -> Void)?
     var onDown: ((RedisError) -> Void)?
@@ -54,6 +59,7 @@ final class RedisLink {
         dial()
         let interval = configuration.probeInterval
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        endObservation = configuration.locator.observe(on: eventLoop) { bound.value.moved(to: $0) }
         probes = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             if let connection = bound.value.connection { bound.value.probe?(connection) }
         }
@@ -62,6 +68,8 @@ final class RedisLink {
     func stop() {
         probes?.cancel()
         probes = nil
+        endObservation?()
+        endObservation = nil
         let before = state
         state = .stopped
         switch before {
@@ -79,12 +87,31 @@ final class RedisLink {
         refusalBackoff.reset()
         failures = 0
         if trouble.ends() {
-            logger.notice("Redis is back", metadata: ["redis.address": "\(configuration.address)"])
+            logger.notice("\(what) is back", metadata: ["redis.address": "\(configuration.host)"])
         }
+    }
+
+    /// Dials anew unless that is the server in use, or the one that is being dialled.
+    private func moved(to address: RedisAddress) {
+        switch state {
+        case .up(let connection):
+            if connection.address != address { connection.close(Self.out(of: connection.address, address)) }
+        case .dialling: movedTo = address
+        case .waiting(let retry):
+            retry.cancel()
+            backoff.reset()
+            wait(backoff.next(using: &generator))
+        case .idle, .stopped: break
+        }
+    }
+
+    private static func out(of old: RedisAddress, _ new: RedisAddress) -> RedisError {
+        RedisError(.unavailable, "\(old) is not the primary any more: \(new) is")
     }
 
     private func dial() {
         state = .dialling
+        movedTo = nil
         RedisConnection.dial(configuration, on: eventLoop).assumeIsolated().whenComplete { result in
             switch (result, self.state) {
             case (.success(let connection), .dialling): self.up(connection.value)
@@ -108,6 +135,9 @@ final class RedisLink {
             self.onDown?(reason)
             self.retry()
         }
+        if let movedTo, movedTo != connection.address {
+            return connection.close(Self.out(of: connection.address, movedTo))
+        }
         onUp?(connection)
     }
 
@@ -117,14 +147,18 @@ final class RedisLink {
         let wasRefused = lastError.code == .server
         if let held = trouble.begins(wasRefused ? lastError.kind : "away") {
             logger.warning(
-                "no connection to Redis\(wasRefused ? " that can be used" : ""); trying again",
+                "no connection to \(what)\(wasRefused ? " that can be used" : ""); trying again",
                 metadata: [
-                    "redis.address": "\(configuration.address)", "error": "\(lastError)", "failures": "\(failures)",
+                    "redis.address": "\(configuration.host)", "error": "\(lastError)", "failures": "\(failures)",
                     "held_back": "\(held)",
                 ])
         }
         // What Redis refuses, it will refuse again until an administrator or a failover changes something.
         let delay = wasRefused ? refusalBackoff.next(using: &generator) : backoff.next(using: &generator)
+        wait(delay)
+    }
+
+    private func wait(_ delay: TimeAmount) {
         state = .waiting(
             eventLoop.assumeIsolated().scheduleTask(in: delay) {
                 guard case .waiting = self.state else { return }

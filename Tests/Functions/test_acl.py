@@ -147,7 +147,7 @@ def test_nobody_may_end_the_promise_or_reach_beyond_the_prefix(guarded, name, co
 
 @pytest.mark.parametrize(
     ("name", "allowed"),
-    [("gateway", {"info", "config|get"}), ("publisher", {"info"}), ("django", set()),
+    [("gateway", {"info", "role", "config|get"}), ("publisher", {"info", "role"}), ("django", set()),
      ("operator", {"info", "role", "config|get", "client|list", "slowlog|get", "slowlog|len", "latency|latest", "latency|history",
                    "acl|log", "acl|load"})])
 def test_of_the_dangerous_commands_only_the_named_ones_are_granted(redis, name, allowed):

@@ -11,7 +11,7 @@ from harness.redis_server import LIBRARY, USERS, RedisServer
 TRIAL = ("FCALL", "gateway_trial", 0, "asgi", 3, "PRESENCE", "WAIT")
 [LINE] = [line.split()[2:] for line in USERS.read_text().splitlines() if line.startswith("user gateway ")]
 # What a gateway does besides calling functions, and can do without: see redis/README.md.
-OPTIONAL = {"+function|load", "+config|get", "+ping", "+hello", "+select", "+client|setname", "+psubscribe", "&specific.*"}
+OPTIONAL = {"+function|load", "+config|get", "+ping", "+hello", "+select", "+role", "+client|setname", "+psubscribe", "&specific.*"}
 
 
 @pytest.fixture

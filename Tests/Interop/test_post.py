@@ -22,7 +22,7 @@ class Site:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                site.asked.append((self.path, self.headers["Content-Type"], asked))
+                site.asked.append((self.path, (self.headers["Content-Type"], self.headers["Authorization"]), asked))
                 status, body = site.answers[self.path](asked)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -68,7 +68,7 @@ def gateway(redis_server, site):
     ]
     routes.append(
         {"path": "/told/{room}", "auth": "lb", "groups": ["{room}"],
-         "receive": {"post": f"{site.url}/quiet", "connections": True}})  # fmt: skip
+         "receive": {"post": f"{site.url}/quiet", "connections": True, "authorization": "Bearer s3cret"}})  # fmt: skip
     routes.append(
         {"path": "/connection/websocket", "protocol": "centrifuge", "auth": "lb", "may_join": ["*"],
          "receive": {"post": f"{site.url}/rpc"}})  # fmt: skip
@@ -95,7 +95,8 @@ def test_the_site_is_told_of_the_connection_its_beginning_and_its_end(gateway, s
     assert channel.startswith("specific.poster!")
     assert all(asked == {"reply_channel": channel, "user": "42", "groups": ["room"], "path": "/told/room",
                          "client": "127.0.0.1"} for asked in told)  # fmt: skip
-    assert {kind for _, kind, _ in site.asked} == {"application/json"}
+    assert {kind for _, (kind, _), _ in site.asked} == {"application/json"}
+    assert {shown for _, (_, shown), asked in site.asked if asked["path"] == "/told/room"} == {"Bearer s3cret"}
 
 
 @pytest.mark.parametrize(

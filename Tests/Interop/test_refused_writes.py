@@ -285,7 +285,7 @@ def findings(*arguments):
     ("taken", "words"),
     [
         ([], None),
-        (["resetchannels"], "ACL SETUSER app &asgi__group__* &asgi__probe__* &asgi__control"),
+        (["resetchannels"], "ACL SETUSER app &asgi__group__* &asgi__gateways__* &asgi__probe__* &asgi__control"),
         (["-subscribe"], "ACL SETUSER app +subscribe"),
         (["-info"], "ACL SETUSER app +info"),
         (["-time"], "ACL SETUSER app +time"),

@@ -14,7 +14,8 @@ struct RedisConnectionTests {
 
         init(_ change: (inout RedisConfiguration) -> Void = { _ in }) throws {
             let loop = EmbeddedEventLoop()
-            connection = RedisConnection(try .test("redis://host", change), eventLoop: loop)
+            connection = RedisConnection(
+                try .test("redis://host", change), to: try RedisAddress("redis://host"), eventLoop: loop)
             channel = EmbeddedChannel(handler: ChannelWire(connection), loop: loop)
         }
 
@@ -135,7 +136,8 @@ struct RedisConnectionTests {
         let port = 1
         let watch = try await loop.submit { NIOLoopBound(Watch(), eventLoop: loop) }.get()
         let dialled = loop.flatSubmit {
-            let connection = RedisConnection(try! .test("redis://host"), eventLoop: loop)
+            let connection = RedisConnection(
+                try! .test("redis://host"), to: try! RedisAddress("redis://host"), eventLoop: loop)
             watch.value.connection = connection
             let bound = NIOLoopBound(connection, eventLoop: loop)
             return ClientBootstrap(group: loop)

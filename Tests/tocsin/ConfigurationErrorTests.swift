@@ -23,7 +23,7 @@ struct ConfigurationErrorTests {
         ("redis: { hosts: [] }", "redis.hosts (line 1)"),
         ("redis:\n  hosts: http://a", "redis.hosts (line 2)"),
         ("redis: { hosts: { a: b } }", "redis.hosts (line 1) must be a list"),
-        ("redis: { hosts: [[a]] }", "redis.hosts (line 1) must be a list of single values"),
+        ("redis: { hosts: [[a]] }", "redis.hosts (line 1) has a list that is not [host, port]"),
         ("redis: { prefix: \"\" }", "redis.prefix (line 1)"), ("redis: { prefix: \"a b\" }", "redis.prefix (line 1)"),
         ("redis: { prefix: é }", "redis.prefix (line 1)"),
         ("redis: { encryption_keys: [x, ''] }", "redis.encryption_keys (line 1) must not hold an empty key"),

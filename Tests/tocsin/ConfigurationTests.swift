@@ -19,7 +19,7 @@ struct ConfigurationTests {
     ])
     func `Nothing said means the defaults`(yaml: String) throws {
         let configuration = try read(yaml)
-        #expect(configuration.redis.hosts == ["redis://127.0.0.1:6379/3"])
+        #expect(try configuration.redis.hosts == [RedisHost("redis://127.0.0.1:6379/3")])
         #expect(configuration.redis.prefix == "asgi")
         #expect(configuration.redis.groupExpiry == 86_400)
         #expect(configuration.redis.refreshInterval == nil)
@@ -61,14 +61,14 @@ struct ConfigurationTests {
               ca_file: /etc/redis-ca.pem
             """
         ).redis
-        #expect(redis.hosts == ["rediss://u:p@redis.example.com:6390/5"])
+        #expect(try redis.hosts == [RedisHost("rediss://u:p@redis.example.com:6390/5")])
         #expect(redis.prefix == "site2")
         #expect(redis.groupExpiry == 3600)
         #expect(redis.refreshInterval == .seconds(30))
         #expect(redis.waitReplicas == 2)
         #expect(redis.commandTimeout == .milliseconds(750))
         #expect(redis.caFile == "/etc/redis-ca.pem")
-        #expect(try read("redis: { hosts: redis://one }").redis.hosts == ["redis://one"])
+        #expect(try read("redis: { hosts: redis://one }").redis.hosts == [RedisHost("redis://one")])
     }
 
     @Test func `The admin key may be in a file, and is asked for once`() throws {

@@ -3,6 +3,7 @@ import ChannelLayer
 import Gateway
 import Logging
 import NIOCore
+import RedisClient
 import Testing
 
 @testable import tocsin
@@ -63,15 +64,15 @@ struct EnvironmentTests {
 
     @Test func `TOCSIN_REDIS names the Redis, before all others`() throws {
         let environment = ["TOCSIN_REDIS": "redis://short", "TOCSIN_REDIS_HOSTS": "redis://long"]
-        #expect(try read("redis: { hosts: [redis://file] }", environment).redis.hosts == ["redis://short"])
+        #expect(try read("redis: { hosts: [redis://file] }", environment).redis.hosts == [RedisHost("redis://short")])
         #expect(
             try read("redis: { hosts: [redis://file] }", ["TOCSIN_REDIS_HOSTS": "redis://long"]).redis.hosts == [
-                "redis://long"
+                RedisHost("redis://long")
             ])
         // It also overrides a file with several hosts.
         #expect(
             try read("redis: { hosts: [redis://a, redis://b] }", ["TOCSIN_REDIS": "redis://c"]).redis.hosts == [
-                "redis://c"
+                RedisHost("redis://c")
             ])
     }
 

@@ -72,13 +72,16 @@ extension LayerFunctions {
     }
 
     /// Which rights the caller lacks for a gateway's work, as ACL rules; `no:COMMAND` for what this Redis does not have.
-    func gatewayTrial(presence: Bool, replicas: Bool, lists: Bool = false) -> FunctionCall<[String]> {
+    func gatewayTrial(
+        presence: Bool, replicas: Bool, lists: Bool = false, scans: Bool = false
+    ) -> FunctionCall<[String]> {
         var call = FunctionCall(.gatewayTrial) { $0.array?.compactMap(\.text) }
         call.append(keys.prefix)
         call.append(keys.database)
         if presence { call.append("PRESENCE") }
         if replicas { call.append("WAIT") }
         if lists { call.append("LISTS") }
+        if scans { call.append("SCAN") }
         return call
     }
 }

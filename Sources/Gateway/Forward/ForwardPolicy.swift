@@ -14,6 +14,8 @@ public struct ForwardPolicy: Sendable, Equatable {
         public var url: String
         /// How long the site may take. Default 3 s.
         public var timeout: TimeAmount = .seconds(3)
+        /// Sent as the `Authorization` header, so that the site knows who asks. Default: none.
+        public var authorization: String?
 
         public init(url: String) { self.url = url }
     }

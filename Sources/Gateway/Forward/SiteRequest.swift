@@ -14,6 +14,9 @@ enum SiteRequest {
         var request = HTTPClientRequest(url: site.url)
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
+        if let authorization = site.authorization {
+            request.headers.add(name: "Authorization", value: authorization)
+        }
         request.body = .bytes(message)
         do {
             let (status, body) = try await client.answer(to: request, timeout: site.timeout, maximum: maximumAnswer)

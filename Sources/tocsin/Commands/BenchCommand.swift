@@ -79,7 +79,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
         let report = try await CommandSession.run(options) { [target] session in
             let publisher = BenchPublisher(
-                client: session.client, keys: try session.configuration.keys, group: name, message: message,
+                client: session.client, keys: session.configuration.keys, group: name, message: message,
                 isLogged: history)
             let fleet = try await BenchFleet(target, message, on: .singleton)
             let report = try await measure(fleet, publisher, name)

@@ -20,7 +20,7 @@ struct CommandSession {
             try await client.waitUntilUp(.seconds(3))
         } catch {
             await client.close()
-            throw CommandFailure("\(error). Is Redis running at \(settings.address)? Set --redis or TOCSIN_REDIS.")
+            throw CommandFailure("\(error). Is Redis running at \(settings.host)? Set --redis or TOCSIN_REDIS.")
         }
         do {
             let result = try await body(CommandSession(client: client, configuration: configuration))

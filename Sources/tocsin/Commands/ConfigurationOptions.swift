@@ -15,8 +15,9 @@ struct ConfigurationOptions: ParsableArguments {
     func load() throws -> Configuration {
         var configuration = try Configuration(file: config)
         if let redis {
-            do { _ = try RedisAddress(redis) } catch { throw ConfigurationError("--redis: \(error)") }
-            configuration.redis.hosts = [redis]
+            do { configuration.redis.hosts = [try RedisHost(redis)] } catch {
+                throw ConfigurationError("--redis: \(error)")
+            }
         }
         return configuration
     }

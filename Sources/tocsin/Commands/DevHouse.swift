@@ -31,7 +31,7 @@ actor DevHouse {
         let file = try configurationFile()
         // Report errors in the file here, once, instead of from each gateway.
         var configuration = try Configuration(file: file)
-        configuration.redis.hosts = [redisURL]
+        configuration.redis.hosts = [try RedisHost(redisURL)]
         try await checkPorts()
         try await startRedis()
         for (index, port) in ports.gateways.enumerated() {

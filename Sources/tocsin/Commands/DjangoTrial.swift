@@ -36,7 +36,7 @@ struct DjangoTrial {
     }
 
     func run() async throws -> Examination.Finding {
-        let keys = try configuration.keys, group = try GroupName(group)
+        let keys = configuration.keys, group = try GroupName(group)
         let name = "specific.tocsin-doctor-\(token)!"
         let encryption = FernetKeys(try configuration.redis.encryption.keys())
         let heard = NIOLockedValueBox<String?>(nil), isLive = NIOLockedValueBox(false)
@@ -69,15 +69,17 @@ struct DjangoTrial {
             note("Paste this into the site's `manage.py shell`:\n\n\(lines)")
             return ""
         }
-        let process = Process(), input = Pipe(), output = Pipe()
+        // A file, not a pipe: a command that does not read its input would end this one by SIGPIPE.
+        let script = FileManager.default.temporaryDirectory.appendingPathComponent("tocsin-doctor-\(token).py")
+        try Data(lines.utf8).write(to: script)
+        defer { try? FileManager.default.removeItem(at: script) }
+        let process = Process(), output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", command]
-        process.standardInput = input
+        process.standardInput = try FileHandle(forReadingFrom: script)
         process.standardOutput = output
         process.standardError = output
         try process.run()
-        input.fileHandleForWriting.write(Data(lines.utf8))
-        try input.fileHandleForWriting.close()
         let bytes = await withCheckedContinuation { done in
             Thread.detachNewThread { done.resume(returning: output.fileHandleForReading.readDataToEndOfFile()) }
         }
@@ -111,7 +113,7 @@ struct DjangoTrial {
         return Examination.Finding(
             check: Self.check, verdict: .wrong,
             detail: "the site's message did not come. CHANNEL_LAYERS has to name this Redis, database "
-                + "\((try? configuration.keys.database) ?? 3) (Channels' tutorial has 0: (\"127.0.0.1\", 6379)), and the prefix "
+                + "\(configuration.keys.database) (Channels' tutorial has 0: (\"127.0.0.1\", 6379)), and the prefix "
                 + "\"\(configuration.redis.prefix)\"\(last)")
     }
 }

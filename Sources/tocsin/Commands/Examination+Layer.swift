@@ -37,10 +37,9 @@ extension Examination {
                     + "Give all gateways the same groups:")
     }
 
-    /// Keys that functions met and could not use, if they still have the wrong type.
     /// Whether Django uses a layer of this Redis that the gateways do not read.
     private func djangoLayer() async throws -> Finding {
-        let keys = try configuration.keys
+        let keys = configuration.keys
         let strangers = try await LayerSurvey.strangers(
             to: keys, configuration.redisConfiguration(clientName: "tocsin-command"),
             on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
@@ -53,6 +52,7 @@ extension Examination {
                 detail: strangers.map { $0.words(beside: keys) }.joined(separator: ". "))
     }
 
+    /// Keys that functions met and could not use, if they still have the wrong type.
     private func foreignKeys() async throws -> Finding {
         let foreign = try await inspector.foreignKeys()
         return foreign.isEmpty

@@ -15,7 +15,7 @@ extension Examination {
         case .missing: state = "not loaded yet"
         }
         let command = "cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE"
-        if let refusal = try await inspector.loadingRefusal() {
+        if let refusal = await inspector.loadingRefusal() {
             return Finding(
                 check: "functions", verdict: .wrong,
                 detail: "\(state), and this user cannot load them: \(refusal). As another user: \(command)")
@@ -26,7 +26,7 @@ extension Examination {
 
     /// Whether Redis accepts writes now.
     func writes() async throws -> Finding {
-        guard let refusal = try await inspector.writeRefusal() else {
+        guard let refusal = await inspector.writeRefusal() else {
             return Finding(check: "writes", verdict: .fine, detail: "Redis takes them")
         }
         let remedy = refusal.remedy.map { ". \($0)" } ?? ""
@@ -34,7 +34,7 @@ extension Examination {
     }
 
     /// Whether the user has all rights that a gateway needs.
-    func rights(_ address: RedisAddress) async throws -> Finding {
+    func rights(_ host: RedisHost) async throws -> Finding {
         let presence = configuration.groups.contains(where: \.joinLeave)
         let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
         // A separate connection, because one that has subscribed can do nothing else.
@@ -53,10 +53,10 @@ extension Examination {
         let all = try await inspector.missingRights(
             presence: presence, replicas: configuration.redis.waitReplicas > 0)
         missing += (all ?? []).filter { !missing.contains($0) }
-        let user = address.user ?? "default"
+        let user = host.user ?? "default"
         guard missing.isEmpty else {
             return Finding(
-                check: "rights", verdict: .wrong, detail: LayerInspector.words(missing: missing, user: address.user))
+                check: "rights", verdict: .wrong, detail: LayerInspector.words(missing: missing, user: host.user))
         }
         return Finding(
             check: "rights", verdict: .fine,

@@ -29,20 +29,20 @@ struct Examination {
     static let silent = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
 
     var inspector: LayerInspector {
-        get throws { LayerInspector(client: client, keys: try configuration.keys) }
+        LayerInspector(client: client, keys: configuration.keys)
     }
 
     func run() async throws -> [Finding] {
-        let address = try configuration.redis.address
+        let host = configuration.redis.host
         var findings = [
             Finding(
                 check: "redis", verdict: .fine,
-                detail: "\(address) answers\(address.isEncrypted ? ", its certificate is valid" : "")")
+                detail: "\(host) answers\(host.isEncrypted ? ", its certificate is valid" : "")")
         ]
         findings += await server()
         findings.append(await finding("functions") { try await library() })
         findings.append(await finding("writes") { try await writes() })
-        findings.append(await finding("rights") { try await rights(address) })
+        findings.append(await finding("rights") { try await rights(host) })
         findings.append(await keyspaceEvents())
         findings.append(await memoryPolicy())
         findings.append(await pubsubLimit())

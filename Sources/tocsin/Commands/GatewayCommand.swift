@@ -76,7 +76,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let clients = try ClientThreads(configuration.gateway, logger: logger)
         Task { [logger] in await lesser.obey(logger: logger, reload: clients.reloadCredentials) }
         let metrics = Metrics()
-        let redis = try configuration.redis.address
+        let redis = configuration.redis.host
         let readiness = Readiness()
         let eviction = Eviction()
         let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
@@ -86,7 +86,8 @@ struct GatewayCommand: AsyncParsableCommand {
                 readiness: readiness, metrics: metrics, administration: administration, on: group)
         }
         let backplane = try await RedisBackplane.start(
-            configuration.layer(gatewayID: gatewayID), on: clients.redisLoop(redis) ?? group.any(), metrics: metrics,
+            configuration.layer(gatewayID: gatewayID, logger: logger), on: clients.redisLoop(redis) ?? group.any(),
+            metrics: metrics,
             logger: logger,
             onReadiness: { reasons in readiness.set(.redis, reasons) },
             onNameTaken: { reason in
@@ -168,9 +169,10 @@ extension Configuration {
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    func layer(gatewayID: String) throws -> LayerConfiguration {
+    func layer(gatewayID: String, logger: Logger) throws -> LayerConfiguration {
         var layer = LayerConfiguration(
-            redis.layer, redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)"), gatewayID: gatewayID)
+            redis.layer, redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)", logger: logger),
+            gatewayID: gatewayID)
         layer.encryption = FernetKeys(try redis.encryption.keys())
         layer.gatewayFields = [
             "version": Tocsin.version, "host": ProcessInfo.processInfo.hostName, "bind": "\(gateway.bind)",

@@ -35,9 +35,16 @@ enum RedisCLI {
 
 extension Configuration {
     /// The command for the demo page, up to the group's name.
+    ///
+    /// - Throws: `ConfigurationError` when no address is configured that redis-cli can be given.
     var demoCommand: String {
         get throws {
-            try RedisCLI.sending(to: gateway.demoRedis ?? redis.address, prefix: redis.prefix)
+            if let address = gateway.demoRedis { return try RedisCLI.sending(to: address, prefix: redis.prefix) }
+            guard case .server(let address) = redis.host else {
+                throw ConfigurationError(
+                    "gateway.demo_redis is missing: redis-cli asks no Sentinels, so the page needs an address for it")
+            }
+            return try RedisCLI.sending(to: address, prefix: redis.prefix)
         }
     }
 }

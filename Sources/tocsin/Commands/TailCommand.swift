@@ -22,7 +22,7 @@ struct TailCommand: AsyncParsableCommand {
         // Once connected, Redis may go away and come back; but report a wrong address immediately.
         let configuration = try await CommandSession.run(options) { $0.configuration }
         let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
-        let keys = try configuration.keys
+        let keys = configuration.keys
         let encryption = FernetKeys(try configuration.redis.encryption.keys())
         let isJSON = output.json
         let loop = MultiThreadedEventLoopGroup.singleton.any()
@@ -31,7 +31,7 @@ struct TailCommand: AsyncParsableCommand {
             NIOLoopBound(
                 GroupTail(
                     settings, keys: keys, group: name, encryption: encryption, on: loop, logger: logger,
-                    onLive: { note("listening to \(name) at \(settings.address); Ctrl-C ends") },
+                    onLive: { note("listening to \(name) at \(settings.host); Ctrl-C ends") },
                     onMalformed: { note("a message that is neither a JSON object nor a msgpack map: \($0)") },
                     onMessage: { message in
                         show(

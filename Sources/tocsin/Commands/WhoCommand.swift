@@ -30,7 +30,7 @@ struct WhoCommand: AsyncParsableCommand {
     func run() async throws {
         let name = try group.map(groupName)
         let all = try await CommandSession.run(options) { session in
-            let inspector = LayerInspector(client: session.client, keys: try session.configuration.keys)
+            let inspector = LayerInspector(client: session.client, keys: session.configuration.keys)
             if let name { return try await inspector.who(in: name) }
             return try await inspector.whoAnywhere()
         }

@@ -1,5 +1,6 @@
 import ChannelLayer
 import Foundation
+import Logging
 import RedisClient
 
 extension Configuration {
@@ -24,24 +25,29 @@ extension Configuration {
 
     /// - Throws: `ConfigurationError` when a file that it names cannot be read.
     ///
-    /// - Parameter address: a Redis other than the broker's, with the same settings.
-    func redisConfiguration(clientName: String, address: RedisAddress? = nil) throws -> RedisConfiguration {
-        var settings = RedisConfiguration(
-            address: try address ?? redis.address, clientName: clientName)
+    /// - Parameters:
+    ///   - address: a Redis other than the broker's, with the same settings.
+    ///   - logger: for Sentinels that are of no use.
+    func redisConfiguration(
+        clientName: String, address: RedisAddress? = nil,
+        logger: Logger = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
+    ) throws -> RedisConfiguration {
+        var settings = RedisConfiguration(address.map { .server($0) } ?? redis.host, clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
         // Ignoring it would mean an unencrypted connection where encryption was intended.
-        guard redis.tls == nil || settings.address.isEncrypted else {
-            throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.address)")
+        guard redis.tls == nil || settings.host.needsTLS else {
+            throw ConfigurationError("redis.tls is for rediss://, and the address is \(settings.host)")
         }
         settings.serverName = redis.tls?.serverName
         let (tls, caFile) = (redis.tls ?? RedisTLS(), redis.caFile)
         settings.tls = { try tls.configuration(caFile: caFile) }
         // Fail the start if a file cannot be read. Later that only fails a connection, which is retried.
         _ = try settings.tls()
+        settings.useSentinels(logger: logger)
         return settings
     }
 
     var keys: LayerKeys {
-        get throws { LayerKeys(prefix: redis.prefix, database: try redis.address.database) }
+        LayerKeys(prefix: redis.prefix, database: redis.host.database)
     }
 }

@@ -32,12 +32,10 @@ extension Configuration {
         _ reader: ConfigurationReader, _ environment: [String: String]
     ) throws(ConfigurationError) -> Redis {
         var redis = Redis()
-        if let hosts = try reader.texts("hosts") { redis.hosts = hosts }
-        if let one = environment["TOCSIN_REDIS"] { redis.hosts = [one] }
+        if let hosts = try RedisHost.list(reader, environment) { redis.hosts = hosts }
         guard redis.hosts.count == 1 else {
             throw reader.bad("hosts", "must name one Redis in this version, not \(redis.hosts.count)")
         }
-        do throws(RedisError) { _ = try redis.address } catch { throw reader.bad("hosts", ": \(error)") }
         if let prefix = try reader.text("prefix") {
             guard !prefix.isEmpty, prefix.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
                 throw reader.bad("prefix", "must be one or more visible ASCII characters")

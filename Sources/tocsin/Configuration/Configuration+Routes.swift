@@ -8,7 +8,8 @@ extension ReceivePolicy {
     fileprivate var suitsCentrifuge: Bool {
         switch self {
         case .ignore, .groupSend: true
-        case .forward(let policy): if case .site = policy.destination { true } else { false }
+        case .forward(let policy):
+            if case .site = policy.destination { !policy.tellsConnections } else { false }
         case .echo, .mirror: false
         }
     }
@@ -45,7 +46,9 @@ extension Configuration {
             }
             guard maySee == nil else { throw reader.bad("may_see", "is for protocol: centrifuge") }
         } else if !receive.suitsCentrifuge {
-            throw reader.bad("receive", "must be ignore, group_send or { post: URL } with protocol: centrifuge")
+            throw reader.bad(
+                "receive",
+                "must be ignore, group_send or { post: URL }, without connections, with protocol: centrifuge")
         }
         try reader.finish()
         do throws(TemplateError) {
@@ -109,6 +112,7 @@ extension Configuration {
                 throw reader.bad("post", "must be a URL that begins with http:// or https://, not \"\(url)\"")
             }
             var site = ForwardPolicy.Site(url: url)
+            site.authorization = try reader.text("authorization")
             if let timeout = try reader.duration("timeout") {
                 guard timeout > 0 else { throw reader.bad("timeout", "must be greater than zero") }
                 site.timeout = .milliseconds(Int64(timeout))

@@ -9,7 +9,9 @@ struct Configuration {
     /// The keys under `redis:`. The settings of the ChannelLayer module are read into its own struct, in place.
     @dynamicMemberLookup
     struct Redis {
-        var hosts = ["redis://127.0.0.1:6379/3"]
+        var hosts = [
+            RedisHost.server(RedisAddress(transport: .tcp(host: "127.0.0.1", port: 6379), user: nil, password: nil))
+        ]
         var layer = LayerSettings()
         var encryption = LayerEncryption()
         var commandTimeout = TimeAmount.seconds(2)
@@ -18,9 +20,7 @@ struct Configuration {
         var tls: RedisTLS?
 
         /// The broker's Redis. The only place that chooses it from `hosts`, which has one entry in this version.
-        var address: RedisAddress {
-            get throws(RedisError) { try RedisAddress(hosts[0]) }
-        }
+        var host: RedisHost { hosts[0] }
 
         subscript<Value>(dynamicMember key: WritableKeyPath<LayerSettings, Value>) -> Value {
             get { layer[keyPath: key] }

@@ -49,6 +49,12 @@ final class ConfigurationReader {
         ConfigurationError("\(Self.place(full(key), mapping?[key])) \(what)")
     }
 
+    /// A reader for an entry of this key's list.
+    func entry(_ key: String, _ index: Int, _ node: Node) throws(ConfigurationError) -> ConfigurationReader {
+        try ConfigurationReader(
+            path: "\(full(key))[\(index)]", node: node, environment: environment, isOverridable: false)
+    }
+
     func node(_ key: String) -> Node? {
         known.append(key)
         return mapping?[key]
@@ -59,10 +65,13 @@ final class ConfigurationReader {
         "TOCSIN_" + String(full(key).uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
 
+    /// The key's value in the environment.
+    func override(_ key: String) -> String? { isOverridable ? environment[variable(key)] : nil }
+
     /// The value as text, from the environment or the file.
     func text(_ key: String) throws(ConfigurationError) -> String? {
         let node = node(key)
-        if isOverridable, let value = environment[variable(key)] { return value }
+        if let value = override(key) { return value }
         guard let node, node.null == nil else { return nil }
         guard let scalar = node.scalar else { throw bad(key, "must be a single value") }
         return scalar.string
@@ -147,9 +156,7 @@ final class ConfigurationReader {
         guard let sequence = node.sequence else { throw bad(key, "must be a list of entries, each with its keys") }
         var readers: [ConfigurationReader] = []
         for (index, item) in sequence.enumerated() {
-            readers.append(
-                try ConfigurationReader(
-                    path: "\(full(key))[\(index)]", node: item, environment: environment, isOverridable: false))
+            readers.append(try entry(key, index, item))
         }
         return readers
     }

@@ -1,4 +1,3 @@
-import Foundation
 import Gateway
 import RedisClient
 
@@ -78,11 +77,7 @@ struct SessionLogin {
         var address: RedisAddress
         do throws(RedisError) { address = try RedisAddress(url) } catch { throw reader.bad("redis", ": \(error)") }
         // Django's client uses database 0 when its address names none.
-        let parts = URLComponents(string: url)
-        let isNamed =
-            parts?.queryItems?.contains { $0.name == "db" } == true
-            || (parts?.scheme?.lowercased() != "unix" && (parts?.path.count ?? 0) > 1)
-        if !isNamed { address.database = 0 }
+        if !RedisAddress.namesDatabase(url) { address.database = 0 }
         var cache = DjangoCache(address: address)
         if let prefix = try reader.text("key_prefix") { cache.prefix = prefix }
         if let version = try reader.integer("version", 0...1_000_000) { cache.version = version }

@@ -87,6 +87,7 @@ struct LibraryContractTests {
         add(functions.gatewayTrial(presence: false, replicas: false))
         add(functions.gatewayTrial(presence: true, replicas: true))
         add(functions.gatewayTrial(presence: true, replicas: true, lists: true))
+        add(functions.gatewayTrial(presence: true, replicas: true, lists: true, scans: true))
         add(functions.gatewayCollect("gw", limit: 10))
         add(functions.gatewayCollect("gw", limit: 10, push: .left))
         add(functions.outgoingCollect(limit: 10))

@@ -1,0 +1,65 @@
+"""A Sentinel that lies: it answers every question for the primary's address with the bytes that it was given."""
+
+import contextlib
+import socket
+import threading
+import time
+
+ENDLESS = object()
+
+
+class FalseSentinel:
+    """answer: bytes of RESP; ENDLESS: a reply that never ends; None: silence."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.questions = 0
+        self.sent = 0  # bytes of endless replies
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @staticmethod
+    def address(port, host="127.0.0.1") -> bytes:
+        return b"*2\r\n$%d\r\n%s\r\n$%d\r\n%d\r\n" % (len(host), host.encode(), len(str(port)), port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in [self._listener, *self._sockets]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._sockets.append(near)
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near):
+        with contextlib.suppress(OSError):
+            while data := near.recv(65536):
+                words = data.upper()
+                if b"SUBSCRIBE" in words:
+                    near.sendall(b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n")
+                    continue
+                near.sendall(b"+OK\r\n" * words.count(b"\r\nCLIENT\r\n"))
+                if b"GET-MASTER-ADDR" in words:
+                    self.questions += 1
+                    self._answer(near)
+                if b"\r\nPING\r\n" in words:
+                    near.sendall(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+
+    def _answer(self, near):
+        if self.answer is None:
+            time.sleep(60)
+        elif self.answer is ENDLESS:
+            near.sendall(b"$1000000000\r\n")
+            while True:
+                self.sent += near.send(b"x" * 65536)
+        else:
+            near.sendall(self.answer)
