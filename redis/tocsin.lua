@@ -683,7 +683,9 @@ local function type_of_map(message)
   for _ = 1, n do
     local key_end = skip(message, at, 1)
     local value_end = skip(message, key_end, 1)
-    if string.sub(message, at, key_end - 1) == '\164type' then
+    local k = byte(message, at)
+    local is_str = k >= 0xa0 and k <= 0xbf or str_length[k]
+    if is_str and string.sub(message, at + 1 + (str_length[k] or 0), key_end - 1) == 'type' then
       local b = byte(message, key_end)
       local is_text = b >= 0xa0 and b <= 0xbf or str_length[b]
       found = is_text and string.sub(message, key_end + 1 + (str_length[b] or 0), value_end - 1) or nil
@@ -693,14 +695,32 @@ local function type_of_map(message)
   return found
 end
 
+-- What Python's json can take: it gives up at its recursion limit, and at integers of more digits.
+local MAX_CONSUMER_NESTING, MAX_CONSUMER_DIGITS = 200, 4300
+local shallow = nil                 -- a cjson that takes no deeper nesting, made at the first call
+
+local function has_long_integer(text)
+  for digits in string.gmatch(text, '%d+') do
+    if #digits > MAX_CONSUMER_DIGITS then return true end
+  end
+  return false
+end
+
 -- The message in the layer's serializer; nil when a consumer cannot be sent it.
 local function for_layer(message, layer)
   local packed = is_map(byte(message, 1))
   local type_name
-  if packed then type_name = type_of_map(message)
+  if packed then
+    if not skip(message, 1, MAX_NESTING - MAX_CONSUMER_NESTING + 1) then return nil end
+    type_name = type_of_map(message)
   else
-    local value = decode_json(message)
-    type_name = value and value.type
+    if not shallow then
+      shallow = cjson.new()
+      shallow.decode_max_depth(MAX_CONSUMER_NESTING)
+    end
+    local ok, value = pcall(shallow.decode, message)
+    if not ok or has_long_integer(message) then return nil end
+    type_name = value.type
   end
   -- Channels calls the method of this name, '.' read as '_'. A name with '_' in front is refused there.
   if type(type_name) ~= 'string' or not find(type_name, '^[^_%.]') then return nil end
@@ -764,8 +784,9 @@ local function put_on_channel(prefix, name, layer, message, mark, seconds)
   else
     redis.call('ZREMRANGEBYSCORE', key, 0, math.floor(seconds) - layer.expiry)
     if redis.call('ZCARD', key) >= layer.capacity then return false end
-    local digits = string.rep('0', layer.random_prefix - #mark)
-    redis.call('ZADD', key, string.format('%.6f', seconds), string.sub(digits .. mark, 1, layer.random_prefix) .. message)
+    local n = layer.random_prefix
+    local random = n == 0 and '' or string.sub(string.rep('0', n - #mark) .. mark, -n)
+    redis.call('ZADD', key, string.format('%.6f', seconds), random .. message)
   end
   redis.call('EXPIRE', key, layer.expiry)
   return true
@@ -815,8 +836,8 @@ local function tell_consumers(place, message, position, seconds)
     if layer.encrypted then return put_outgoing(place.prefix, name, addressed(copy, channels)) end
     return put_on_channel(place.prefix, name, layer, addressed(copy, channels), mark, seconds)
   end
-  local mark = string.format('%08x', tonumber(string.match(position, '%d+$')) % 0x100000000)
-    .. string.sub(redis.sha1hex(place.key .. position), 1, 4)
+  local mark = string.sub(redis.sha1hex(place.key), 1, 4)
+    .. string.format('%08x', tonumber(string.match(position, '%d+$')) % 0x100000000)
   for _, name in ipairs(names) do
     local members = of[name]
     if ours[name] then
@@ -838,16 +859,19 @@ local function tell_consumers(place, message, position, seconds)
   return told, skipped
 end
 
--- When a process of Django's pub/sub layer was last seen, by prefix: one subscribes to a channel of its own for each consumer.
--- That there is one is believed for a minute; that there is none never.
+-- Processes of Django's pub/sub layer subscribe to a channel of their own for each consumer. One such channel is kept, by
+-- prefix: while somebody is subscribed to it, nobody looks for others.
 local pubsub_layers = {}
 
-local function has_pubsub_layer(prefix, seconds)
-  if (pubsub_layers[prefix] or 0) > seconds then return true end
+local function has_pubsub_layer(prefix)
+  local known = pubsub_layers[prefix]
+  local counts = known and redis.pcall('PUBSUB', 'NUMSUB', known)
+  if counts and not counts.err and counts[2] > 0 then return true end
+  pubsub_layers[prefix] = nil
   local pattern = string.gsub(prefix, '[%*%?%[%]\\]', '\\%0') .. 'specific.*'
   local channels = redis.pcall('PUBSUB', 'CHANNELS', pattern)
   if channels.err or not channels[1] then return false end
-  pubsub_layers[prefix] = seconds + 60
+  pubsub_layers[prefix] = channels[1]
   return true
 end
 
@@ -857,10 +881,10 @@ end
 -- A gateway subscribes to `channel` and to `gateways` in one command, so more subscribers of `channel` are not gateways. Consumers
 -- of Django among them can be sent nothing but what their layer reads: then the gateways are told on `gateways`, where nobody else
 -- listens, and the consumers' copy is marked, so that gateways leave it.
-local function publish(place, message, text, seconds)
+local function publish(place, message, text)
   local counts = redis.pcall('PUBSUB', 'NUMSUB', place.channel, place.gateways)
   local others = counts.err and 0 or counts[2] - counts[4]
-  if others <= 0 or not has_pubsub_layer(place.prefix, seconds) then
+  if others <= 0 or not has_pubsub_layer(place.prefix) then
     return redis.call('PUBLISH', place.channel, stamp(message, text)), 0, 0
   end
   local gateways = redis.call('PUBLISH', place.gateways, stamp(message, text))
@@ -868,7 +892,7 @@ local function publish(place, message, text, seconds)
   if not copy then return gateways, 0, others end
   copy = stamp(copy, text .. COPY)
   if place.layer.encrypted then
-    put_outgoing(place.prefix, 'PUBLISH ' .. place.channel, copy)
+    if not pcall(put_outgoing, place.prefix, 'PUBLISH ' .. place.channel, copy) then return gateways, 0, others end
     ring_outgoing(place.prefix)
   else
     redis.call('PUBLISH', place.channel, copy)
@@ -917,7 +941,7 @@ local function append(place, message, size, ttl, message_ttl, seconds, clock)
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  return position, publish(place, message, size > 0 and position or position .. LIVE, seconds)
+  return position, publish(place, message, size > 0 and position or position .. LIVE)
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------

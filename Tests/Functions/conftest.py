@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from harness.consumers import CoreLayer, consumer, inbox
 from harness.names import Position, group_key, live_channel
 from harness.redis_server import RedisServer
 
@@ -68,6 +69,26 @@ def listen(server, redis):
             return Listener(pubsub)
 
         yield listen
+
+
+@pytest.fixture
+def copy_of(redis):
+    """copy_of(message, serializer) → the copy in a consumer's inbox; None where the consumer was skipped"""
+    layer, configured = CoreLayer(redis), None
+    layer.join(consumer())
+
+    def copy_of(message, serializer="msgpack"):
+        nonlocal configured
+        if configured != serializer:
+            layer.configure(serializer=serializer)
+            configured = serializer
+        redis.delete(inbox())
+        _, told, skipped = layer.send(message)
+        copies = layer.in_inbox()
+        assert (told, skipped) == ((1, 0) if copies else (0, 1))
+        return copies[0] if copies else None
+
+    return copy_of
 
 
 class Listener:

@@ -1,9 +1,12 @@
 """A send's cost in Redis does not depend on the number of the group's connections; a read's cost depends on its result."""
 
+import asyncio
 import re
 import statistics
+import time
 
 import pytest
+from channels_redis.core import RedisChannelLayer
 
 from harness.names import fleet_member, group_key
 from harness.waiting import wait_until
@@ -77,6 +80,71 @@ def test_a_send_to_a_hundred_thousand_connections_costs_what_one_to_one_costs(re
     assert not any("roster" in c or "members" in c for c in commands), "nobody reads who is connected"
 
 
+def join_daphne(redis, group, members, processes):
+    """Consumers of Daphne, so many behind each of so many channels."""
+    now = time.time()
+    for process in range(processes):
+        redis.zadd(group_key(group), {f"specific.{process:032x}!{member:032x}": now for member in range(members)})
+
+
+def impersonal(command, group):
+    """anonymous, and without what tells two messages of a sorted set apart, and their times."""
+    command = re.sub(r"\b1\d{9}\.\d{6}\b", "SCORE", anonymous(command, group))
+    command = re.sub(r"\b[0-9a-f]{4}0000000[0-9a-f](?=\W|$)", "MARK", command)
+    return re.sub(r"\b1\d{9}\b", "TIME-IN-S", command)
+
+
+@pytest.mark.parametrize("members, processes", [(10, 1), (1, 10)])
+def test_ten_thousand_of_ours_beside_ten_of_daphne_s_cost_what_one_of_ours_costs(
+    redis, send_anyhow, listen, monitored, counted, members, processes
+):
+    seen = {}
+    for group, connections in (("tiny", 1), ("huge", 10_000)):
+        fill(redis, group, connections)
+        join_daphne(redis, group, members, processes)
+        assert redis.hlen(f"tocsin:roster:{group}") == connections
+        assert redis.zcard(group_key(group)) == 11
+        listen(group)
+    for group in ("tiny", "huge"):
+        calls = counted(lambda: send_anyhow(group))
+        commands = monitored(lambda: send_anyhow(group))
+        seen[group] = (calls, sum(map(len, commands)), [impersonal(command, group) for command in commands])
+    assert seen["tiny"] == seen["huge"]
+    calls, size, commands = seen["huge"]
+    assert calls["cmdstat_zadd"] == processes, "one copy for each process of Django's, and none for us"
+    assert not any("roster" in c or "members" in c for c in commands), "nobody reads who is connected"
+    assert size < 2000 + 600 * processes, "bytes of all the commands"
+
+
+@pytest.fixture
+def send_anyhow(redis):
+    """send_anyhow(group): a message that ten consumers of Django are told"""
+
+    def send(group):
+        answer = redis.fcall("group_send", 1, group_key(group), b'{"type":"receive","balance":3.5}')
+        assert answer[1:] == [1, 10, 0]
+
+    return send
+
+
+@pytest.mark.parametrize("members, processes", [(10, 1), (1, 10)])
+def test_django_s_own_send_to_ten_thousand_of_ours_costs_what_one_of_ours_costs(
+    redis, send_by_django, counted, members, processes
+):
+    seen = {}
+    for group, connections in (("tiny", 1), ("huge", 10_000)):
+        fill(redis, group, connections)
+        join_daphne(redis, group, members, processes)
+        send_by_django(group)  # what it asks for once
+        calls = counted(lambda: send_by_django(group))
+        channels = sorted(redis.keys("asgispecific.*"))
+        seen[group] = (calls, [len(redis.zrange(channel, -1, -1)[0]) for channel in channels])
+        redis.delete(*channels)
+    assert seen["tiny"] == seen["huge"]
+    calls, lengths = seen["huge"]
+    assert calls["cmdstat_zadd"] == len(lengths) == processes + 1, "one copy for the fleet of gateways"
+
+
 def test_a_call_asks_for_the_history_once_however_many_groups_are_of_an_older_one(redis, send, fail_over, counted):
     groups = [f"g{n}" for n in range(100)]
     keys = [group_key(group) for group in groups]
@@ -92,22 +160,24 @@ def test_a_call_asks_for_the_history_once_however_many_groups_are_of_an_older_on
     assert "cmdstat_info" not in joined_again, "what INFO said is kept"
 
 
-def test_a_channels_redis_send_to_it_writes_one_message(server, redis):
-    import asyncio
+@pytest.fixture
+def send_by_django(server):
+    """send_by_django(group): by channels_redis' own group_send"""
 
-    from channels_redis.core import RedisChannelLayer
+    def send(group):
+        async def group_send():
+            layer = RedisChannelLayer(hosts=[server.url])
+            await layer.group_send(group, {"type": "receive", "balance": 3.5})
+            await layer.close_pools()
 
+        asyncio.run(group_send())
+
+    return send
+
+
+def test_a_channels_redis_send_to_it_writes_one_message(redis, send_by_django, counted):
     fill(redis, "huge", 5000)
-    redis.config_resetstat()
-
-    async def group_send():
-        layer = RedisChannelLayer(hosts=[server.url])
-        await layer.group_send("huge", {"type": "receive"})
-        await layer.close_pools()
-
-    asyncio.run(group_send())
-    calls = {name: s["calls"] for name, s in redis.info("commandstats").items()}
-    assert calls["cmdstat_zadd"] == 1
+    assert counted(lambda: send_by_django("huge"))["cmdstat_zadd"] == 1
 
 
 @pytest.fixture

@@ -20,6 +20,15 @@ def site_database(tmp_path_factory):
     return path
 
 
+def pytest_collection_modifyitems(config, items):
+    """Tests marked full run only when -m names them."""
+    if "full" in config.option.markexpr:
+        return
+    full = [item for item in items if item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=full)
+    items[:] = [item for item in items if item not in full]
+
+
 def pytest_terminal_summary(terminalreporter):
     """Which Django stacks were not tried: test_django_stacks.py has no tests for those that are not made."""
     reports = (report for reports in terminalreporter.stats.values() for report in reports)

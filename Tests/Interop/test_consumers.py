@@ -99,6 +99,21 @@ def test_what_is_no_message_for_a_consumer_is_for_browsers_only_and_ends_nobody(
     assert json.loads(ours.wait(2)[1])["balance"] == 0.25
 
 
+ENDS_CONSUMERS = {
+    "another type behind a key that is not packed shortest": b"\x82\xa4type\xa7receive\xd9\x04type\xa6_close",
+    "990 deep: json.dumps of the consumer raises RecursionError": '{"type":"receive","x":%s}' % ("[" * 990 + "]" * 990),
+}
+
+
+@pytest.mark.parametrize("name", ENDS_CONSUMERS)
+def test_odd_messages_for_browsers_end_no_consumer_either(both, send, clients, name):
+    theirs, _ = both(66)
+    send(GROUP.format(66), ENDS_CONSUMERS[name])
+    send(GROUP.format(66), event(0.25))
+    clients.wait_for(lambda: not theirs.open or any("0.25" in text for text in theirs.messages))
+    assert theirs.open, theirs.close_code
+
+
 def test_http_and_the_command_say_how_many_consumers_were_told(both, gateway, redis_server):
     theirs, ours = both(64)
     answer = request(gateway.admin_port, "POST", f"/v1/groups/{GROUP.format(64)}/messages", event(1.5),

@@ -1,16 +1,13 @@
 """Many concurrent Django senders: processes × coroutines, each with the real channel layer, all starting together.
 
-Also the program of one such process: python layer_senders.py '{"process": 0, …}', which waits for a line before it
-sends and then prints its totals.
+stacks/send_many.py is the program of one such process, which waits for a line before it sends.
 """
 
-import asyncio
 import json
-import logging
 import subprocess
 import sys
 
-MESSAGE_TYPE = "receive"
+from .django_stack import PINS
 
 
 def groups_of(sender: int, plan: dict) -> list[str]:
@@ -20,6 +17,10 @@ def groups_of(sender: int, plan: dict) -> list[str]:
 
 def group_names(plan: dict) -> list[str]:
     return [f"{plan['name']}-{n}" for n in range(plan["groups"])]
+
+
+def sends_of(plan: dict) -> int:
+    return plan["processes"] * plan["coroutines"] * plan["sends"]
 
 
 def expected(plan: dict) -> dict[str, dict[int, list[int]]]:
@@ -32,20 +33,54 @@ def expected(plan: dict) -> dict[str, dict[int, list[int]]]:
     return table
 
 
-class LayerSenders:
-    """plan: processes, coroutines (per process), sends (per coroutine), groups, width, name."""
+def open_groups(clients, gateway, plan) -> dict:
+    """One socket for each group, on one gateway."""
+    return dict(zip(group_names(plan), clients.open(*(gateway.url(f"/ws/{group}") for group in group_names(plan)))))
 
-    def __init__(self, site, plan):
+
+def markers(plan) -> list[tuple[str, dict]]:
+    """The last message of each group, for a Django process to send: what has not arrived before it is lost."""
+    return [(group, {"type": "receive", "marker": group}) for group in group_names(plan)]
+
+
+def assert_complete(sockets, plan, totals):
+    """Each group has received every number of each sender once, in sending order."""
+    table = expected(plan)
+    assert sum(len(numbers) for senders in table.values() for numbers in senders.values()) == sends_of(plan)
+    assert totals == {"sent": sends_of(plan), "over_capacity": 0}
+    wrong = {}
+    for group, socket in sockets.items():
+        heard: dict[int, list[int]] = {}
+        for message in map(json.loads, socket.until('"marker"', timeout=30)):
+            heard.setdefault(message["sender"], []).append(message["number"])
+        for sender in table[group].keys() | heard.keys():
+            if heard.get(sender) != table[group].get(sender):
+                wrong[group, sender] = (heard.get(sender), table[group].get(sender))
+    assert not wrong, f"{len(wrong)} sequences differ (heard, sent), for example {dict(list(wrong.items())[:3])}"
+
+
+class LayerSenders:
+    """plan: processes, coroutines (per process), sends (per coroutine), groups, width, name.
+
+    site: what has the senders' environment, a DjangoSite or a Project; python: the interpreter of its stack.
+    """
+
+    def __init__(self, site, plan, python=sys.executable):
         self.plan = plan
         self._processes = [
             subprocess.Popen(
-                [sys.executable, __file__, json.dumps({**plan, "process": number})],
+                [str(python), str(PINS / "send_many.py"), json.dumps(self._share(number))],
                 env=site.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )
             for number in range(plan["processes"])
         ]  # fmt: skip
         for process in self._processes:
             assert process.stdout.readline() == "ready\n"
+
+    def _share(self, process):
+        first = process * self.plan["coroutines"]
+        senders = range(first, first + self.plan["coroutines"])
+        return {"sends": self.plan["sends"], "senders": {sender: groups_of(sender, self.plan) for sender in senders}}
 
     def go(self):
         for process in self._processes:
@@ -72,50 +107,3 @@ class LayerSenders:
                 process.wait()
             process.stdin.close()
             process.stdout.close()
-
-
-class OverCapacity(logging.Handler):
-    """Counts the layer's log lines about dropped messages, which it reports in no other way."""
-
-    count = 0
-
-    def emit(self, record):
-        if "over capacity" in record.getMessage():
-            self.count += 1
-
-
-async def send_all(plan):
-    from channels.layers import get_channel_layer
-
-    layer, sent = get_channel_layer(), 0
-
-    async def one(sender):
-        nonlocal sent
-        own = groups_of(sender, plan)
-        for number in range(plan["sends"]):
-            await layer.group_send(own[number % len(own)], {"type": MESSAGE_TYPE, "sender": sender, "number": number})
-            sent += 1
-
-    first = plan["process"] * plan["coroutines"]
-    await asyncio.gather(*(one(first + n) for n in range(plan["coroutines"])))
-    await layer.close_pools()
-    return sent
-
-
-def main():
-    import django
-
-    plan = json.loads(sys.argv[1])
-    django.setup()
-    dropped = OverCapacity()
-    logger = logging.getLogger("channels_redis.core")
-    logger.addHandler(dropped)
-    logger.setLevel(logging.INFO)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    sent = asyncio.run(send_all(plan))
-    print(json.dumps({"sent": sent, "over_capacity": dropped.count}))
-
-
-if __name__ == "__main__":
-    main()
