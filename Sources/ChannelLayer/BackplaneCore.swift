@@ -69,7 +69,9 @@ final class BackplaneCore {
         clock = LayerClock(eventLoop: eventLoop)
         policiesDigest = PolicyDigest.of(configuration.policies, layer: configuration.layerTerms)
         lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
-        routes = ChannelRoutes(keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process)
+        routes = ChannelRoutes(
+            keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process,
+            encrypts: !configuration.encryption.isEmpty)
         subscriber = RedisSubscriber(
             configuration.redis, permanent: routes.permanent, pairs: keys.channelPairs,
             pattern: LayerKeys.directPattern, on: eventLoop, logger: logger)

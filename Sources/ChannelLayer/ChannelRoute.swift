@@ -27,11 +27,13 @@ struct ChannelRoutes {
     private let fixed: [String: ChannelRoute]
     private let presencePrefix: String
 
-    init(keys: LayerKeys, gatewayID: String, process: String) {
+    /// - Parameter encrypts: whether this gateway encrypts what waits for Django's consumers.
+    init(keys: LayerKeys, gatewayID: String, process: String, encrypts: Bool = false) {
         var fixed = [
             keys.probeChannel(gatewayID, process: process): ChannelRoute.probe, keys.bellChannel(gatewayID): .bell,
-            keys.controlChannel: .control, keys.inboxChannel(gatewayID): .connections, keys.outgoingBell: .outgoing,
+            keys.controlChannel: .control, keys.inboxChannel(gatewayID): .connections,
         ]
+        if encrypts { fixed[keys.outgoingBell] = .outgoing }
         for inbox in 0..<LayerKeys.inboxCount { fixed[keys.doorbell(inbox)] = .inbox(inbox) }
         self.fixed = fixed
         presencePrefix = keys.presencePrefix

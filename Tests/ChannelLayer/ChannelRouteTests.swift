@@ -4,12 +4,14 @@ import Testing
 @testable import ChannelLayer
 
 struct ChannelRouteTests {
-    private let routes = ChannelRoutes(keys: LayerKeys(prefix: "shop", database: 5), gatewayID: "gw-1", process: "00ff")
+    private let routes = ChannelRoutes(
+        keys: LayerKeys(prefix: "shop", database: 5), gatewayID: "gw-1", process: "00ff", encrypts: true)
 
     @Test func `Each channel of a gateway is told apart by its name`() throws {
         #expect(routes["shop__probe__gw-1.00ff"] == .probe)
         #expect(routes["__keyspace@5__:shopspecific.tocsin-bell.gw-1!"] == .bell)
         #expect(routes["__keyspace@5__:shopspecific.gw-1!"] == .connections)
+        #expect(routes["shop__group__!outgoing"] == .outgoing)
         #expect(routes["shop__control"] == .control)
         #expect(routes["shop__presence__news"] == .presence(try GroupName("news")))
         #expect(routes["__keyspace@5__:shopspecific.tocsin-00!"] == .inbox(0))
