@@ -28,7 +28,7 @@
 -- run this (nor does it have a database 3). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 8
+local VERSION = 9
 local COMPATIBLE_SINCE = 7          -- the oldest gateway, by the version of its own library, that can work with this one
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
@@ -72,14 +72,40 @@ local function make_crc_table()
   end
 end
 
--- The fleet's single member of a group: its inbox is one of 16, by the low 4 bits of the CRC-32 of the group's name.
-local function fleet_member(group)
+local function crc32(text)
   if not crc_table then make_crc_table() end
   local c = bit.bnot(0)
-  for i = 1, #group do
-    c = bit.bxor(bit.rshift(c, 8), crc_table[bit.band(bit.bxor(c, string.byte(group, i)), 255)])
+  for i = 1, #text do
+    c = bit.bxor(bit.rshift(c, 8), crc_table[bit.band(bit.bxor(c, string.byte(text, i)), 255)])
   end
-  return string.format('specific.tocsin-%02x!%s', bit.band(bit.bnot(c), 15), group)
+  return bit.bnot(c)
+end
+
+-- channels_redis' ring of several servers: which of them has this name.
+local function shard_of(name, shards)
+  return math.floor(bit.band(crc32(name), 4095) / (4096 / shards))
+end
+
+local fleet_channels = {}           -- 'inbox.shard.shards' → the channel's name, up to its '!'
+
+-- The fleet's channel of an inbox. With several servers its name has a number that makes the ring choose this server, so that
+-- Django's layer finds the inbox where the group is.
+local function fleet_channel(inbox, layer)
+  local shard, shards = layer and layer.shard or 0, layer and layer.shards or 1
+  if shards == 1 then return string.format('specific.tocsin-%02x!', inbox) end
+  local key = inbox .. '.' .. shard .. '.' .. shards
+  local number = 0
+  while not fleet_channels[key] do
+    local name = string.format('specific.tocsin-%02x.%d!', inbox, number)
+    if shard_of(name, shards) == shard then fleet_channels[key] = name end
+    number = number + 1
+  end
+  return fleet_channels[key]
+end
+
+-- The fleet's single member of a group: its inbox is one of 16, by the low 4 bits of the CRC-32 of the group's name.
+local function fleet_member(group, layer)
+  return fleet_channel(bit.band(crc32(group), 15), layer) .. group
 end
 
 -- Keys of another type under our names. A loop over many keys skips such a key, and reports it.
@@ -124,7 +150,7 @@ local function place_of(key)
   if place_count >= MAX_PLACES then places, place_count = {}, 0 end
   place = { prefix = prefix, name = group, key = key, pos = own(prefix, 'pos:' .. group), log = own(prefix, 'log:' .. group),
     roster = own(prefix, 'roster:' .. group), channel = prefix .. '__group__' .. group,
-    gateways = prefix .. '__gateways__' .. group, fleet = fleet_member(group), policy = own(prefix, 'policy') }
+    gateways = prefix .. '__gateways__' .. group, policy = own(prefix, 'policy') }
   places[key], place_count = place, place_count + 1
   return place
 end
@@ -132,11 +158,13 @@ end
 -- What Django's layer is configured with: the defaults of channels_redis, which the gateways' `redis:` may change.
 local function layer_terms(prefix, value)
   local given = type(value) == 'table' and value or {}
+  local shard, shards = tonumber(given.shard) or 0, tonumber(given.shards) or 1
+  if shards < 1 or shards > 64 or shard >= shards then shard, shards = 0, 1 end
   local lists = given.layer == '2' or given.layer == nil and string.sub(prefix, -1) == ':'
   return { lists = lists, serializer = given.serializer == 'json' and 'json' or 'msgpack',
     random_prefix = lists and 0 or tonumber(given.random_prefix_length) or 12, capacity = tonumber(given.capacity) or 100,
     expiry = tonumber(given.expiry) or 60, group_expiry = tonumber(given.group_expiry) or 86400,
-    encrypted = given.encrypted == true }
+    encrypted = given.encrypted == true, shard = shard, shards = shards }
 end
 
 local parsed = {}                   -- prefix → the policies' text last parsed, its version, rules and layer
@@ -160,6 +188,7 @@ local function policy(place)
   if place.text == nil or place.text ~= text then
     local all = policies(place.prefix, text)
     place.text, place.size, place.ttl, place.join_leave, place.layer = text, DEFAULT_SIZE, DEFAULT_TTL, false, all.layer
+    place.fleet = fleet_member(place.name, all.layer)
     for _, rule in ipairs(all.rules) do
       if glob(rule.match, place.name) then
         place.size, place.ttl = rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL
@@ -809,7 +838,7 @@ local function consumers_of(place, members)
   local names, of, ours = {}, {}, {}
   for _, member in ipairs(members) do
     local name = string.match(member, '^[^!]*!') or member
-    if member ~= place.fleet then
+    if not string.find(name, '^specific%.tocsin%-%x%x[.!]') then
       if not of[name] then
         local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
         ours[name] = gateway and redis.call('EXISTS', own(place.prefix, 'gateway:' .. gateway)) == 1
@@ -1154,7 +1183,7 @@ local function group_add(keys, args)
     local line = roster_line(args[3 * i + 1], args[3 * i + 2], gateway, seconds)
     local is_new = redis.call('HSETNX', group.roster, channel, line)
     if is_new == 1 and join_leave then tell_presence(group, 'join', channel, line) end
-    local was_gone = redis.call('ZADD', group.key, string.format('%.6f', seconds), fleet_member(group.name))
+    local was_gone = redis.call('ZADD', group.key, string.format('%.6f', seconds), group.fleet)
     if was_gone == 1 and is_new == 0 then vanished = vanished + 1 end
     redis.call('EXPIRE', group.key, expiry)
     answers[i] = with_terms(present_position(group, ttl, clock), size, join_leave)
@@ -1172,7 +1201,7 @@ local function let_go(group, line, size, ttl, seconds)
   if size > 0 and (string.find(line, '^{"user":') or is_last and redis.call('EXISTS', group.log) == 1) then
     redis.call('ZADD', retained, string.format('%.0f', seconds + ttl), group.name)
   elseif is_last and (size == 0 or not redis.call('ZSCORE', retained, group.name)) then
-    redis.call('ZREM', group.key, fleet_member(group.name))
+    redis.call('ZREM', group.key, group.fleet)
   end
 end
 
@@ -1449,8 +1478,9 @@ local function gateway_sweep(_, args)
   for _, name in ipairs(ended) do
     redis.call('ZREM', retained, name)
     local group = place_of(prefix .. ':group:' .. name)
+    if group then policy(group) end
     local roster = group and redis.call('EXISTS', group.roster) == 1
-    local removed = group and not roster and redis.pcall('ZREM', group.key, fleet_member(name))
+    local removed = group and not roster and redis.pcall('ZREM', group.key, group.fleet)
     if type(removed) == 'table' then
       foreign[#foreign + 1] = note_foreign(prefix, group.key, seconds)
     end
@@ -1471,10 +1501,11 @@ local function gateway_retain(_, args)
   if is_foreign(retained, 'retained') then
     return with_foreign(0, { note_foreign(prefix, retained, seconds) })
   end
+  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
   local groups = redis.call('ZRANGE', retained, start, start + limit - 1)
   for _, name in ipairs(groups) do
     local key = prefix .. ':group:' .. name
-    local added = redis.pcall('ZADD', key, score, fleet_member(name))
+    local added = redis.pcall('ZADD', key, score, fleet_member(name, layer))
     if type(added) == 'table' then
       foreign[#foreign + 1] = note_foreign(prefix, key, seconds)
     else
@@ -1726,7 +1757,7 @@ end
 -- rules: a JSON array of {match, size, ttl}, as in the gateways' `groups:`. The version counts changes. known: the version
 -- that the caller has seen last; a newer one is left as it is, so that a reconnect is no change of configuration.
 -- changed: 1 when this call wrote other rules than there were.
-local layer_keys = { layer = 'string', serializer = 'string', encrypted = 'boolean', random_prefix_length = 'number',
+local layer_keys = { shard = 'number', shards = 'number', layer = 'string', serializer = 'string', encrypted = 'boolean', random_prefix_length = 'number',
   capacity = 'number', expiry = 'number', group_expiry = 'number' }
 
 -- The layer's settings as a JSON object; nil when it is none.
@@ -1736,6 +1767,8 @@ local function decode_layer(text)
   for key, v in pairs(value) do
     if type(v) ~= layer_keys[key] or type(v) == 'number' and not whole_or_nil(v, 0, 315360000) then return nil end
   end
+  local shards = value.shards or 1
+  if shards < 1 or shards > 64 or (value.shard or 0) >= shards then return nil end
   return value
 end
 
@@ -1752,7 +1785,7 @@ local function policy_set(_, args)
   end
   if args[4] and not decode_layer(args[4]) then
     return redis.error_reply('ERR tocsin: the layer is {"layer":"3","serializer":"msgpack","capacity":100,"expiry":60,'
-      .. '"group_expiry":86400,"random_prefix_length":12,"encrypted":false}, any of them')
+      .. '"group_expiry":86400,"random_prefix_length":12,"encrypted":false,"shard":0,"shards":1}, any of them')
   end
   local key = own(args[1], 'policy')
   local before = redis.call('GET', key)

@@ -6,6 +6,8 @@ public import RedisClient
 public struct LayerConfiguration: Sendable {
     public var settings: LayerSettings
     public var redis: RedisConfiguration
+    /// Which of the servers of `redis.hosts` this is. Default: the only one.
+    public var shard = ShardPlace.only
     /// This gateway's name: part of the channel names of its connections.
     public var gatewayID: String
     /// How long a gateway counts as alive without a sign. Default 15 s.
@@ -24,7 +26,7 @@ public struct LayerConfiguration: Sendable {
     }
 
     /// What `policy_set` is told of Django's layer.
-    var layerTerms: ByteBuffer? { settings.layerTerms(isEncrypted: !encryption.isEmpty) }
+    var layerTerms: ByteBuffer? { settings.layerTerms(isEncrypted: !encryption.isEmpty, shard: shard) }
 
     public subscript<Value>(dynamicMember key: KeyPath<LayerSettings, Value>) -> Value { settings[keyPath: key] }
 

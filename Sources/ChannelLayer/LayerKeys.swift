@@ -8,6 +8,8 @@ public struct LayerKeys: Sendable {
     /// Prefix of the broker's own keys. Not the layer's prefix, because channels_redis' flush() deletes everything under that.
     private let own: String
     public let database: Int
+    /// The channels of the fleet's inboxes.
+    private let fleetChannels: [String]
     // These names are built for every join and leave; concatenation is the cheapest way.
     private let groupPrefix: String
     private let livePrefix: String
@@ -16,8 +18,10 @@ public struct LayerKeys: Sendable {
     /// The fleet has 16 inboxes, which multiplies the layer's capacity of 100 messages per key by 16.
     public static let inboxCount = 16
 
-    public init(prefix: String = "asgi", database: Int = 3) {
+    /// - Parameter shard: which of several Redis servers the keys are on.
+    public init(prefix: String = "asgi", database: Int = 3, shard: ShardPlace = .only) {
         self.prefix = prefix
+        fleetChannels = (0..<Self.inboxCount).map(shard.fleetChannel)
         self.database = database
         own = prefix == "asgi" ? "tocsin:" : "tocsin:\(prefix):"
         groupPrefix = prefix + ":group:"
@@ -94,19 +98,14 @@ public struct LayerKeys: Sendable {
     // MARK: The relay
 
     /// The non-local part of the fleet's member in an inbox: `specific.tocsin-0e!`.
-    public func fleetChannel(_ inbox: Int) -> String { "specific.tocsin-\(inbox.hex(count: 2))!" }
+    public func fleetChannel(_ inbox: Int) -> String { fleetChannels[inbox] }
     public func inbox(_ inbox: Int) -> String { prefix + fleetChannel(inbox) }
     /// The fleet's single member of a group.
     public func fleetMember(of group: GroupName) -> String { fleetChannel(Self.inbox(of: group)) + group.text }
 
     /// The inbox that receives a group's core-layer messages: the low four bits of the CRC-32 of its name (IEEE 802.3).
     static func inbox(of group: GroupName) -> Int {
-        var crc = UInt32.max
-        for byte in group.text.utf8 {
-            crc ^= UInt32(byte)
-            for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
-        }
-        return Int(~crc & 15)
+        Int(CRC32.of(group.text.utf8) & 15)
     }
     public func staging(_ inbox: Int) -> String { "\(own)staging:\(inbox.hex(count: 2))" }
     /// The keyspace channel of writes to the inbox (redis.io, "Redis keyspace notifications").

@@ -17,11 +17,12 @@ struct LayerMetrics: Sendable {
     let foreignKeys: Counter
     let membersVanished: Counter
     let disputed: Counter
-    let doorbellHeard: Gauge
-    let redisUp: Gauge
+    private(set) var doorbellHeard: Gauge
+    private(set) var redisUp: Gauge
     let losses: Counter
 
-    init(_ metrics: Metrics) {
+    /// - Parameter labels: of what each Redis server has for itself.
+    init(_ metrics: Metrics, _ labels: String = "") {
         received = metrics.counter("tocsin_messages_received_total", help: "Messages that Redis pub/sub brought.")
         receivedBytes = metrics.counter("tocsin_message_bytes_received_total", help: "Their payload bytes.")
         let malformed = "Messages that are neither a JSON object nor a msgpack map, by where they came in."
@@ -48,10 +49,30 @@ struct LayerMetrics: Sendable {
         disputed = metrics.counter(
             "tocsin_positions_disputed_total", help: "Messages that came under a position that another one had already."
         )
-        doorbellHeard = metrics.gauge(
-            "tocsin_doorbell_heard", help: "1 while Redis rings for the core layer's inboxes; 0 while they are polled.")
-        redisUp = metrics.gauge(
-            "tocsin_redis_up", help: "1 while Redis answers, takes writes, and lets this gateway subscribe.")
+        (doorbellHeard, redisUp) = Self.gauges(metrics, labels)
         losses = metrics.counter("tocsin_redis_losses_total", help: "Times that a connection to Redis was lost.")
+    }
+
+    /// For several Redis servers: they count together, and each has its own gauges. One has no labels.
+    static func ofShards(_ count: Int, _ metrics: Metrics) -> [LayerMetrics] {
+        guard count > 1 else { return [LayerMetrics(metrics)] }
+        let first = LayerMetrics(metrics, #"shard="0""#)
+        return (0..<count).map { index in
+            guard index > 0 else { return first }
+            var other = first
+            (other.doorbellHeard, other.redisUp) = gauges(metrics, #"shard="\#(index)""#)
+            return other
+        }
+    }
+
+    private static func gauges(_ metrics: Metrics, _ labels: String) -> (doorbellHeard: Gauge, redisUp: Gauge) {
+        (
+            metrics.gauge(
+                "tocsin_doorbell_heard", labels,
+                help: "1 while Redis rings for the core layer's inboxes; 0 while they are polled."),
+            metrics.gauge(
+                "tocsin_redis_up", labels,
+                help: "1 while Redis answers, takes writes, and lets this gateway subscribe.")
+        )
     }
 }

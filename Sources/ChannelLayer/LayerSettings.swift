@@ -45,7 +45,7 @@ public struct LayerSettings: Sendable {
     var inboxPrefixLength: Int { version == .two ? 0 : randomPrefixLength }
 
     /// The layer's settings as `policy_set` takes them, a JSON object; nil: all are defaults.
-    func layerTerms(isEncrypted: Bool) -> ByteBuffer? {
+    func layerTerms(isEncrypted: Bool, shard: ShardPlace = .only) -> ByteBuffer? {
         let defaults = LayerSettings()
         let text = JSONWriter.object { json in
             if version != defaults.version { json.string("layer", version.rawValue) }
@@ -57,6 +57,10 @@ public struct LayerSettings: Sendable {
             if expiry != defaults.expiry { json.number("expiry", expiry) }
             if groupExpiry != defaults.groupExpiry { json.number("group_expiry", groupExpiry) }
             if isEncrypted { json.bool("encrypted", true) }
+            if shard != .only {
+                json.number("shard", shard.index)
+                json.number("shards", shard.ring.count)
+            }
         }
         return text.readableBytes > 2 ? text : nil
     }

@@ -3,7 +3,7 @@ public import Logging
 public import NIOCore
 import RedisClient
 
-/// The backplane on Redis, compatible with channels_redis.
+/// The backplane on one Redis, compatible with channels_redis.
 ///
 /// A thread-safe facade; `BackplaneCore` does the work on one event loop.
 public final class RedisBackplane: Backplane {
@@ -20,13 +20,14 @@ public final class RedisBackplane: Backplane {
     /// Starts to connect, without waiting for Redis. `onReadiness` is called each time the reasons change why the backplane
     /// cannot deliver and accept messages; empty: it can. `onNameTaken` is called with a text for the operator when another
     /// process has the gateway's name: nothing is written under it from then on, and the gateway has to stop.
-    public static func start(
-        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
+    static func start(
+        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics layerMetrics: LayerMetrics,
+        logger: Logger,
         onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
         onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> RedisBackplane {
-        let keys = LayerKeys(prefix: configuration.prefix, database: configuration.redis.host.database)
-        let layerMetrics = LayerMetrics(metrics)
+        let keys = LayerKeys(
+            prefix: configuration.prefix, database: configuration.redis.host.database, shard: configuration.shard)
         let owner = NIOLoopBoundBox<BackplaneCore?>.makeEmptyBox(valueType: BackplaneCore.self, eventLoop: eventLoop)
         let client = try await RedisClient.start(
             configuration.redis, on: eventLoop, logger: logger, confirmation: .owner
@@ -65,6 +66,17 @@ public final class RedisBackplane: Backplane {
         self.gatewayID = gatewayID
         self.sent = sent
         self.eventLoop = eventLoop
+    }
+
+    /// The same with metrics of its own.
+    public static func start(
+        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
+        onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
+        onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws -> RedisBackplane {
+        try await start(
+            configuration, on: eventLoop, metrics: LayerMetrics(metrics), logger: logger, onReadiness: onReadiness,
+            onNameTaken: onNameTaken)
     }
 
     /// For operators' requests, over the backplane's own connection.

@@ -50,9 +50,10 @@ public final class AdminServer: Sendable {
             AdminEndpoint(
                 .GET, "/readyz", "200 while it can deliver and accept, 503 with the reasons otherwise", .health,
                 .now { _ in
-                    let reasons = readiness.reasons
+                    let reasons = readiness.reasons, remarks = readiness.remarks
                     return reasons.isEmpty
-                        ? AdminAnswer(.ok, "ready\n")
+                        ? AdminAnswer(
+                            .ok, remarks.isEmpty ? "ready\n" : "ready, but \(remarks.joined(separator: "; "))\n")
                         : AdminAnswer(.serviceUnavailable, "not ready: \(reasons.joined(separator: "; "))\n")
                 }),
             AdminEndpoint(

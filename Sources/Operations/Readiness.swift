@@ -13,7 +13,15 @@ public final class Readiness: Sendable {
         .starting: [Obstacle.starting.rawValue], .redis: [Obstacle.redis.rawValue],
     ])
 
+    /// What does not work although the gateway is ready.
+    private let text = Mutex<[String]>([])
+
     public init() {}
+
+    /// - Parameter remarks: in plain text, shown with "ready"; empty: everything works.
+    public func remark(_ remarks: [String]) { text.withLock { $0 = remarks } }
+
+    public var remarks: [String] { text.withLock { $0 } }
 
     public func set(_ obstacle: Obstacle, _ isThere: Bool) { set(obstacle, isThere ? [obstacle.rawValue] : []) }
 

@@ -8,7 +8,7 @@ import Synchronization
 
 /// Fleet operations on Redis. The admin port opens before Redis is dialled; until then every answer is "unavailable".
 final class LayerAdministration: Administration {
-    private let inspector = Mutex<LayerInspector?>(nil)
+    private let inspector = Mutex<ShardedInspector?>(nil)
 
     private let waitReplicas: Int
     private let logger: Logger
@@ -19,7 +19,7 @@ final class LayerAdministration: Administration {
         self.logger = logger
     }
 
-    func use(_ inspector: LayerInspector) { self.inspector.withLock { $0 = inspector } }
+    func use(_ inspector: ShardedInspector) { self.inspector.withLock { $0 = inspector } }
 
     func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard {
         try await ask { Heard(gateways: try await $0.end(selection), living: try await $0.gateways().count) }
@@ -56,7 +56,7 @@ final class LayerAdministration: Administration {
     }
 
     private func ask<R: Sendable>(
-        _ question: @Sendable (LayerInspector) async throws -> R
+        _ question: @Sendable (ShardedInspector) async throws -> R
     ) async throws(BackplaneError) -> R {
         guard let inspector = inspector.withLock({ $0 }) else { throw BackplaneError(.unavailable, "starting") }
         do {

@@ -233,5 +233,6 @@ def test_f22_the_gateway_s_sentinel_names_the_old_primary_for_a_while(scale):
             os.kill(stale.pid, signal.SIGCONT)
             site.await_ready()
             site.await_publishing()
+            wait_until(lambda: sentinels.primary_of(stale) is sentinels.primary_of(others[0]), 20, "a Sentinel that knows again")
             site.judge("F22 one of three Sentinels is frozen during the failover", scale)
             assert get(site.gateways[0].admin_port, "/healthz").status == 200

@@ -37,7 +37,8 @@ extension FuzzTargets {
 
     private static func check(_ configuration: Configuration) {
         let gateway = configuration.gateway, redis = configuration.redis
-        precondition(redis.hosts.count == 1 && !redis.prefix.isEmpty && redis.commandTimeout > .nanoseconds(0))
+        precondition(
+            (1...64).contains(redis.hosts.count) && !redis.prefix.isEmpty && redis.commandTimeout > .nanoseconds(0))
         precondition((1...60).contains(gateway.pingSeconds) && (1...(16 << 20)).contains(gateway.maximumMessageBytes))
         precondition((0...65535).contains(gateway.bind.port) && (0...65535).contains(gateway.admin.port))
         precondition(HostAndPort("\(gateway.bind)") == gateway.bind, "\(gateway.bind)")
@@ -45,6 +46,6 @@ extension FuzzTargets {
         for route in configuration.routes {
             for name in route.authentication { precondition(configuration.authentication[name] != nil) }
         }
-        _ = configuration.keys
+        _ = redis.hosts.indices.map(configuration.keys)
     }
 }

@@ -1,6 +1,7 @@
 """rediss://: a real redis-server with TLS, a gateway and tocsin doctor, with right and wrong certificates."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,40 @@ def test_tls_at_a_plain_port_and_plain_settings_with_tls(server, settings, tmp_p
     assert answer.returncode == 1
     answer = doctor(tmp_path, settings, f"redis://127.0.0.1:{server.port}/3")
     assert answer.returncode != 0 and "redis.tls is for rediss://" in answer.stdout + answer.stderr
+
+
+@pytest.fixture
+def sentinel(authority, tmp_path):
+    """A Sentinel with TLS, and the server with TLS that it monitors by its IP address; both want certificates of clients."""
+    pair, tls_port, port = authority.issue("watched"), free_port(), free_port()
+    tls = {
+        "tls-cert-file": pair.certificate, "tls-key-file": pair.key, "tls-ca-cert-file": authority.certificate,
+        "tls-auth-clients": "yes", "tls-replication": "yes",
+    }  # fmt: skip
+    words = [word for name, value in tls.items() for word in (f"--{name}", value)]
+    conf = tmp_path / "sentinel.conf"
+    lines = [f"port 0\ntls-port {port}\nbind 127.0.0.1\ndir {tmp_path}", *(f"{name} {value}" for name, value in tls.items())]
+    conf.write_text("\n".join([*lines, f"sentinel monitor mymaster 127.0.0.1 {tls_port} 1"]) + "\n")
+    with RedisServer(args=["--tls-port", tls_port, *words]) as server:
+        process = subprocess.Popen(["redis-server", conf, "--sentinel"], stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield server, port
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("form", ["URL", "mapping"])
+def test_servers_and_sentinels_over_tls(sentinel, authority, clients, form):
+    server, port = sentinel
+    pair = authority.issue("tocsin")
+    tls = {"ca_file": authority.certificate, "certificate_file": pair.certificate, "key_file": pair.key}
+    host = {
+        "URL": f"rediss+sentinel://127.0.0.1:{port}/mymaster/3",
+        "mapping": {"master_name": "mymaster", "sentinels": [f"127.0.0.1:{port}"], "ssl": True},
+    }[form]
+    redis = {"hosts": [host], "tls": {key: str(path) for key, path in tls.items()}}
+    with Gateway(None, config=config(redis=redis)) as gateway:
+        (socket,) = clients.open(gateway.url("/ws/a"))
+        server.client().fcall("group_send", 1, "asgi:group:a", '{"n":1}')
+        assert socket.wait(1) == ['{"n":1}']

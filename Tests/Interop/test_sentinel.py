@@ -94,7 +94,7 @@ def test_all_have_passwords(clients, tmp_path):
             "master_name": "mymaster", "sentinels": [["127.0.0.1", sentinel.port]], "db": 2, "username": "app",
             "password": "h4mster", "sentinel_kwargs": {"password": "Tr0ub4dor"},
         }  # fmt: skip
-        gateway = FileGateway(config(redis={"hosts": [entry]}))
+        gateway = Gateway(None, "by-file", config(redis={"hosts": [entry]}))
         with gateway:
             [socket] = clients.open(gateway.url("/ws/secret"))
             file = gateway.directory / "tocsin.yaml"
@@ -115,18 +115,6 @@ def test_a_server_at_a_fixed_address_may_be_anything(redis_server):
         replica.client().execute_command("REPLICAOF", redis_server.host, redis_server.port)
         wait_until(lambda: replica.client().info("replication")["master_link_status"] == "up", 10, "a linked replica")
         assert tocsin("who", "some", "--redis", replica.url, check=False).returncode == 0
-
-
-class FileGateway(Gateway):
-    """Redis is in the file alone."""
-
-    def __init__(self, config):
-        super().__init__("", "by-file", config)
-
-    def command(self):
-        words = super().command()
-        place = words.index("--redis")
-        return words[:place] + words[place + 2 :]
 
 
 def test_the_metrics_say_when_redis_is_there(sentinels):

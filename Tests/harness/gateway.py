@@ -81,7 +81,7 @@ default_config = config  # a second name, which Gateway's parameter does not hid
 class Gateway(Process):
     """One gateway. config: a result of config(), or the path of a YAML file; flags override its addresses.
 
-    host: the address for clients; the admin port stays on loopback.
+    redis_url: None: Redis is in the configuration. host: the address for clients; the admin port stays on loopback.
     """
 
     name = "gateway"
@@ -103,7 +103,7 @@ class Gateway(Process):
         return [
             binary(), "gateway", "--config", str(path),
             "--bind", f"{self.host}:{self.port}", "--admin", f"127.0.0.1:{self.admin_port}",
-            "--redis", self.redis_url, "--id", self.id,
+            *(["--redis", self.redis_url] if self.redis_url else []), "--id", self.id,
         ]  # fmt: skip
 
     def environment(self):

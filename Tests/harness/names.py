@@ -24,9 +24,18 @@ def inbox_number(group):
     return zlib.crc32(group.encode()) & 15
 
 
-def fleet_member(group):
-    """The single member of a group that represents all gateways."""
-    return f"specific.tocsin-{inbox_number(group):02x}!{group}"
+def shard_of(name, count):
+    """channels_redis 4.3, utils._consistent_hash: which of so many servers has this name."""
+    return int((zlib.crc32(name.encode()) & 0xFFF) / (4096 / float(count)))
+
+
+def fleet_member(group, shards=1):
+    """The one member of a group that stands for all gateways; on several servers Django's layer must find it where the group is."""
+    name = f"specific.tocsin-{inbox_number(group):02x}"
+    if shards == 1:
+        return f"{name}!{group}"
+    names = (f"{name}.{n}!" for n in range(10**6))
+    return next(name for name in names if shard_of(name, shards) == shard_of(group, shards)) + group
 
 
 def inbox_key(group, prefix="asgi"):

@@ -105,7 +105,9 @@ struct ConfigurationTests {
         #expect(configuration.gateway.proxyProtocol && !configuration.gateway.trustedProxies.isEmpty)
         let nothing = try read("gateway: { tls: {} }\nredis: { tls: {} }")
         #expect(nothing.gateway.tls == nil && nothing.redis.tls == nil && nothing.gateway.trustedProxies.isEmpty)
-        #expect(throws: ConfigurationError.self) { try configuration.redisConfiguration(clientName: "x") }
+        #expect(throws: ConfigurationError.self) {
+            try configuration.redisConfiguration(configuration.redis.hosts[0], clientName: "x")
+        }
     }
 
     @Test func `Every key of gateway is read`() throws {

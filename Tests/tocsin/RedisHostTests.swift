@@ -1,3 +1,5 @@
+import Broker
+import ChannelLayer
 import RedisClient
 import Testing
 
@@ -41,7 +43,7 @@ struct RedisHostTests {
         ] {
             let configuration = try Configuration(
                 yaml: "redis: { hosts: [{ master_name: m, sentinels: [a], password: p, \(own) }] }", environment: [:])
-            guard case .sentinel(let service) = configuration.redis.host else {
+            guard case .sentinel(let service) = configuration.redis.hosts[0] else {
                 #expect(Bool(false))
                 continue
             }
@@ -85,6 +87,20 @@ struct RedisHostTests {
         let url = "redis+sentinel://a:1,b:2/m/1"
         #expect(try hosts("\"redis://file\"", ["TOCSIN_REDIS": url]) == url)
         #expect(try hosts("\"redis://file\"", ["TOCSIN_REDIS_HOSTS": url]) == url)
+    }
+
+    @Test func `Several are kept in their order, which is the ring's`() throws {
+        #expect(try hosts("\"redis://b\", [a, 1]") == "redis://b:6379/3 redis://a:1/3")
+        let configuration = try Configuration(
+            yaml: "redis: { hosts: [\"redis://a/1\", \"redis://b/2\"] }\ngateway: { demo_page: true }", environment: [:]
+        )
+        #expect(configuration.keys(shard: 0).database == 1 && configuration.keys(shard: 1).database == 2)
+        let group = try GroupName("42isInsufficient")
+        #expect(configuration.redis.router[group] == 1)
+        // One command cannot be right for all groups.
+        #expect(throws: ConfigurationError.self) { try configuration.demoCommand }
+        let many = (0..<65).map { "\"redis://h/\($0)\"" }.joined(separator: ", ")
+        #expect(message(many).hasPrefix("redis.hosts (line 1) must name 1 to 64 Redis, not 65"))
     }
 
     @Test func `A page that shows redis-cli wants an address that it can be given`() throws {

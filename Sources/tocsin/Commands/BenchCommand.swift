@@ -1,5 +1,6 @@
 import ArgumentParser
 import Broker
+import ChannelLayer
 import NIOCore
 import NIOPosix
 
@@ -77,9 +78,11 @@ struct BenchCommand: AsyncParsableCommand {
             throw CommandFailure(
                 "only \(FileLimit.current.soft) files may be open here: raise ulimit -n, or lower --clients")
         }
-        let report = try await CommandSession.run(options) { [target] session in
+        let report = try await CommandSession.run(options, about: name) { [target] session in
             let publisher = BenchPublisher(
-                client: session.client, keys: session.configuration.keys, group: name, message: message,
+                client: session.clients[name],
+                keys: session.configuration.keys(shard: session.configuration.redis.router[name]), group: name,
+                message: message,
                 isLogged: history)
             let fleet = try await BenchFleet(target, message, on: .singleton)
             let report = try await measure(fleet, publisher, name)

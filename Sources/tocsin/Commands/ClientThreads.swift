@@ -27,9 +27,9 @@ struct ClientThreads {
     }
 
     /// A loop of the clients that can also serve the connections to Redis; nil: none can.
-    func redisLoop(_ redis: RedisHost) -> (any EventLoop)? {
+    func redisLoop(_ hosts: [RedisHost]) -> (any EventLoop)? {
         switch kind {
-        case .plain(let loops): redis.needsTLS ? nil : loops[0]
+        case .plain(let loops): hosts.contains(where: \.needsTLS) ? nil : loops[0]
         case .encrypted(let group, _): group.any()
         }
     }

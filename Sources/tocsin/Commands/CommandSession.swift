@@ -1,35 +1,64 @@
+import Broker
+import ChannelLayer
 import Logging
 import NIOCore
 import NIOPosix
 import RedisClient
 
-/// A connection to Redis for an interactive command: fails with an explanation instead of waiting forever.
+/// Connections to `redis.hosts` for an interactive command: fails with an explanation instead of waiting forever.
 struct CommandSession {
-    let client: RedisClient
+    let clients: ShardRouter<RedisClient>
     let configuration: Configuration
 
-    /// Runs `body` with a client that has received an answer from Redis.
-    static func run<R>(_ options: ConfigurationOptions, _ body: (CommandSession) async throws -> R) async throws -> R {
+    var inspector: ShardedInspector {
+        ShardedInspector(
+            configuration.redis.router.map { shard in
+                LayerInspector(client: clients.shards[shard], keys: configuration.keys(shard: shard))
+            })
+    }
+
+    /// Runs `body` when Redis has answered.
+    ///
+    /// - Parameter group: what the command is about: of several Redis only its own must answer. nil: one of them must, and those
+    ///   that do not are named on standard error.
+    static func run<R>(
+        _ options: ConfigurationOptions, about group: GroupName? = nil, _ body: (CommandSession) async throws -> R
+    ) async throws -> R {
         let configuration = try options.load()
-        let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
         var logger = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
         logger.logLevel = .critical
-        let client = try await RedisClient.start(
-            settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: logger)
-        do {
-            try await client.waitUntilUp(.seconds(3))
-        } catch {
-            await client.close()
-            throw CommandFailure("\(error). Is Redis running at \(settings.host)? Set --redis or TOCSIN_REDIS.")
+        var clients: [RedisClient] = []
+        for host in configuration.redis.hosts {
+            clients.append(
+                try await RedisClient.start(
+                    try configuration.redisConfiguration(host, clientName: "tocsin-command"),
+                    on: MultiThreadedEventLoopGroup.singleton.any(), logger: logger))
         }
+        let session = CommandSession(clients: ShardRouter(clients), configuration: configuration)
+        let result: Result<R, any Error>
         do {
-            let result = try await body(CommandSession(client: client, configuration: configuration))
-            await client.close()
-            return result
+            try await session.waitUntilUp(group)
+            result = .success(try await body(session))
         } catch {
-            await client.close()
-            throw error
+            result = .failure(error)
         }
+        for client in clients { await client.close() }
+        return try result.get()
+    }
+
+    private func waitUntilUp(_ group: GroupName?) async throws {
+        let needed = group.map { [configuration.redis.router[$0]] } ?? configuration.redis.router.shards
+        var failures: [String] = []
+        for shard in needed {
+            do {
+                try await clients.shards[shard].waitUntilUp(.seconds(3))
+            } catch {
+                let host = configuration.redis.hosts[shard]
+                failures.append("\(error). Is Redis running at \(host)? Set --redis or TOCSIN_REDIS.")
+            }
+        }
+        guard failures.count < needed.count else { throw CommandFailure(failures.joined(separator: "\n")) }
+        for failure in failures { note(failure) }
     }
 }
 

@@ -11,19 +11,30 @@ import RedisClient
 /// and how, the message comes.
 struct DjangoTrial {
     private static let check = "Django"
-    let client: RedisClient
+    private let client: RedisClient
+    private let keys: LayerKeys
+    private let host: RedisHost
+    /// The name whose inbox the site's layer finds where the group is.
+    private let name: String
     let configuration: Configuration
     /// The shell command that runs Python in the site, `python manage.py shell`; `-`: a person pastes the lines.
     let command: String
-    private let token = ConnectionID.random().description
+    private let group: GroupName
 
-    init(client: RedisClient, configuration: Configuration, command: String) {
-        self.client = client
+    /// - Throws: never: the name that it makes up is a group's.
+    init(clients: ShardRouter<RedisClient>, configuration: Configuration, command: String) throws {
+        let token = ConnectionID.random().description
+        group = try GroupName("tocsin.doctor.\(token)")
+        let shard = configuration.redis.router[group]
+        client = clients[group]
+        keys = configuration.keys(shard: shard)
+        host = configuration.redis.hosts[shard]
+        name =
+            ShardPlace(index: shard, of: configuration.redis.hosts.count).processName("specific.tocsin-doctor-\(token)")
+            + "!"
         self.configuration = configuration
         self.command = command
     }
-
-    private var group: String { "tocsin.doctor.\(token)" }
 
     /// What the site runs.
     private var lines: String {
@@ -36,11 +47,9 @@ struct DjangoTrial {
     }
 
     func run() async throws -> Examination.Finding {
-        let keys = configuration.keys, group = try GroupName(group)
-        let name = "specific.tocsin-doctor-\(token)!"
         let encryption = FernetKeys(try configuration.redis.encryption.keys())
         let heard = NIOLockedValueBox<String?>(nil), isLive = NIOLockedValueBox(false)
-        let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
+        let settings = try configuration.redisConfiguration(host, clientName: "tocsin-command")
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let tail = try await loop.submit {
             NIOLoopBound(
@@ -52,7 +61,7 @@ struct DjangoTrial {
                 eventLoop: loop)
         }.get()
         defer { withExtendedLifetime(tail) {} }
-        let member = RedisCommand("ZADD", keys.group(group), String(Date().timeIntervalSince1970), name + self.group)
+        let member = RedisCommand("ZADD", keys.group(group), String(Date().timeIntervalSince1970), name + group.text)
         _ = try await client.send(member)
         _ = try await client.send(RedisCommand("EXPIRE", keys.group(group), "120"))
         while !isLive.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(20)) }
@@ -70,7 +79,7 @@ struct DjangoTrial {
             return ""
         }
         // A file, not a pipe: a command that does not read its input would end this one by SIGPIPE.
-        let script = FileManager.default.temporaryDirectory.appendingPathComponent("tocsin-doctor-\(token).py")
+        let script = FileManager.default.temporaryDirectory.appendingPathComponent("\(group).py")
         try Data(lines.utf8).write(to: script)
         defer { try? FileManager.default.removeItem(at: script) }
         let process = Process(), output = Pipe()
@@ -113,7 +122,7 @@ struct DjangoTrial {
         return Examination.Finding(
             check: Self.check, verdict: .wrong,
             detail: "the site's message did not come. CHANNEL_LAYERS has to name this Redis, database "
-                + "\(configuration.keys.database) (Channels' tutorial has 0: (\"127.0.0.1\", 6379)), and the prefix "
+                + "\(keys.database) (Channels' tutorial has 0: (\"127.0.0.1\", 6379)), and the prefix "
                 + "\"\(configuration.redis.prefix)\"\(last)")
     }
 }

@@ -21,11 +21,16 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         let findings = try await CommandSession.run(options) { session in
-            var findings = try await Examination(client: session.client, configuration: session.configuration).run()
+            let examinations = session.clients.shards.enumerated().map { shard, client in
+                Examination(client: client, shard: shard, configuration: session.configuration)
+            }
+            var findings: [Examination.Finding] = []
+            for examination in examinations { findings += await examination.redis() }
+            findings += await examinations[0].surroundings()
             if let django {
                 findings.append(
                     try await DjangoTrial(
-                        client: session.client, configuration: session.configuration, command: django
+                        clients: session.clients, configuration: session.configuration, command: django
                     ).run())
             }
             return findings

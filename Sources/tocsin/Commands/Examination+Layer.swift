@@ -39,9 +39,9 @@ extension Examination {
 
     /// Whether Django uses a layer of this Redis that the gateways do not read.
     private func djangoLayer() async throws -> Finding {
-        let keys = configuration.keys
+        let keys = configuration.keys(shard: shard)
         let strangers = try await LayerSurvey.strangers(
-            to: keys, configuration.redisConfiguration(clientName: "tocsin-command"),
+            to: keys, configuration.redisConfiguration(configuration.redis.hosts[shard], clientName: "tocsin-command"),
             on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
         return strangers.isEmpty
             ? Finding(

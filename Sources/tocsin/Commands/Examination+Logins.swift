@@ -52,7 +52,7 @@ extension Examination {
                 return Finding(check: check, verdict: .fine, detail: "\(count) secret key\(count == 1 ? "" : "s")")
             case .cache(let cache):
                 let settings = try configuration.redisConfiguration(
-                    clientName: "tocsin-command", address: cache.address)
+                    .server(cache.address), clientName: "tocsin-command")
                 let client = try await RedisClient.start(
                     settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
                 let error: (any Error)?

@@ -36,14 +36,14 @@ extension Examination {
     /// Whether the user has all rights that a gateway needs.
     func rights(_ host: RedisHost) async throws -> Finding {
         let presence = configuration.groups.contains(where: \.joinLeave)
-        let settings = try configuration.redisConfiguration(clientName: "tocsin-command")
+        let settings = try configuration.redisConfiguration(host, clientName: "tocsin-command")
         // A separate connection, because one that has subscribed can do nothing else.
         let listener = try await RedisClient.start(
             settings, on: MultiThreadedEventLoopGroup.singleton.any(), logger: Self.silent)
         var missing: [String]
         do {
             try await listener.waitUntilUp(.seconds(3))
-            missing = try await LayerInspector(client: listener, keys: configuration.keys)
+            missing = try await LayerInspector(client: listener, keys: configuration.keys(shard: shard))
                 .missingSubscriptions(presence: presence)
         } catch {
             await listener.close()

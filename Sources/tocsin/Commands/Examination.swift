@@ -25,19 +25,24 @@ struct Examination {
     }
 
     let client: RedisClient
+    /// Which of `redis.hosts` the client is connected to.
+    let shard: Int
     let configuration: Configuration
     static let silent = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
 
     var inspector: LayerInspector {
-        LayerInspector(client: client, keys: configuration.keys)
+        LayerInspector(client: client, keys: configuration.keys(shard: shard))
     }
 
-    func run() async throws -> [Finding] {
-        let host = configuration.redis.host
+    /// The checks of one Redis. With several, each finding says of which.
+    func redis() async -> [Finding] {
+        let host = configuration.redis.hosts[shard]
         var findings = [
-            Finding(
-                check: "redis", verdict: .fine,
-                detail: "\(host) answers\(host.isEncrypted ? ", its certificate is valid" : "")")
+            await finding("redis") {
+                Finding(
+                    check: "redis", verdict: .fine,
+                    detail: "\(host) answers\(host.isEncrypted ? ", its certificate is valid" : "")")
+            }
         ]
         findings += await server()
         findings.append(await finding("functions") { try await library() })
@@ -49,8 +54,13 @@ struct Examination {
         findings.append(await finding("clock") { try await clock() })
         findings.append(await finding("gateways") { try await gateways() })
         findings += await layer()
-        findings.append(fileLimit())
-        findings.append(routes())
+        guard configuration.redis.hosts.count > 1 else { return findings }
+        return findings.map { Finding(check: "\($0.check) of shard \(shard)", verdict: $0.verdict, detail: $0.detail) }
+    }
+
+    /// The checks of what is not in Redis.
+    func surroundings() async -> [Finding] {
+        var findings = [fileLimit(), routes()]
         findings += await logins()
         if let tls = configuration.gateway.tls { findings.append(Self.clientTLS(tls)) }
         return findings

@@ -76,7 +76,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let clients = try ClientThreads(configuration.gateway, logger: logger)
         Task { [logger] in await lesser.obey(logger: logger, reload: clients.reloadCredentials) }
         let metrics = Metrics()
-        let redis = configuration.redis.host
+        let hosts = configuration.redis.hosts
         let readiness = Readiness()
         let eviction = Eviction()
         let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
@@ -85,11 +85,14 @@ struct GatewayCommand: AsyncParsableCommand {
                 host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,
                 readiness: readiness, metrics: metrics, administration: administration, on: group)
         }
-        let backplane = try await RedisBackplane.start(
-            configuration.layer(gatewayID: gatewayID, logger: logger), on: clients.redisLoop(redis) ?? group.any(),
+        let backplane = try await ShardedBackplane.start(
+            configuration.layers(gatewayID: gatewayID, logger: logger), on: clients.redisLoop(hosts) ?? group.any(),
             metrics: metrics,
             logger: logger,
-            onReadiness: { reasons in readiness.set(.redis, reasons) },
+            onReadiness: { reasons, remarks in
+                readiness.set(.redis, reasons)
+                readiness.remark(remarks)
+            },
             onNameTaken: { reason in
                 eviction.set(reason)
                 end.come()
@@ -117,7 +120,9 @@ struct GatewayCommand: AsyncParsableCommand {
             metadata: [
                 "clients": "\(HostAndPort(host: configuration.gateway.bind.host, port: server.port))",
                 "admin": "\(Self.text(admin.address))",
-                "tls": "\(configuration.gateway.tls != nil)", "redis": "\(redis)", "version": "\(Tocsin.version)",
+                "tls": "\(configuration.gateway.tls != nil)",
+                "redis": "\(hosts.map(\.description).joined(separator: " "))",
+                "version": "\(Tocsin.version)",
             ])
 
         await end.wait()
@@ -169,10 +174,17 @@ extension Configuration {
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    func layer(gatewayID: String, logger: Logger) throws -> LayerConfiguration {
+    /// The channel layer's configuration on each of `redis.hosts`.
+    func layers(gatewayID: String, logger: Logger) throws -> [LayerConfiguration] {
+        try redis.hosts.indices.map { try layer(shard: $0, gatewayID: gatewayID, logger: logger) }
+    }
+
+    private func layer(shard: Int, gatewayID: String, logger: Logger) throws -> LayerConfiguration {
         var layer = LayerConfiguration(
-            redis.layer, redis: try redisConfiguration(clientName: "tocsin-\(gatewayID)", logger: logger),
+            redis.layer,
+            redis: try redisConfiguration(redis.hosts[shard], clientName: "tocsin-\(gatewayID)", logger: logger),
             gatewayID: gatewayID)
+        layer.shard = ShardPlace(index: shard, of: redis.hosts.count)
         layer.encryption = FernetKeys(try redis.encryption.keys())
         layer.gatewayFields = [
             "version": Tocsin.version, "host": ProcessInfo.processInfo.hostName, "bind": "\(gateway.bind)",

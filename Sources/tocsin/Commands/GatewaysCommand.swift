@@ -13,8 +13,7 @@ struct GatewaysCommand: AsyncParsableCommand {
 
     func run() async throws {
         let gateways = try await CommandSession.run(options) { session in
-            try await LayerInspector(client: session.client, keys: session.configuration.keys).gateways()
-                .map { FleetGateway(id: $0.id, fields: $0.fields) }
+            try await session.inspector.gateways().map { FleetGateway(id: $0.id, fields: $0.fields) }
         }
         if output.json { return print(JSONWriter.lines(gateways) { $0.write(to: &$1) }) }
         if gateways.isEmpty { note("no gateway is alive") }

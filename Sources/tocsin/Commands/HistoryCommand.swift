@@ -29,8 +29,8 @@ struct HistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let name = try groupName(group)
         let start = since.flatMap { Position($0) }
-        let history = try await CommandSession.run(options) { session in
-            try await LayerInspector(client: session.client, keys: session.configuration.keys)
+        let history = try await CommandSession.run(options, about: name) { session in
+            try await session.inspector
                 .history(of: name, since: start)
         }
         if let continuity = history.continuity, !continuity.isRecovered { note("continuity: \(continuity)") }

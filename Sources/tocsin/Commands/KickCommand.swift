@@ -32,7 +32,7 @@ struct KickCommand: AsyncParsableCommand {
     func run() async throws {
         let selection = try selection()
         let heard = try await CommandSession.run(options) { session in
-            let inspector = LayerInspector(client: session.client, keys: session.configuration.keys)
+            let inspector = session.inspector
             return Heard(
                 gateways: try await inspector.end(selection), living: try await inspector.gateways().count)
         }

@@ -39,8 +39,13 @@ extension Configuration {
     /// - Throws: `ConfigurationError` when no address is configured that redis-cli can be given.
     var demoCommand: String {
         get throws {
+            guard redis.hosts.count == 1 else {
+                throw ConfigurationError(
+                    "gateway.demo_page shows one redis-cli command, and groups are on different redis.hosts: turn it off"
+                )
+            }
             if let address = gateway.demoRedis { return try RedisCLI.sending(to: address, prefix: redis.prefix) }
-            guard case .server(let address) = redis.host else {
+            guard case .server(let address) = redis.hosts[0] else {
                 throw ConfigurationError(
                     "gateway.demo_redis is missing: redis-cli asks no Sentinels, so the page needs an address for it")
             }

@@ -42,8 +42,8 @@ struct SendCommand: AsyncParsableCommand {
         if channel || group.contains("!") { return try await sendToChannel() }
         let name = try groupName(group)
         if let ttl, ttl < 1 { throw CommandFailure("--ttl wants 1 second or more") }
-        let receipt = try await CommandSession.run(options) { session in
-            try await LayerInspector(client: session.client, keys: session.configuration.keys)
+        let receipt = try await CommandSession.run(options, about: name) { session in
+            try await session.inspector
                 .send(
                     ByteBuffer(string: message), to: name, ttl: ttl, key: key,
                     waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
@@ -63,7 +63,7 @@ struct SendCommand: AsyncParsableCommand {
         do { name = try ChannelName(group) } catch { throw CommandFailure("\"\(group)\": \(error)") }
         guard ttl == nil, key == nil else { throw CommandFailure("--ttl and --key are for groups") }
         let isThere = try await CommandSession.run(options) { session in
-            try await LayerInspector(client: session.client, keys: session.configuration.keys)
+            try await session.inspector
                 .channelSend(ByteBuffer(string: message), to: name, logger: Logger(label: "tocsin"))
         }
         if output.json {

@@ -20,9 +20,10 @@ struct TailCommand: AsyncParsableCommand {
     func run() async throws {
         let name = try groupName(group)
         // Once connected, Redis may go away and come back; but report a wrong address immediately.
-        let configuration = try await CommandSession.run(options) { $0.configuration }
-        let settings = try configuration.redisConfiguration(clientName: "tocsin-tail")
-        let keys = configuration.keys
+        let configuration = try await CommandSession.run(options, about: name) { $0.configuration }
+        let shard = configuration.redis.router[name]
+        let settings = try configuration.redisConfiguration(configuration.redis.hosts[shard], clientName: "tocsin-tail")
+        let keys = configuration.keys(shard: shard)
         let encryption = FernetKeys(try configuration.redis.encryption.keys())
         let isJSON = output.json
         let loop = MultiThreadedEventLoopGroup.singleton.any()

@@ -29,10 +29,9 @@ struct WhoCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try group.map(groupName)
-        let all = try await CommandSession.run(options) { session in
-            let inspector = LayerInspector(client: session.client, keys: session.configuration.keys)
-            if let name { return try await inspector.who(in: name) }
-            return try await inspector.whoAnywhere()
+        let all = try await CommandSession.run(options, about: name) { session in
+            if let name { return try await session.inspector.who(in: name) }
+            return try await session.inspector.whoAnywhere()
         }
         let decoder = JSONDecoder()
         let connections = all.map { ($0, (try? decoder.decode(Entry.self, from: Data($0.json.utf8))) ?? Entry()) }

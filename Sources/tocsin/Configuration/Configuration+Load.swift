@@ -26,13 +26,13 @@ extension Configuration {
     /// - Throws: `ConfigurationError` when a file that it names cannot be read.
     ///
     /// - Parameters:
-    ///   - address: a Redis other than the broker's, with the same settings.
+    ///   - host: one of `redis.hosts`, or another Redis with the same settings.
     ///   - logger: for Sentinels that are of no use.
     func redisConfiguration(
-        clientName: String, address: RedisAddress? = nil,
+        _ host: RedisHost, clientName: String,
         logger: Logger = Logger(label: "tocsin") { _ in SwiftLogNoOpLogHandler() }
     ) throws -> RedisConfiguration {
-        var settings = RedisConfiguration(address.map { .server($0) } ?? redis.host, clientName: clientName)
+        var settings = RedisConfiguration(host, clientName: clientName)
         settings.commandTimeout = redis.commandTimeout
         // Ignoring it would mean an unencrypted connection where encryption was intended.
         guard redis.tls == nil || settings.host.needsTLS else {
@@ -47,7 +47,10 @@ extension Configuration {
         return settings
     }
 
-    var keys: LayerKeys {
-        LayerKeys(prefix: redis.prefix, database: redis.host.database)
+    /// - Parameter shard: an index of `redis.hosts`.
+    func keys(shard: Int) -> LayerKeys {
+        LayerKeys(
+            prefix: redis.prefix, database: redis.hosts[shard].database,
+            shard: ShardPlace(index: shard, of: redis.hosts.count))
     }
 }

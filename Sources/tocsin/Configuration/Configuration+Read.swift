@@ -28,13 +28,16 @@ extension Configuration {
         try reader.finish()
     }
 
+    /// As in `redis/tocsin.lua`.
+    private static let maximumHosts = 64
+
     private static func redis(
         _ reader: ConfigurationReader, _ environment: [String: String]
     ) throws(ConfigurationError) -> Redis {
         var redis = Redis()
         if let hosts = try RedisHost.list(reader, environment) { redis.hosts = hosts }
-        guard redis.hosts.count == 1 else {
-            throw reader.bad("hosts", "must name one Redis in this version, not \(redis.hosts.count)")
+        guard (1...maximumHosts).contains(redis.hosts.count) else {
+            throw reader.bad("hosts", "must name 1 to \(maximumHosts) Redis, not \(redis.hosts.count)")
         }
         if let prefix = try reader.text("prefix") {
             guard !prefix.isEmpty, prefix.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {

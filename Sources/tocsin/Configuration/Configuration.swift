@@ -9,6 +9,7 @@ struct Configuration {
     /// The keys under `redis:`. The settings of the ChannelLayer module are read into its own struct, in place.
     @dynamicMemberLookup
     struct Redis {
+        /// One, or the servers of channels_redis' ring in its order.
         var hosts = [
             RedisHost.server(RedisAddress(transport: .tcp(host: "127.0.0.1", port: 6379), user: nil, password: nil))
         ]
@@ -19,8 +20,8 @@ struct Configuration {
         var caFile: String?
         var tls: RedisTLS?
 
-        /// The broker's Redis. The only place that chooses it from `hosts`, which has one entry in this version.
-        var host: RedisHost { hosts[0] }
+        /// Which of `hosts` has a group.
+        var router: ShardRouter<Int> { ShardRouter(Array(hosts.indices)) }
 
         subscript<Value>(dynamicMember key: WritableKeyPath<LayerSettings, Value>) -> Value {
             get { layer[keyPath: key] }

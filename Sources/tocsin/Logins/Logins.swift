@@ -39,7 +39,7 @@ struct Logins {
                     engine = .signedCookies(secrets: try login.secrets(secrets, file: file), age: age)
                 case .cache(let cache):
                     let settings = try configuration.redisConfiguration(
-                        clientName: "tocsin-sessions", address: cache.address)
+                        .server(cache.address), clientName: "tocsin-sessions")
                     let client = try await RedisClient.start(settings, on: eventLoop, logger: logger)
                     clients.append(client)
                     engine = .store(RedisSessionStore(client: client, prefix: cache.prefix, version: cache.version))
