@@ -729,8 +729,10 @@ local MAX_CONSUMER_NESTING, MAX_CONSUMER_DIGITS = 200, 4300
 local shallow = nil                 -- a cjson that takes no deeper nesting, made at the first call
 
 local function has_long_integer(text)
-  for digits in string.gmatch(text, '%d+') do
-    if #digits > MAX_CONSUMER_DIGITS then return true end
+  if not find(text, string.rep('%d', 100)) then return false end   -- nearly always, and found at once
+  local outside = string.gsub(string.gsub(text, '\\.', ''), '"[^"]*"', '""')
+  for number in string.gmatch(outside, '[%d%.eE+-]+') do
+    if #number > MAX_CONSUMER_DIGITS and not find(number, '[%.eE]') then return true end
   end
   return false
 end
@@ -748,7 +750,7 @@ local function for_layer(message, layer)
       shallow.decode_max_depth(MAX_CONSUMER_NESTING)
     end
     local ok, value = pcall(shallow.decode, message)
-    if not ok or has_long_integer(message) then return nil end
+    if not ok or layer.serializer == 'json' and has_long_integer(message) then return nil end
     type_name = value.type
   end
   -- Channels calls the method of this name, '.' read as '_'. A name with '_' in front is refused there.

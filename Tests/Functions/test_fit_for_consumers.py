@@ -80,3 +80,16 @@ TOO_MUCH_FOR_PYTHON = {
 def test_what_python_s_json_cannot_read_is_skipped(copy_of, name):
     copy = copy_of(TOO_MUCH_FOR_PYTHON[name], "json")
     assert copy is None or json.loads(copy)["type"] == "receive"
+
+
+LONG_BUT_READABLE = {
+    "digits in a string": '{"type":"receive","x":"%s"}' % ("1" * 5000),
+    "digits of a fraction": '{"type":"receive","x":0.%s}' % ("1" * 5000),
+}
+
+
+@pytest.mark.parametrize("serializer, read", [("msgpack", msgpack.unpackb), ("json", json.loads)])
+@pytest.mark.parametrize("name", LONG_BUT_READABLE)
+def test_only_an_integer_has_too_many_digits(copy_of, name, serializer, read):
+    copy = copy_of(LONG_BUT_READABLE[name], serializer)
+    assert copy is not None and read(copy)["x"] == json.loads(LONG_BUT_READABLE[name])["x"]

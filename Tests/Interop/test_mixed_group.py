@@ -106,6 +106,8 @@ def send_in_rounds(mixed, user, count, messages, commands, rounds):
     assert sent == {DJANGO: messages, HTTP: messages, REDIS_CLI: messages + rounds, COMMAND: commands}
     sent = {sender: number + 1 for sender, number in sent.items()}
     sent[REDIS_CLI] += 1
+    for socket in *theirs, *ours:
+        socket._clients.wait_for(lambda socket=socket: senders.has_last(socket.messages), 30, "the last messages")
     for name, sockets in (("Daphne", theirs), ("gateways", ours)):
         total = tally(sockets, sent)
         print(f"{name}, {len(sockets)} sockets: {total}")

@@ -150,17 +150,13 @@ def tally_of_cursors(crowd, all_heard):
 
 
 def judge(crowd):
-    last = f'"number": {crowd.senders.started["redis-cli"] - 1},'.replace(" ", "").rstrip(",")
-
-    def has_last(parts):
-        return any("redis-cli" in data and last in data.replace(" ", "") for data in parts[-1].data)
-
+    senders, channels = crowd.senders, [client.channel(GROUP) for client in crowd.sdk_clients]
+    for socket in *crowd.at_two, *crowd.at_one_again, *crowd.at_daphne_again:
+        crowd.clients.wait_for(lambda socket=socket: senders.has_last(socket.messages), 30)
     for parts in crowd.streams:
-        parts[-1].wait_for(lambda parts=parts: has_last(parts), 30)
-    channels = [client.channel(GROUP) for client in crowd.sdk_clients]
+        parts[-1].wait_for(lambda parts=parts: senders.has_last(parts[-1].data), 30)
     for channel in channels:
-        channel.until("round", 30)
-        channel._sdk.wait_for(lambda channel=channel: channel.data[-1].get("round") == crowd.senders.rounds, 30)
+        channel._sdk.wait_for(lambda channel=channel: senders.has_last(channel.data), 30)
     reconnected = [client for client in crowd.sdk_clients if len(client.connected) == 2]
     assert len(reconnected) == len(crowd.sdk_clients) // 2
     assert all(client.channel(GROUP).wait_subscribed(2).recovered for client in reconnected)

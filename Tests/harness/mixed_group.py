@@ -78,7 +78,8 @@ class Senders:
         Daphne's layer drops silently what exceeds its capacity, 100 for each process: a round must be smaller.
         """
         assert 3 * burst + commands < 90, "channels_redis drops what exceeds its capacity"
-        jobs = [self._threads.submit(send, burst) for send in (self._by_django, self._by_redis_cli, self._by_http)]
+        senders = (self._by_django, self._by_redis_cli, self._by_http)
+        jobs = [self._threads.submit(send, burst) for send in senders]
         jobs.append(self._threads.submit(self._by_command, commands))
         for job in jobs:
             job.result(timeout)
@@ -88,9 +89,14 @@ class Senders:
         if waiting:
             self._wait(waiting, f'"round": {self.rounds},', timeout)
 
+    def has_last(self, messages) -> bool:
+        """Whether the last message of each sender is among them: a relayed one may come after what was sent later."""
+        tail = numbers_by_sender(messages[-300:])
+        return all(number - 1 in tail.get(sender, []) for sender, number in self.started.items())
+
     @contextlib.contextmanager
     def steadily(self, burst, commands, listeners):
-        """One round after the other in a thread, until the block ends. Yields go_on(rounds), which waits for so many more."""
+        """One round after the other in a thread, until the block ends. Yields go_on(rounds): waits for so many more."""
         ended = threading.Event()
 
         def rounds():
@@ -124,7 +130,9 @@ class Senders:
             return not waiting
 
         waiting[0]._clients.wait_for(
-            all_have_it, timeout, lambda: f"{marker} at {len(waiting)} sockets, {waiting[-1].url} has {waiting[-1].messages[-3:]}"
+            all_have_it,
+            timeout,
+            lambda: f"{marker} at {len(waiting)} sockets, {waiting[-1].url} has {waiting[-1].messages[-3:]}",
         )
 
     def _next(self, sender, count, **more) -> list[dict]:
@@ -154,4 +162,5 @@ class Senders:
     def _by_command(self, count):
         for message in self._next(COMMAND, count):
             settings = self.gateways[0].directory / "tocsin.yaml"
-            tocsin("send", self.group, json.dumps(message), "--config", settings, "--redis", self.redis_server.url)
+            options = ("--config", settings, "--redis", self.redis_server.url)
+            tocsin("send", self.group, json.dumps(message), *options)
