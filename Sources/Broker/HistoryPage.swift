@@ -17,7 +17,7 @@ public enum Continuity: Sendable, Equatable {
     case liveOnly
 
     /// The name of the verdict in `group_read` (redis/README.md), for people and programs outside.
-    public var word: String {
+    public var name: String {
         switch self {
         case .resumed: "resumed"
         case .historyChanged: "history_changed"

@@ -30,9 +30,9 @@ extension BackplaneCore {
 
     private func refused(_ error: RedisError) {
         if FunctionLibrary.isMissing(error) { return handle(.functionsMissing) }
-        if RedisTrouble.refusesAll(error) { return handle(.refused(error)) }
+        if RedisErrorMeaning.refusesAll(error) { return handle(.refused(error)) }
         // Which right it is, and which others, the trial says.
-        if RedisTrouble.refusesRight(error) { doubt() }
+        if RedisErrorMeaning.refusesRight(error) { doubt() }
     }
 
     /// Something of ours was refused, and it is to be seen whether all is.
@@ -45,7 +45,7 @@ extension BackplaneCore {
 
     /// The lease was written; is everything else let through too?
     func renewed(_ error: RedisError?) {
-        if let error, !RedisTrouble.refusesRight(error) { return handle(.refused(error)) }
+        if let error, !RedisErrorMeaning.refusesRight(error) { return handle(.refused(error)) }
         client.call(functions.tocsinVersion) { [self] result in
             // Another gateway may have loaded a library that this one does not understand.
             if case .success(let loaded) = result, loaded.verdict(own: FunctionLibrary.version) == .tooNew {
@@ -103,9 +103,9 @@ extension BackplaneCore {
             subscriber.reconnect(RedisError(.timeout, "commands go to another server now: messages come from there"))
             onMoved?()
         case .complain(let error):
-            if let held = trouble.begins(RedisTrouble.kind(error)) {
+            if let held = trouble.begins(RedisErrorMeaning.kind(error)) {
                 logger.error(
-                    "not ready: \(RedisTrouble.words(error))", metadata: ["held_back": "\(held)"])
+                    "not ready: \(RedisErrorMeaning.words(error))", metadata: ["held_back": "\(held)"])
             }
         case .relieved:
             if trouble.ends() { logger.notice("ready again: Redis takes what it refused") }

@@ -62,7 +62,7 @@ extension BackplaneCore: ConnectionInboxDelegate {
 
 extension BackplaneCore: DoorbellDelegate {
     func doorbellChecksInboxes() {
-        relay.look()
+        relay.checkInboxes()
         connections.collect()
     }
 }

@@ -18,7 +18,7 @@ extension BackplaneCore: RedisSubscriberDelegate {
         feed.subscriptionEnded(bySilence: reason.code == .timeout)
         metrics.losses.add()
         handle(.lost(reason))
-        if RedisTrouble.refusesRight(reason) { doubt() }
+        if RedisErrorMeaning.refusesRight(reason) { doubt() }
     }
 
     func subscriberRefused(_ reason: RedisError) { doubt() }

@@ -72,7 +72,7 @@ final class ConnectionInbox {
                 for message in messages { self.received(message) }
                 if self.rangAgain || !messages.isEmpty { self.collect() }
             case .failure(let error):
-                if error.code != .server || RedisTrouble.isTransient(error) { return }
+                if error.code != .server || RedisErrorMeaning.isTransient(error) { return }
                 self.complain("the gateway's inbox cannot be read", "\(error)")
             }
         }

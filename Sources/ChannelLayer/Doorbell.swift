@@ -96,7 +96,7 @@ final class Doorbell {
         for action in actions {
             switch action {
             case .ring: ring()
-            case .look: delegate?.doorbellChecksInboxes()
+            case .checkInboxes: delegate?.doorbellChecksInboxes()
             case .set: set()
             case .sayDeaf: sayDeaf()
             case .sayHearing: logger.notice("Redis rings again when Django's core layer writes")

@@ -21,7 +21,7 @@ struct DoorbellWatch {
         /// Write to the test key.
         case ring
         /// Check the inboxes.
-        case look
+        case checkInboxes
         /// Set `notify-keyspace-events`.
         case set
         /// Log that notifications do not arrive; that they arrive again.
@@ -44,21 +44,21 @@ struct DoorbellWatch {
         defer { isUnanswered = true }
         switch state {
         case .unknown where !isUnanswered, .hearing where !isUnanswered:
-            return [.ring, .look]
+            return [.ring, .checkInboxes]
         case .unknown, .hearing:
             state = .deaf(ticks: 0)
-            return [.sayDeaf, .set, .ring, .look]
+            return [.sayDeaf, .set, .ring, .checkInboxes]
         case .deaf(let ticks):
             let isDue = ticks + 1 >= Self.patience
             state = .deaf(ticks: isDue ? 0 : ticks + 1)
-            return isDue ? [.set, .ring, .look] : [.ring, .look]
+            return isDue ? [.set, .ring, .checkInboxes] : [.ring, .checkInboxes]
         }
     }
 
     mutating func heard() -> [Action] {
         isUnanswered = false
         defer { state = .hearing }
-        if case .deaf = state { return [.sayHearing, .look] }
+        if case .deaf = state { return [.sayHearing, .checkInboxes] }
         return []
     }
 

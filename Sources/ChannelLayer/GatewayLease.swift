@@ -164,7 +164,7 @@ final class GatewayLease {
 
     private func failed(_ function: String, _ error: RedisError) {
         // Transient errors are reported by whoever watches the link.
-        guard error.code == .unexpectedAnswer || error.code == .server && !RedisTrouble.isTransient(error) else {
+        guard error.code == .unexpectedAnswer || error.code == .server && !RedisErrorMeaning.isTransient(error) else {
             return
         }
         logger.warning("\(function) failed", metadata: ["error": "\(error)"])

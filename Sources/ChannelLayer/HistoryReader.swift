@@ -65,7 +65,7 @@ final class HistoryReader {
             switch result {
             case .success(let answers): self.answered(lane, answers)
             case .failure(let error):
-                for promise in self.queue.failed() { promise.fail(RedisTrouble.told(error)) }
+                for promise in self.queue.failed() { promise.fail(RedisErrorMeaning.told(error)) }
             }
             self.sendSoon()
         }

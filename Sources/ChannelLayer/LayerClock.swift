@@ -10,14 +10,13 @@ protocol LayerClockDelegate: AnyObject {
     func clockWoke()
 }
 
-/// The channel layer's clock: a second for what is done now and then, and a look five times a second at whether the process
-/// was asleep.
+/// The channel layer's clock: a tick once a second, and a check five times a second of whether the process was asleep.
 ///
 /// Lives on the backplane's loop.
 final class LayerClock {
     /// Messages' TTLs are whole seconds: after a longer sleep, what waited in a socket may have expired.
     private static let doze = TimeAmount.milliseconds(900)
-    private static let look = TimeAmount.milliseconds(200)
+    private static let awakeInterval = TimeAmount.milliseconds(200)
 
     private let eventLoop: any EventLoop
     private var timers: [RepeatedTask] = []
@@ -34,7 +33,7 @@ final class LayerClock {
             clock.seconds += 1
             clock.delegate?.clockTicked(clock.seconds)
         }
-        every(Self.look) { $0.checkAwake() }
+        every(Self.awakeInterval) { $0.checkAwake() }
     }
 
     private func every(_ interval: TimeAmount, _ work: @escaping @Sendable (LayerClock) -> Void) {

@@ -8,7 +8,7 @@ public struct WriteRefusal: Sendable {
     public var remedy: String?
 
     init(_ error: RedisError) {
-        words = RedisTrouble.words(error)
+        words = RedisErrorMeaning.words(error)
         remedy =
             switch error.kind {
             case "READONLY", "MASTERDOWN": "This is a replica: let redis.hosts lead to the primary"
@@ -55,7 +55,7 @@ extension LayerInspector {
             return try await client.call(functions.gatewayTrial(presence: presence, replicas: replicas))
         } catch let error as RedisError where error.kind == "NOPERM" {
             return ["+fcall"]
-        } catch let error as RedisError where RedisTrouble.isTransient(error) {
+        } catch let error as RedisError where RedisErrorMeaning.isTransient(error) {
             return nil
         }
     }

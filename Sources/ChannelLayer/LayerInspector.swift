@@ -162,7 +162,7 @@ public struct LayerInspector: Sendable {
 
     /// Converts an error of these methods to a `BackplaneError`.
     public static func told(_ error: any Error) -> BackplaneError {
-        error as? BackplaneError ?? RedisTrouble.told(error)
+        error as? BackplaneError ?? RedisErrorMeaning.told(error)
     }
 
     /// The function library in Redis, compared with the one embedded in this program.
@@ -182,7 +182,7 @@ public struct LayerInspector: Sendable {
             return switch loaded.verdict(own: FunctionLibrary.version) {
             case .load: .older(loaded.version)
             case .use: .usable(loaded.version)
-            case .tooNew: .tooNew(RedisTrouble.words(FunctionLibrary.tooNew(loaded)))
+            case .tooNew: .tooNew(RedisErrorMeaning.words(FunctionLibrary.tooNew(loaded)))
             }
         } catch let error as RedisError where FunctionLibrary.isMissing(error) {
             return .missing

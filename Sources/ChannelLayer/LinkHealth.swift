@@ -90,7 +90,7 @@ struct LinkHealth {
         case .serving: break
         case .preparing where trouble == nil: reasons.append("Redis is being prepared")
         case .away, .preparing, .unusable, .refused, .stopped:
-            reasons.append(trouble.map(RedisTrouble.words) ?? "Redis is not reachable")
+            reasons.append(trouble.map(RedisErrorMeaning.words) ?? "Redis is not reachable")
         }
         if !isLive {
             let error = subscriptionTrouble
@@ -192,7 +192,7 @@ struct LinkHealth {
         case .serving:
             commands = .refused
             trouble = error
-            return [.hold(RedisTrouble.words(error)), .complain(error), again(after: Self.trialPause)]
+            return [.hold(RedisErrorMeaning.words(error)), .complain(error), again(after: Self.trialPause)]
         case .refused:
             trouble = error
             return [.complain(error)]

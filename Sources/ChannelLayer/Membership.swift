@@ -183,7 +183,7 @@ final class Membership {
             changes.lazy.map { ($0.group, $0.member) }, gateway: configuration.gatewayID, lease: gateway,
             expiry: configuration.groupExpiry)
         client.call(call) { result in
-            if case .failure(let error) = result, RedisTrouble.isLeaseMissing(error), !isSecondTry {
+            if case .failure(let error) = result, RedisErrorMeaning.isLeaseMissing(error), !isSecondTry {
                 // The process slept past its lease, and the next renewal may be seconds away.
                 self.delegate?.membershipLeaseIsMissing()
                 return self.sendAdds(changes, isBatch: isBatch, isSecondTry: true)
@@ -193,12 +193,12 @@ final class Membership {
             case .success(let answer):
                 if self.refreshIsRoutine, answer.restored > 0 { self.delegate?.membershipsVanished(answer.restored) }
                 for (change, join) in zip(changes, answer.joins) { self.joined(change, join) }
-            case .failure(let error) where changes.count > 1 && RedisTrouble.told(error).code == .refused:
+            case .failure(let error) where changes.count > 1 && RedisErrorMeaning.told(error).code == .refused:
                 // One group with a key of a wrong type must not fail the joins of the others.
                 for change in changes { self.sendAdds([change], isBatch: false) }
             case .failure(let error):
                 self.failed("group_add", error, changes.first?.group)
-                let told = RedisTrouble.told(error)
+                let told = RedisErrorMeaning.told(error)
                 for change in changes { change.waiter?.fail(told) }
             }
             self.sendSoon()
@@ -233,7 +233,7 @@ final class Membership {
             if case .failure(let error) = result {
                 self.failed("group_discard", error, departures.first?.group)
                 self.queue.owe(departures)
-                if RedisTrouble.isLeaseMissing(error) { self.delegate?.membershipLeaseIsMissing() }
+                if RedisErrorMeaning.isLeaseMissing(error) { self.delegate?.membershipLeaseIsMissing() }
                 // What the server refuses (a demoted one, one without rights for us) it may refuse for long.
                 self.sendLater(in: error.code == .server ? .seconds(1) : .milliseconds(10))
             } else {
@@ -244,7 +244,7 @@ final class Membership {
     }
 
     private func failed(_ function: String, _ error: RedisError, _ group: GroupName?) {
-        guard error.code == .unexpectedAnswer || error.code == .server, !RedisTrouble.isTransient(error),
+        guard error.code == .unexpectedAnswer || error.code == .server, !RedisErrorMeaning.isTransient(error),
             let held = throttle.pass()
         else { return }
         logger.error(

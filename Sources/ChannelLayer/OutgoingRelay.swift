@@ -91,7 +91,7 @@ final class OutgoingRelay {
 
     private func finish(more: Bool, after error: RedisError? = nil) {
         isCollecting = false
-        if let error, error.code == .server, !RedisTrouble.isTransient(error), let held = throttle.pass() {
+        if let error, error.code == .server, !RedisErrorMeaning.isTransient(error), let held = throttle.pass() {
             logger.warning(
                 "messages for Django's consumers wait unencrypted",
                 metadata: ["error": "\(error)", "held_back": "\(held)"])

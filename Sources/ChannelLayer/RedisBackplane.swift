@@ -98,7 +98,7 @@ public final class RedisBackplane: Backplane {
     }
 
     public func position(of group: GroupName) -> EventLoopFuture<Position> {
-        client.call(functions.groupPosition(of: group)).flatMapErrorThrowing { throw RedisTrouble.told($0) }
+        client.call(functions.groupPosition(of: group)).flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
     public func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) {
@@ -123,19 +123,19 @@ public final class RedisBackplane: Backplane {
             reply.pairs.map { channel, json in
                 PresenceEntry(channel: channel, roster: try? JSONFields(ByteBuffer(string: json)))
             }.sorted { $0.connection < $1.connection }
-        }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
+        }.flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
         sender.call(functions.groupSend(message, to: group), waitingFor: waitReplicas).map { receipt in
             self.sent.add()
             return receipt
-        }.flatMapErrorThrowing { throw RedisTrouble.told($0) }
+        }.flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
     public func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
         client.call(functions.channelSend(message, to: channel)).map { $0 > 0 }
-            .flatMapErrorThrowing { throw RedisTrouble.told($0) }
+            .flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
     public func channelName(of connection: ConnectionID) -> String {

@@ -47,8 +47,8 @@ final class Relay {
     var living: [String] = []
     /// At which end of a list the site pushes; nil: not heard yet.
     var push: ListPush?
-    /// A look at the inboxes is under way.
-    private var isLooking = false
+    /// An EXISTS over the inboxes is under way.
+    private var isChecking = false
     weak var delegate: (any RelayDelegate)?
 
     init(
@@ -74,7 +74,7 @@ final class Relay {
 
     func pause() {
         isActive = false
-        isLooking = false
+        isChecking = false
         inboxes = [Inbox](repeating: Inbox(), count: LayerKeys.inboxCount)
     }
 
@@ -93,13 +93,13 @@ final class Relay {
     }
 
     /// Checks with one cheap command whether any inbox has messages, and if so rings for all of them.
-    func look() {
-        guard isActive, !isLooking else { return }
-        isLooking = true
+    func checkInboxes() {
+        guard isActive, !isChecking else { return }
+        isChecking = true
         var command = RedisCommand("EXISTS")
         for inbox in inboxes.indices { command.append(keys.inbox(inbox)) }
         client.submit(command).assumeIsolated().whenComplete { result in
-            self.isLooking = false
+            self.isChecking = false
             guard case .success(let reply) = result, let count = reply.int, count > 0 else { return }
             for inbox in self.inboxes.indices { self.ring(inbox) }
         }
@@ -169,7 +169,7 @@ final class Relay {
         do {
             let token = try LayerMessage.body(ofInboxMember: staged.bytes, prefixLength: prefixLength)
             let body = try encryption.opened(token)
-            look(for: body, in: token)
+            compareSettings(with: body, in: token)
             let (bare, channels) = try LayerMessage.withoutChannels(body)
             message = bare
             groups = channels.compactMap { self.group(of: $0, inbox: inbox) }
@@ -182,7 +182,7 @@ final class Relay {
             case .success(let answer):
                 if case .committed(let groups) = answer, groups > 0 { self.metrics.relayed.add() }
                 done(Self.outcome(answer))
-            case .failure(let error) where error.code == .server && !RedisTrouble.isTransient(error):
+            case .failure(let error) where error.code == .server && !RedisErrorMeaning.isTransient(error):
                 self.drop(id, inbox: inbox, because: "\(error)", done)
             case .failure(let error):
                 self.complain("a message of the core layer waits in staging", error)
@@ -191,8 +191,8 @@ final class Relay {
         }
     }
 
-    /// What Django's messages look like tells what its consumers can read.
-    private func look(for body: ByteBuffer, in token: ByteBuffer) {
+    /// Compares the form of a message of Django with the settings: it is the form that its consumers can read.
+    private func compareSettings(with body: ByteBuffer, in token: ByteBuffer) {
         if !encryption.isEmpty, body == token {
             delegate?.relayFoundMisfit(
                 "redis.encryption_keys are set, and Django's layer does not encrypt: its consumers cannot read what is sent here"
@@ -234,7 +234,7 @@ final class Relay {
 
     private func complain(_ what: String, _ error: RedisError) {
         // Errors that affect everything are reported by whoever watches the link.
-        if error.code == .server, RedisTrouble.isTransient(error) { return }
+        if error.code == .server, RedisErrorMeaning.isTransient(error) { return }
         guard isActive, let held = throttle.pass() else { return }
         logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])
     }

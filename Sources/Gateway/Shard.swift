@@ -111,8 +111,8 @@ final class Shard {
 
     // MARK: Time
 
-    func schedule(_ one: any Ticking, in seconds: Int) { wheel.enter(one, in: seconds) }
-    func unschedule(_ one: any Ticking) { wheel.leave(one) }
+    func schedule(_ one: any DeadlineOwner, in seconds: Int) { wheel.enter(one, in: seconds) }
+    func unschedule(_ one: any DeadlineOwner) { wheel.leave(one) }
 
     /// One turn of the clock.
     func second() {

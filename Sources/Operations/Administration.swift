@@ -7,7 +7,7 @@ public protocol Administration: Sendable {
     ///
     /// - Returns: how many gateways received the request, and how many are alive.
     /// - Throws: `BackplaneError`.
-    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard
+    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> BroadcastReceipt
 
     /// Sends a JSON object to a group.
     ///
@@ -41,7 +41,7 @@ public protocol Administration: Sendable {
 }
 
 /// How many gateways received a message to all of them.
-public struct Heard: Sendable, Equatable {
+public struct BroadcastReceipt: Sendable, Equatable {
     /// Gateways that received it.
     public var gateways: Int
     /// Gateways that are alive; those that did not receive it have no connection to Redis now.

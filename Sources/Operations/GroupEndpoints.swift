@@ -96,7 +96,7 @@ enum GroupEndpoints {
         }
         let page = try await administration.history(of: group, since: since)
         return .json(.ok) { json in
-            json.string("continuity", page.continuityAsWhole.word)
+            json.string("continuity", page.continuityAsWhole.name)
             json.string("position", page.position?.description)
             json.string("next", page.end?.description)
             json.array("messages") { json in

@@ -21,8 +21,8 @@ final class LayerAdministration: Administration {
 
     func use(_ inspector: ShardedInspector) { self.inspector.withLock { $0 = inspector } }
 
-    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard {
-        try await ask { Heard(gateways: try await $0.end(selection), living: try await $0.gateways().count) }
+    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> BroadcastReceipt {
+        try await ask { BroadcastReceipt(gateways: try await $0.end(selection), living: try await $0.gateways().count) }
     }
 
     func send(

@@ -25,7 +25,7 @@ import Testing
 
     @Test func `The first tick rings and looks`() {
         var watch = DoorbellWatch()
-        #expect(watch.tick() == [.ring, .look])
+        #expect(watch.tick() == [.ring, .checkInboxes])
         #expect(watch.state == .unknown && watch.mustPoll && watch.isUnanswered)
     }
 
@@ -39,14 +39,14 @@ import Testing
     @Test func `A first ring that is not heard is said, and the bell is set`() {
         var watch = DoorbellWatch()
         _ = watch.tick()
-        #expect(watch.tick() == [.sayDeaf, .set, .ring, .look])
+        #expect(watch.tick() == [.sayDeaf, .set, .ring, .checkInboxes])
         #expect(watch.state == .deaf(ticks: 0) && watch.mustPoll)
     }
 
     @Test func `A heard bell is rung again with each tick`() {
         var watch = Self.hearing()
         for _ in 0..<10 {
-            #expect(watch.tick() == [.ring, .look])
+            #expect(watch.tick() == [.ring, .checkInboxes])
             #expect(watch.heard() == [])
             #expect(watch.state == .hearing)
         }
@@ -54,22 +54,22 @@ import Testing
 
     @Test func `A bell that falls silent is noticed with the next tick`() {
         var watch = Self.hearing()
-        #expect(watch.tick() == [.ring, .look])
-        #expect(watch.tick() == [.sayDeaf, .set, .ring, .look])
+        #expect(watch.tick() == [.ring, .checkInboxes])
+        #expect(watch.tick() == [.sayDeaf, .set, .ring, .checkInboxes])
         #expect(watch.mustPoll)
     }
 
     @Test func `A dead bell is set again every fourth tick, and said only once`() {
         var watch = Self.deaf()
         for _ in 0..<3 {
-            for _ in 1..<DoorbellWatch.patience { #expect(watch.tick() == [.ring, .look]) }
-            #expect(watch.tick() == [.set, .ring, .look])
+            for _ in 1..<DoorbellWatch.patience { #expect(watch.tick() == [.ring, .checkInboxes]) }
+            #expect(watch.tick() == [.set, .ring, .checkInboxes])
         }
     }
 
     @Test func `A dead bell that is heard again is said, and the inboxes are looked into once more`() {
         var watch = Self.deaf()
-        #expect(watch.heard() == [.sayHearing, .look])
+        #expect(watch.heard() == [.sayHearing, .checkInboxes])
         #expect(watch.state == .hearing && !watch.mustPoll && !watch.isUnanswered)
     }
 
@@ -86,7 +86,7 @@ import Testing
         var watch = before
         watch.lost()
         #expect(watch.state == .unknown && watch.mustPoll && !watch.isUnanswered)
-        #expect(watch.tick() == [.ring, .look], "what was rung on the old connection counts for nothing")
+        #expect(watch.tick() == [.ring, .checkInboxes], "what was rung on the old connection counts for nothing")
     }
 
     /// Always: polls after two ticks of silence, and not after an answered tick.
@@ -102,7 +102,7 @@ import Testing
                 let actions = watch.tick()
                 if !heardSinceTick { knows = false }
                 heardSinceTick = false
-                #expect(actions.contains(.ring) && actions.contains(.look))
+                #expect(actions.contains(.ring) && actions.contains(.checkInboxes))
             default: _ = watch.heard(); knows = true; heardSinceTick = true
             }
             #expect(watch.mustPoll == !knows)

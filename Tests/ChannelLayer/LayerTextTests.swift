@@ -44,12 +44,12 @@ struct LayerTextTests {
         "TRYAGAIN x", "CLUSTERDOWN x", "ERR Function not found", "NOPERM x",
     ])
     func `What may pass is transient`(message: String) {
-        #expect(RedisTrouble.isTransient(RedisError(.server, message)))
+        #expect(RedisErrorMeaning.isTransient(RedisError(.server, message)))
     }
 
     @Test(arguments: ["WRONGTYPE x", "ERR tocsin: x", "NOAUTH x", "", "loading x"])
     func `What will not pass is not transient`(message: String) {
-        #expect(!RedisTrouble.isTransient(RedisError(.server, message)))
+        #expect(!RedisErrorMeaning.isTransient(RedisError(.server, message)))
     }
 
     @Test func `Memberships are refreshed at a third of their expiry, at most every ten minutes`() throws {

@@ -243,14 +243,14 @@ struct LinkHealthTests {
         ])
     func `A right that is missing can be given: who asked may come back`(text: String, mayComeBack: Bool) {
         let error = RedisError(.server, text)
-        #expect(RedisTrouble.isTransient(error) == mayComeBack)
-        #expect((RedisTrouble.told(error).code == .unavailable) == mayComeBack)
-        #expect(!RedisTrouble.refusesAll(error))
+        #expect(RedisErrorMeaning.isTransient(error) == mayComeBack)
+        #expect((RedisErrorMeaning.told(error).code == .unavailable) == mayComeBack)
+        #expect(!RedisErrorMeaning.refusesAll(error))
     }
 
     @Test(arguments: ["READONLY", "MASTERDOWN", "MISCONF", "OOM", "NOREPLICAS", "LOADING", "BUSY"])
     func `What Redis refuses to everybody may be asked again`(kind: String) {
         let error = RedisError(.server, "\(kind) some words")
-        #expect(RedisTrouble.refusesAll(error) && RedisTrouble.isTransient(error))
+        #expect(RedisErrorMeaning.refusesAll(error) && RedisErrorMeaning.isTransient(error))
     }
 }

@@ -122,7 +122,7 @@ extension Catcher {
         deliveries.compactMap { delivery in
             switch delivery {
             case .publication(let publication): publication.position.map { "\($0.offset)" }
-            case .lost(_, let continuity, let position): "\(continuity.word) \(position.offset)"
+            case .lost(_, let continuity, let position): "\(continuity.name) \(position.offset)"
             default: nil
             }
         }

@@ -4,14 +4,14 @@ import Testing
 @testable import Gateway
 
 struct DeadlineWheelTests {
-    private final class One: Ticking {
+    private final class One: DeadlineOwner {
         let name: Int
         var wheelPlace: WheelPlace?
         init(_ name: Int) { self.name = name }
         func tick() -> Int? { nil }
     }
 
-    private func names(_ due: [any Ticking]) -> [Int] { due.map { ($0 as! One).name }.sorted() }
+    private func names(_ due: [any DeadlineOwner]) -> [Int] { due.map { ($0 as! One).name }.sorted() }
 
     @Test(arguments: [1, 2, 10, 62, 63])
     func `Whoever enters is due after so many seconds, once`(seconds: Int) {

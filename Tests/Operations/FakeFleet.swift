@@ -27,10 +27,10 @@ final class FakeFleet: Administration {
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
-    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> Heard {
+    func end(_ selection: ConnectionSelection) async throws(BackplaneError) -> BroadcastReceipt {
         try check()
         state.withLock { $0.ended.append(selection) }
-        return Heard(gateways: 2, living: 3)
+        return BroadcastReceipt(gateways: 2, living: 3)
     }
 
     private static func position(_ offset: UInt64) -> Position { Position(epoch: "e", history: "a", offset: offset) }

@@ -72,7 +72,7 @@ extension RedisClient {
 
 /// A subscriber with what it told its delegate; may be used from the test's thread.
 final class Listener: Sendable {
-    struct Heard: Sendable {
+    struct Received: Sendable {
         var messages: [(channel: String, payload: ByteBuffer)] = []
         var timesLive = 0
         var losses: [RedisError] = []
@@ -92,11 +92,11 @@ final class Listener: Sendable {
         func subscriberRefused(_ reason: RedisError) { listener.state.withLock { $0.refusals.append(reason) } }
     }
 
-    private let state = Mutex(Heard())
+    private let state = Mutex(Received())
     private let parts: NIOLoopBoundBox<(RedisSubscriber, Delegate)?>
     let loop: any EventLoop
 
-    var heard: Heard { state.withLock { $0 } }
+    var heard: Received { state.withLock { $0 } }
     var texts: [String] { heard.messages.map { String(buffer: $0.payload) } }
 
     private init(_ loop: any EventLoop) {

@@ -92,7 +92,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
         // Before the session is open, the client has seen nothing beyond the start positions.
         let shown = session.shown.isEmpty ? starts.map(\.position) : session.shown
-        write(EventWriter.gap(group: group.text, reason: continuity.word, id: EventCursor.text(shown)))
+        write(EventWriter.gap(group: group.text, reason: continuity.name, id: EventCursor.text(shown)))
     }
 
     func tellDropped(_ group: GroupName, _ count: Int) {
@@ -116,7 +116,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     }
 }
 
-extension EventStreamClient: Ticking {
+extension EventStreamClient: DeadlineOwner {
     func tick() -> Int? {
         if isOpen, slot.isExpired() {
             shard.state.metrics.expired.add()

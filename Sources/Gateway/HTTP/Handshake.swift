@@ -357,7 +357,7 @@ final class Handshake: StreamSocketOwner {
     }
 }
 
-extension Handshake: Ticking {
+extension Handshake: DeadlineOwner {
     func tick() -> Int? {
         switch stage {
         case .over: socket.close()  // The peer has had time to read the refusal.

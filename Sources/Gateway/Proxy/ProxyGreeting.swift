@@ -58,7 +58,7 @@ final class ProxyGreeting: StreamSocketOwner {
     }
 }
 
-extension ProxyGreeting: Ticking {
+extension ProxyGreeting: DeadlineOwner {
     func tick() -> Int? {
         if !isOver { shard.state.metrics.refused(.timeout) }
         isOver = true

@@ -40,7 +40,7 @@ extension SessionTransport {
 }
 
 /// What a handshake becomes: owns the socket until the connection ends.
-protocol ConnectedClient: StreamSocketOwner, Ticking {
+protocol ConnectedClient: StreamSocketOwner, DeadlineOwner {
     /// The connection slot it holds.
     var slot: ConnectionSlot { get }
     /// Made with the transport: never nil once it has begun.

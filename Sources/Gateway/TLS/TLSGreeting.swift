@@ -84,7 +84,7 @@ final class TLSGreeting: ChannelInboundHandler, RemovableChannelHandler {
     }
 }
 
-extension TLSGreeting: Ticking {
+extension TLSGreeting: DeadlineOwner {
     func tick() -> Int? {
         refuse(.timeout, why: "the handshake took too long")
         return nil

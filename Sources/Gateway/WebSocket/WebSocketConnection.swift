@@ -217,7 +217,7 @@ extension WebSocketConnection: DialectConnection {
     }
 }
 
-extension WebSocketConnection: Ticking {
+extension WebSocketConnection: DeadlineOwner {
     func tick() -> Int? {
         if machine.isOpen, slot.isExpired() {
             shard.state.metrics.expired.add()

@@ -43,7 +43,7 @@ struct DevCommand: AsyncParsableCommand {
         // All signals that would end this process and leave its children running; SIGHUP comes from a closed terminal. After the
         // first one they are all ignored: a shell and the kernel both send SIGHUP, and people type Ctrl-C repeatedly.
         let ends = [SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2] + (Signals.isIgnored(SIGHUP) ? [] : [SIGHUP])
-        let signals = Signals.Heard(ends)
+        let signals = Signals.Received(ends)
         Signals.ignoreBrokenPipes()
         let house = try DevHouse(DevPorts(first: port, count: gateways, redis: redisPort), configFile: config)
         let end: Result<String, any Error>
@@ -58,7 +58,7 @@ struct DevCommand: AsyncParsableCommand {
     }
 
     /// Waits until a signal arrives, or one of the processes ends.
-    private func life(of house: DevHouse, until signals: Signals.Heard) async throws -> String {
+    private func life(of house: DevHouse, until signals: Signals.Received) async throws -> String {
         try await withThrowingTaskGroup(of: String?.self) { group in
             group.addTask {
                 await signals.first()

@@ -8,15 +8,15 @@ import RedisClient
 extension Examination {
     func layer() async -> [Finding] {
         [
-            await look("policies") { try await policies() },
-            await look("key types") { try await foreignKeys() },
-            await look("fleet's members") { try await fleetMembers() },
-            await look("Django's layer") { try await djangoLayer() },
+            await checked("policies") { try await policies() },
+            await checked("key types") { try await foreignKeys() },
+            await checked("fleet's members") { try await fleetMembers() },
+            await checked("Django's layer") { try await djangoLayer() },
         ]
     }
 
     /// A missing right is not a problem here: a gateway's own user need not be able to read all of this.
-    private func look(_ check: String, _ body: () async throws -> Finding) async -> Finding {
+    private func checked(_ check: String, _ body: () async throws -> Finding) async -> Finding {
         await finding(check) {
             do {
                 return try await body()

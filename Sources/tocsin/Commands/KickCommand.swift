@@ -33,7 +33,7 @@ struct KickCommand: AsyncParsableCommand {
         let selection = try selection()
         let heard = try await CommandSession.run(options) { session in
             let inspector = session.inspector
-            return Heard(
+            return BroadcastReceipt(
                 gateways: try await inspector.end(selection), living: try await inspector.gateways().count)
         }
         if output.json { return print(JSONWriter.line(heard.write)) }

@@ -5,7 +5,7 @@ import Logging
 /// files to be reloaded, or comes from a closed terminal; SIGUSR1 and SIGUSR2, with which other servers are told to reopen
 /// their logs.
 struct LesserSignals {
-    private let heard = Signals.Heard([SIGHUP, SIGUSR1, SIGUSR2])
+    private let heard = Signals.Received([SIGHUP, SIGUSR1, SIGUSR2])
 
     /// From now on none of these signals ends the process.
     init() { Signals.ignoreBrokenPipes() }

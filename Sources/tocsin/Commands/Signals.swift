@@ -4,7 +4,7 @@ import Foundation
 /// Signals as events to wait for.
 enum Signals {
     /// Receives signals, which have no other effect from the moment this is created.
-    final class Heard: Sendable {
+    final class Received: Sendable {
         /// The signals received, in order; for a single reader.
         let numbers: AsyncStream<CInt>
         private let continuation: AsyncStream<CInt>.Continuation
@@ -40,7 +40,7 @@ enum Signals {
 
     /// Receives SIGTERM and SIGINT. Create it before announcing that the program runs.
     final class End: Sendable {
-        private let heard = Heard([SIGTERM, SIGINT])
+        private let heard = Received([SIGTERM, SIGINT])
 
         /// Acts as if a signal had been received: the program ends for a reason of its own.
         func come() { heard.come() }

@@ -152,7 +152,7 @@ final class FakeTransport: SessionTransport {
 
     /// Like the centrifuge dialect: the client leaves the group, and subscribes again.
     func tellLost(_ group: GroupName, _ continuity: Continuity) {
-        seen.append(continuity.word)
+        seen.append(continuity.name)
         if isCentrifuge { session.remove(group) }
     }
 

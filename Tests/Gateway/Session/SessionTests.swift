@@ -56,7 +56,7 @@ struct SessionTests {
         let house = House()
         let client = house.client(at: House.at(3), isResumption: true)
         house.answer(continuity, now: House.at(8, history: "b"), proven: 6, 7...8)
-        #expect(client.seen == [continuity.word, "7", "8"])
+        #expect(client.seen == [continuity.name, "7", "8"])
         house.deliver(House.publication(9, history: "b"))
         #expect(client.seen.last == "9")
     }

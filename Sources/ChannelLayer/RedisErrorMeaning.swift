@@ -2,7 +2,7 @@ import Broker
 import RedisClient
 
 /// Classifies Redis' errors.
-enum RedisTrouble {
+enum RedisErrorMeaning {
     /// Converts the error to a `BackplaneError`.
     static func told(_ error: any Error) -> BackplaneError {
         guard let error = error as? RedisError else {
