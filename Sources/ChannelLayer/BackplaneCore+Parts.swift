@@ -63,7 +63,7 @@ extension BackplaneCore: ConnectionInboxDelegate {
 extension BackplaneCore: DoorbellDelegate {
     func doorbellChecksInboxes() {
         relay.checkInboxes()
-        connections.collect()
+        connections.check()
     }
 }
 
@@ -77,7 +77,7 @@ extension BackplaneCore: LayerClockDelegate {
 
     func clockTicked(_ seconds: Int) {
         relay.collectAll()
-        connections.collect()
+        connections.check()
         outgoing.collect()
         lease.sweep()
         membership.releaseSlack()

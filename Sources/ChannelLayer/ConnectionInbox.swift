@@ -59,7 +59,16 @@ final class ConnectionInbox {
         isCollecting = false
     }
 
-    /// Takes out what is there: when Redis rings, while it does not ring, and once a second.
+    /// Asks whether anything is there, which is cheaper than taking it out: while Redis does not ring, and once a second.
+    func check() {
+        guard isActive, !isCollecting else { return }
+        let inbox = functions.keys.gatewayInbox(gatewayID)
+        client.submit(RedisCommand("EXISTS", inbox)).assumeIsolated().whenComplete { result in
+            if case .success(let reply) = result, reply.int == 1 { self.collect() }
+        }
+    }
+
+    /// Takes out what is there: when Redis rings.
     func collect() {
         guard isActive else { return }
         guard !isCollecting else { return rangAgain = true }
