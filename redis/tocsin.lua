@@ -182,6 +182,9 @@ local function policies(prefix, text)
   return cache
 end
 
+-- What Django's layer is configured with, for functions that are about no group.
+local function layer_of(prefix) return policies(prefix, redis.call('GET', own(prefix, 'policy'))).layer end
+
 -- History size (messages), ttl (seconds) and whether joins and leaves are published: by the first rule that matches.
 local function policy(place)
   local text = redis.call('GET', place.policy)
@@ -512,6 +515,12 @@ local function pack_text(text)
   return pack_length(n, 0xa0, 31, 0xda, 0xdb) .. text
 end
 
+-- Two's complement of 64 bits in two halves.
+local function negated(high, low)
+  if low == 0 then return 0x100000000 - high, 0 end
+  return 0xffffffff - high, 0x100000000 - low
+end
+
 -- A JSON number's text as msgpack: the shortest integer, or a float64; nil when 64 bits do not hold it.
 local function pack_number(text)
   if find(text, '[%.eE]') then return '\203' .. struct.pack('>d', tonumber(text)) end
@@ -540,7 +549,7 @@ local function pack_number(text)
   end
   if not negative then return struct.pack('>BI4I4', 0xcf, high, low) end
   if high > 0x80000000 or high == 0x80000000 and low > 0 then return nil end
-  if low == 0 then high = 0x100000000 - high else high, low = 0xffffffff - high, 0x100000000 - low end
+  high, low = negated(high, low)
   return struct.pack('>BI4I4', 0xd3, high % 0x100000000, low)
 end
 
@@ -673,7 +682,7 @@ local function json_of(s, i, out)
   if b == 0xcf or b == 0xd3 then
     local high, low = uint(s, i + 1, 4), uint(s, i + 5, 4)
     if b == 0xcf or high < 0x80000000 then return put(decimal(high, low), i + 9) end
-    if low == 0 then high = 0x100000000 - high else high, low = 0xffffffff - high, 0x100000000 - low end
+    high, low = negated(high, low)
     return put('-' .. decimal(high, low), i + 9)
   end
   if b == 0xca then return put(float_text((struct.unpack('>f', s, i + 1))), i + 5) end
@@ -1037,7 +1046,7 @@ local function channel_send(keys, args)
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL channel_send 1 KEY MESSAGE') end
   local refused = refuse(args[1])
   if refused then return redis.error_reply(refused) end
-  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local layer = layer_of(prefix)
   local name = string.match(channel, '^[^!]*!') or channel
   local gateway = string.match(name, '^specific%.([%w%-_%.]+)!$')
   local is_ours = gateway and redis.call('EXISTS', own(prefix, 'gateway:' .. gateway)) == 1
@@ -1503,7 +1512,7 @@ local function gateway_retain(_, args)
   if is_foreign(retained, 'retained') then
     return with_foreign(0, { note_foreign(prefix, retained, seconds) })
   end
-  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local layer = layer_of(prefix)
   local groups = redis.call('ZRANGE', retained, start, start + limit - 1)
   for _, name in ipairs(groups) do
     local key = prefix .. ':group:' .. name
@@ -1627,7 +1636,7 @@ local RELAY_MOVES = 1000
 local function inbox_of(key, heard)
   local prefix = string.match(key, '^(.*)specific%.') or ''
   local is_list = redis.call('TYPE', key).ok == 'list'
-    and policies(prefix, redis.call('GET', own(prefix, 'policy'))).layer.lists
+    and layer_of(prefix).lists
   if not is_list then
     return function(i) return redis.call('ZRANGE', key, i, i)[1] end,
       function(n) redis.call('ZREMRANGEBYRANK', key, 0, n - 1) end
@@ -1717,7 +1726,7 @@ local function outgoing_collect(_, args)
   local prefix, limit = args[1], whole_number(args[2] or '', 1, 10000)
   if not prefix or not limit then return redis.error_reply('ERR tocsin: outgoing_collect wants prefix and a limit') end
   local key, seconds = own(prefix, 'outgoing'), now()
-  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local layer = layer_of(prefix)
   redis.call('XTRIM', key, 'MINID', string.format('%d-0', math.floor((seconds - layer.expiry) * 1000)))
   local entries, after, left = {}, '-', RELAY_BYTES
   while #entries < limit and left > 0 do
@@ -1743,7 +1752,7 @@ local function outgoing_commit(_, args)
     redis.call('PUBLISH', channel, token)
     return 1
   end
-  local layer = policies(prefix, redis.call('GET', own(prefix, 'policy')) or nil).layer
+  local layer = layer_of(prefix)
   local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
   local mark = string.format('%08x%04x', tonumber(ms) % 0x100000000, tonumber(sequence) % 0x10000)
   pcall(put_on_channel, prefix, to, layer, token, mark, now())

@@ -1,6 +1,6 @@
-/// The parameters of a request's target, in their order: what stands behind `?`, divided by `&`. A name may come several times.
+/// The parameters of a request's target, in order: the part after `?`, split at `&`. A name may occur several times.
 ///
-/// Divided by bytes, as the path is: a combining mark behind `&` does not make another character of it. `+` is a plus sign:
+/// Split by bytes, like the path: a combining mark after `&` does not hide it. `+` is a plus sign:
 /// space for `+` is a rule of HTML's forms, and would change a position or a token that somebody did not escape.
 public struct QueryString: Sendable, Equatable {
     public struct Parameter: Sendable, Equatable {

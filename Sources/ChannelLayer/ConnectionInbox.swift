@@ -30,8 +30,7 @@ final class ConnectionInbox {
     private let logger: Logger
     private var throttle = LogThrottle()
     private var isActive = false
-    private var isCollecting = false
-    private var rangAgain = false
+    private var turn = CollectionTurn()
     /// At which end of a list the site pushes; nil: not heard yet.
     var push: ListPush?
     weak var delegate: (any ConnectionInboxDelegate)?
@@ -56,12 +55,12 @@ final class ConnectionInbox {
 
     func pause() {
         isActive = false
-        isCollecting = false
+        turn = CollectionTurn()
     }
 
     /// Asks whether anything is there, which is cheaper than taking it out: while Redis does not ring, and once a second.
     func check() {
-        guard isActive, !isCollecting else { return }
+        guard isActive, !turn.isUnderWay else { return }
         let inbox = functions.keys.gatewayInbox(gatewayID)
         client.submit(RedisCommand("EXISTS", inbox)).assumeIsolated().whenComplete { result in
             if case .success(let reply) = result, reply.int == 1 { self.collect() }
@@ -70,16 +69,13 @@ final class ConnectionInbox {
 
     /// Takes out what is there: when Redis rings.
     func collect() {
-        guard isActive else { return }
-        guard !isCollecting else { return rangAgain = true }
-        isCollecting = true
-        rangAgain = false
+        guard isActive, turn.begin() else { return }
         client.call(functions.gatewayCollect(gatewayID, limit: Self.batch, push: push)) { result in
-            self.isCollecting = false
+            let isDueAgain = self.turn.end()
             switch result {
             case .success(let messages):
                 for message in messages { self.received(message) }
-                if self.rangAgain || !messages.isEmpty { self.collect() }
+                if isDueAgain || !messages.isEmpty { self.collect() }
             case .failure(let error):
                 if error.code != .server || RedisErrorMeaning.isTransient(error) { return }
                 self.complain("the gateway's inbox cannot be read", "\(error)")

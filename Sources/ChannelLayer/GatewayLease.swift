@@ -163,7 +163,7 @@ final class GatewayLease {
     }
 
     private func failed(_ function: String, _ error: RedisError) {
-        // Transient errors are reported by whoever watches the link.
+        // Transient errors are reported by the link's owner.
         guard error.code == .unexpectedAnswer || error.code == .server && !RedisErrorMeaning.isTransient(error) else {
             return
         }

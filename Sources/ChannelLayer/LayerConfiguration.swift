@@ -25,7 +25,7 @@ public struct LayerConfiguration: Sendable {
         self.gatewayID = gatewayID
     }
 
-    /// What `policy_set` is told of Django's layer.
+    /// The layer settings passed to `policy_set`; nil: all are defaults.
     var layerTerms: ByteBuffer? { settings.layerTerms(isEncrypted: !encryption.isEmpty, shard: shard) }
 
     public subscript<Value>(dynamicMember key: KeyPath<LayerSettings, Value>) -> Value { settings[keyPath: key] }

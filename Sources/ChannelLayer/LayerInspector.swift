@@ -121,7 +121,7 @@ public struct LayerInspector: Sendable {
     /// Sends with `FCALL group_send`, and loads the function library if Redis has none.
     ///
     /// - Parameters:
-    ///   - ttl: seconds after which the message is no longer delivered.
+    ///   - ttl: the message's time to live, in seconds.
     ///   - waitReplicas: number of replicas that must acknowledge it.
     ///   - key: idempotency key: a repeated key sends nothing and returns the first position.
     public func send(

@@ -34,7 +34,7 @@ public struct LayerSettings: Sendable {
     public var groupExpiry = 86_400
     /// How often memberships are written again. Default: a third of `groupExpiry`, at most 10 minutes.
     public var refreshInterval: TimeAmount?
-    /// Replicas that must have a message before its sender is told that it is accepted. Default 0: none.
+    /// Replicas that must acknowledge a message before the send succeeds. Default 0.
     public var waitReplicas = 0
 
     public init() {}

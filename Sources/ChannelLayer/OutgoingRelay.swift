@@ -21,8 +21,7 @@ final class OutgoingRelay {
     private let logger: Logger
     private var throttle = LogThrottle()
     private var isActive = false
-    private var isCollecting = false
-    private var rangAgain = false
+    private var turn = CollectionTurn()
     private var isScheduled = false
     /// The living gateways, as of the last lease renewal.
     var living: [String] = []
@@ -42,17 +41,16 @@ final class OutgoingRelay {
 
     func pause() {
         isActive = false
-        isCollecting = false
+        turn = CollectionTurn()
     }
 
     /// Something waits to be encrypted.
     func ring() {
         guard isActive else { return }
-        let rank = Rendezvous.rank(of: gatewayID, for: Self.work, among: living) ?? living.count
-        if rank == 0 { return collect() }
+        let delay = Rendezvous.delay(of: gatewayID, for: Self.work, among: living, perRank: Relay.patience)
+        if delay == .zero { return collect() }
         guard !isScheduled else { return }
         isScheduled = true
-        let delay = TimeAmount.nanoseconds(Relay.patience.nanoseconds * Int64(min(rank, 10)))
         client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
             self.isScheduled = false
             self.collect()
@@ -60,10 +58,7 @@ final class OutgoingRelay {
     }
 
     func collect() {
-        guard isActive else { return }
-        guard !isCollecting else { return rangAgain = true }
-        isCollecting = true
-        rangAgain = false
+        guard isActive, turn.begin() else { return }
         client.call(functions.outgoingCollect(limit: Self.batch)) { result in
             switch result {
             case .success(let waiting): self.commit(waiting)
@@ -90,13 +85,13 @@ final class OutgoingRelay {
     }
 
     private func finish(more: Bool, after error: RedisError? = nil) {
-        isCollecting = false
+        let isDueAgain = turn.end()
         if let error, error.code == .server, !RedisErrorMeaning.isTransient(error), let held = throttle.pass() {
             logger.warning(
                 "messages for Django's consumers wait unencrypted",
                 metadata: ["error": "\(error)", "held_back": "\(held)"])
         }
-        if more || rangAgain { collect() }
+        if more || isDueAgain { collect() }
     }
 }
 

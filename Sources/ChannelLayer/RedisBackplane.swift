@@ -1,5 +1,5 @@
 public import Broker
-public import Logging
+import Logging
 public import NIOCore
 import RedisClient
 
@@ -21,7 +21,7 @@ public final class RedisBackplane: Backplane {
     /// cannot deliver and accept messages; empty: it can. `onNameTaken` is called with a text for the operator when another
     /// process has the gateway's name: nothing is written under it from then on, and the gateway has to stop.
     static func start(
-        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics layerMetrics: LayerMetrics,
+        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: LayerMetrics,
         logger: Logger,
         onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
         onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
@@ -40,7 +40,7 @@ public final class RedisBackplane: Backplane {
             }
         return try await eventLoop.submit {
             let core = BackplaneCore(
-                configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: layerMetrics, logger: logger,
+                configuration, keys: keys, client: client, eventLoop: eventLoop, metrics: metrics, logger: logger,
                 onReadiness: onReadiness, onNameTaken: onNameTaken)
             if sender !== client {
                 core.onMoved = { sender.reconnect(RedisError(.unavailable, "commands go to another server now")) }
@@ -49,7 +49,7 @@ public final class RedisBackplane: Backplane {
             core.commands(client.isUp ? .up : .missed(client.lastError))
             return RedisBackplane(
                 core, client: client, sender: sender, waitReplicas: configuration.waitReplicas,
-                functions: LayerFunctions(keys: keys), gatewayID: configuration.gatewayID, sent: layerMetrics.sent,
+                functions: LayerFunctions(keys: keys), gatewayID: configuration.gatewayID, sent: metrics.sent,
                 eventLoop: eventLoop)
         }.get()
     }
@@ -66,17 +66,6 @@ public final class RedisBackplane: Backplane {
         self.gatewayID = gatewayID
         self.sent = sent
         self.eventLoop = eventLoop
-    }
-
-    /// The same with metrics of its own.
-    public static func start(
-        _ configuration: LayerConfiguration, on eventLoop: any EventLoop, metrics: Metrics, logger: Logger,
-        onReadiness: @escaping @Sendable (_ reasons: [String]) -> Void,
-        onNameTaken: @escaping @Sendable (String) -> Void = { _ in }
-    ) async throws -> RedisBackplane {
-        try await start(
-            configuration, on: eventLoop, metrics: LayerMetrics(metrics), logger: logger, onReadiness: onReadiness,
-            onNameTaken: onNameTaken)
     }
 
     /// For operators' requests, over the backplane's own connection.

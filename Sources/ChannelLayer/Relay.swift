@@ -26,8 +26,7 @@ final class Relay {
     static let patience = TimeAmount.milliseconds(50)
 
     private struct Inbox {
-        var isCollecting = false
-        var rangAgain = false
+        var turn = CollectionTurn()
         var isScheduled = false
     }
 
@@ -81,11 +80,11 @@ final class Relay {
     /// Call when the inbox was written.
     func ring(_ inbox: Int) {
         guard isActive else { return }
-        let rank = Rendezvous.rank(of: gatewayID, for: keys.fleetChannel(inbox), among: living) ?? living.count
-        if rank == 0 { return collect(inbox) }
+        let delay = Rendezvous.delay(
+            of: gatewayID, for: keys.fleetChannel(inbox), among: living, perRank: Self.patience)
+        if delay == .zero { return collect(inbox) }
         guard !inboxes[inbox].isScheduled else { return }
         inboxes[inbox].isScheduled = true
-        let delay = TimeAmount.nanoseconds(Self.patience.nanoseconds * Int64(min(rank, 10)))
         client.eventLoop.assumeIsolated().scheduleTask(in: delay) {
             self.inboxes[inbox].isScheduled = false
             self.collect(inbox)
@@ -111,17 +110,11 @@ final class Relay {
     }
 
     private func collect(_ inbox: Int) {
-        guard isActive else { return }
-        if inboxes[inbox].isCollecting {
-            inboxes[inbox].rangAgain = true
-            return
-        }
-        inboxes[inbox].isCollecting = true
-        inboxes[inbox].rangAgain = false
+        guard isActive, inboxes[inbox].turn.begin() else { return }
         client.call(functions.relayCollect(inbox: inbox, limit: Self.batch, push: push)) { result in
             switch result {
             case .success(let answer):
-                if answer.hasMore { self.inboxes[inbox].rangAgain = true }
+                if answer.hasMore { self.inboxes[inbox].turn.foundMore() }
                 if let foreign = answer.foreign { self.delegate?.relayFoundForeign(foreign) }
                 self.commit(answer.staged, inbox: inbox)
             case .failure(let error):
@@ -132,8 +125,7 @@ final class Relay {
     }
 
     private func finish(_ inbox: Int, more: Bool) {
-        inboxes[inbox].isCollecting = false
-        if more || inboxes[inbox].rangAgain { collect(inbox) }
+        if inboxes[inbox].turn.end() || more { collect(inbox) }
     }
 
     // MARK: Commits
@@ -233,7 +225,7 @@ final class Relay {
     }
 
     private func complain(_ what: String, _ error: RedisError) {
-        // Errors that affect everything are reported by whoever watches the link.
+        // Errors that affect everything are reported by the link's owner.
         if error.code == .server, RedisErrorMeaning.isTransient(error) { return }
         guard isActive, let held = throttle.pass() else { return }
         logger.warning("\(what)", metadata: ["error": "\(error)", "held_back": "\(held)"])

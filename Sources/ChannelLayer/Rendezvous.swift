@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Decides which living gateway does a piece of work: all agree without communicating, and when one dies only its work moves
 /// (highest random weight hashing, Thaler and Ravishankar 1996).
 enum Rendezvous {
@@ -6,6 +8,15 @@ enum Rendezvous {
         let own = weight(gateway, work)
         guard living.contains(gateway) else { return nil }
         return living.count { (weight($0, work), $0) > (own, gateway) }
+    }
+
+    /// How much later than the first in the order this gateway does the work: in case those before it are dead or stuck. Zero:
+    /// it is the first. One that is not among the living comes after all of them.
+    static func delay(
+        of gateway: String, for work: String, among living: [String], perRank: TimeAmount
+    ) -> TimeAmount {
+        let rank = rank(of: gateway, for: work, among: living) ?? living.count
+        return .nanoseconds(perRank.nanoseconds * Int64(min(rank, 10)))
     }
 
     /// 64-bit FNV-1a with a final mix, because names differ in few bytes.

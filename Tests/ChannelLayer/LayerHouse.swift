@@ -83,7 +83,7 @@ final class LayerHouse: Sendable {
         let loop = group.next()
         let metrics = Metrics(), readiness = Readiness()
         let backplane = try await RedisBackplane.start(
-            configuration, on: loop, metrics: metrics, logger: quiet,
+            configuration, on: loop, metrics: LayerMetrics(metrics), logger: quiet,
             onReadiness: { readiness.set($0) })
         let house = LayerHouse(backplane, on: loop, metrics, readiness)
         let result: Result<R, any Error>

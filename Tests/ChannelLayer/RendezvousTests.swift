@@ -1,3 +1,4 @@
+import NIOCore
 import Testing
 
 @testable import ChannelLayer
@@ -24,6 +25,17 @@ struct RendezvousTests {
         #expect(Rendezvous.rank(of: "gw-9", for: "work", among: gateways) == nil)
         #expect(Rendezvous.rank(of: "gw-1", for: "work", among: []) == nil)
         #expect(Rendezvous.rank(of: "gw-1", for: "work", among: ["gw-1"]) == 0)
+    }
+
+    @Test func `The first works immediately, the next ones later by their rank, ten ranks at most`() {
+        func delays(_ living: [String]) -> [TimeAmount] {
+            living.map { Rendezvous.delay(of: $0, for: "work", among: living, perRank: .milliseconds(50)) }.sorted()
+        }
+        #expect(delays(gateways) == (0..<7).map { .milliseconds(50 * $0) })
+        #expect(delays((1...20).map { "gw-\($0)" }).last == .milliseconds(500))
+        let stranger = Rendezvous.delay(of: "gw-9", for: "work", among: gateways, perRank: .milliseconds(50))
+        #expect(stranger == .milliseconds(350), "after all that live")
+        #expect(Rendezvous.delay(of: "gw-1", for: "work", among: [], perRank: .milliseconds(50)) == .zero)
     }
 
     @Test func `When one dies only its work moves, and to the next in the order`() {

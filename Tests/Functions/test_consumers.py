@@ -165,7 +165,7 @@ def test_a_member_that_no_layer_makes_is_told_under_its_own_name(redis, layer):
 # The bytes in front ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("length", [0, 12, 20])
+@pytest.mark.parametrize("length", [0, 1, 4, 7, 12, 20])
 def test_so_many_bytes_are_in_front_as_the_layer_expects(redis, layer, length):
     layer.configure(random_prefix_length=length)
     layer.join(consumer())
@@ -174,15 +174,6 @@ def test_so_many_bytes_are_in_front_as_the_layer_expects(redis, layer, length):
     entries = redis.zrange(inbox(), 0, -1)
     assert {entry[length:] for entry in entries} == {copy_for(consumer())}
     assert len(entries) == (2 if length else 1), "without any, two equal messages are one, as in Django"
-
-
-@pytest.mark.parametrize("length", [1, 4, 7])
-def test_two_equal_messages_are_two_however_few_bytes_are_in_front(redis, layer, length):
-    layer.configure(random_prefix_length=length)
-    layer.join(consumer())
-    for _ in range(2):
-        layer.send(PACKED)
-    assert redis.zcard(inbox()) == 2
 
 
 # Connections of gateways ------------------------------------------------------------------------------------------------

@@ -15,52 +15,15 @@ from harness.django_stack import STACKS, Daphne, Driver, Project, Worker
 from harness.gateway import Gateway, config, tocsin
 from harness.http_client import request
 from harness.redis_server import RedisServer
+from harness.stack_fixtures import daphne, django, project, redis_server, stack  # noqa: F401
+from harness.stack_fixtures import each_stack as each_of
 
 PATH = "/users/isinsufficient"
 
 
 def each_stack(layers=("core", "pubsub"), serializers=("msgpack", "json")):
     """The test runs with each stack that has one of these."""
-    chosen = [
-        pytest.param(stack, id=str(stack))
-        for stack in STACKS
-        if stack.layer in layers and stack.serializer in serializers
-    ]
-    return pytest.mark.parametrize("stack", chosen, indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def stack(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def redis_server(stack):
-    """Each stack its own, so that none meets another one's keys."""
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def project(stack, redis_server, tmp_path_factory):
-    project = Project(stack, redis_server.url, tmp_path_factory.mktemp(str(stack)) / "db.sqlite3")
-    project.migrate()
-    return project
-
-
-@pytest.fixture(scope="module")
-def daphne(project):
-    """With an idle WebSocket: channels_redis 2.1.1 loses messages of a process that holds a single one, by itself."""
-    with Daphne(project) as daphne, Clients() as bystander:
-        bystander.open(daphne.url("/ask"))
-        yield daphne
-
-
-@pytest.fixture(scope="module")
-def django(project):
-    """A Django process that does what it is told: django.group_send((group, message), …), django.send(channel, message)."""
-    with Driver(project) as driver:
-        yield driver
+    return each_of(stack for stack in STACKS if stack.layer in layers and stack.serializer in serializers)
 
 
 @pytest.fixture(scope="module")

@@ -8,53 +8,15 @@ Daphne's own layer is dropped by Django, and would tell nothing about us.
 import json
 
 import pytest
-from harness.clients import Clients
-from harness.django_stack import NEWEST, STACKS, Daphne, Driver, Project, Stack
+from harness.django_stack import NEWEST, STACKS, Stack
 from harness.gateway import Gateway, config
 from harness.mixed_group import COMMAND, DJANGO, HTTP, REDIS_CLI, Senders, Tally, numbers_by_sender
-from harness.redis_server import RedisServer
+from harness.stack_fixtures import daphne, django, each_stack, project, redis_server, stack  # noqa: F401
 
 PATH = "/users/isinsufficient"
 
 
-def each_stack(stacks):
-    return pytest.mark.parametrize(
-        "stack", [pytest.param(stack, id=str(stack)) for stack in stacks], indirect=True, scope="module")
-
-
 newest = each_stack([Stack(NEWEST, "core"), Stack(NEWEST, "pubsub")])
-
-
-@pytest.fixture(scope="module")
-def stack(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def redis_server(stack):
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def project(stack, redis_server, tmp_path_factory):
-    project = Project(stack, redis_server.url, tmp_path_factory.mktemp(str(stack)) / "db.sqlite3")
-    project.migrate()
-    return project
-
-
-@pytest.fixture(scope="module")
-def daphne(project):
-    """With an idle WebSocket: a process of channels_redis 2.1.1 loses messages when nobody waits, all by itself."""
-    with Daphne(project) as daphne, Clients() as bystander:
-        bystander.open(daphne.url("/ask"))
-        yield daphne
-
-
-@pytest.fixture(scope="module")
-def django(project):
-    with Driver(project) as driver:
-        yield driver
 
 
 @pytest.fixture(scope="module")

@@ -1,51 +1,31 @@
 """receive: { post: URL }: what a site without Channels is asked, and what becomes of its answers."""
 
-import http.server
 import json
-import threading
 import time
 
 import pytest
 from harness.gateway import Gateway, config
 from harness.sdk import Sdk
+from harness.small_site import SmallSite
 from harness.waiting import wait_until
 
 
-class Site:
-    """Answers POSTs as `answers` says, by path; what it was asked is in `asked`."""
+class Site(SmallSite):
+    """Answers POSTs as `answers` defines, by path; `asked` has the requests."""
 
-    def __init__(self):
-        site = self
-        self.asked = []
-        self.answers = {}
+    def __init__(self, answers):
+        self.asked, self.answers = [], answers
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                site.asked.append((self.path, (self.headers["Content-Type"], self.headers["Authorization"]), asked))
-                status, body = site.answers[self.path](asked)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+    def answer_post(self, path, headers, body):
+        asked = json.loads(body)
+        self.asked.append((path, (headers["Content-Type"], headers["Authorization"]), asked))
+        return self.answers[path](asked)
 
 
 @pytest.fixture(scope="module")
 def site():
-    site = Site()
-    site.answers = {
+    answers = {
         "/shout": lambda asked: (200, asked["text"].upper().encode()),
         "/quiet": lambda asked: (204, b""),
         "/broken": lambda asked: (500, b"no"),
@@ -56,8 +36,8 @@ def site():
         if asked["method"] != "bad"
         else (200, b"not json"),
     }
-    yield site
-    site.close()
+    with Site(answers) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")

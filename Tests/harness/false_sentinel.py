@@ -1,44 +1,29 @@
 """A Sentinel that lies: it answers every question for the primary's address with the bytes that it was given."""
 
 import contextlib
-import socket
 import threading
 import time
+
+from .listener import Listener
 
 ENDLESS = object()
 
 
-class FalseSentinel:
+class FalseSentinel(Listener):
     """answer: bytes of RESP; ENDLESS: a reply that never ends; None: silence."""
 
     def __init__(self, answer):
         self.answer = answer
         self.questions = 0
         self.sent = 0  # bytes of endless replies
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._sockets = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     @staticmethod
     def address(port, host="127.0.0.1") -> bytes:
         return b"*2\r\n$%d\r\n%s\r\n$%d\r\n%d\r\n" % (len(host), host.encode(), len(str(port)), port)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for each in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self._sockets.append(near)
-                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+    def connected(self, near):
+        threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near):
         with contextlib.suppress(OSError):

@@ -19,7 +19,13 @@ class SmallSite:
             protocol_version = site.protocol
 
             def do_GET(self):
-                status, body = site.answer(self.path, self.headers)
+                self._respond(*site.answer(self.path, self.headers))
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self._respond(*site.answer_post(self.path, self.headers, body))
+
+            def _respond(self, status, body):
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -34,6 +40,9 @@ class SmallSite:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def answer(self, path, headers) -> tuple[int, bytes]:
+        raise NotImplementedError
+
+    def answer_post(self, path, headers, body) -> tuple[int, bytes]:
         raise NotImplementedError
 
     def close(self):

@@ -4,44 +4,31 @@ import contextlib
 import socket
 import threading
 
+from .listener import Listener
 
-class SwitchingProxy:
+
+class SwitchingProxy(Listener):
     """Forwards each new connection to the current target port; existing connections stay where they are."""
 
     def __init__(self, target):
         self.target = target
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._sockets = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}/3"
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for each in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self.connections += 1
-                try:
-                    far = socket.create_connection(("127.0.0.1", self.target), 5)
-                except OSError:
-                    near.close()
-                    continue
-                far.settimeout(None)
-                self._sockets += [near, far]
-                self._forward(near, far)
+    def connected(self, near):
+        self.connections += 1
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target), 5)
+        except OSError:
+            near.close()
+            return
+        far.settimeout(None)
+        self._sockets.append(far)
+        self._forward(near, far)
 
     def _forward(self, near, far):
         for pair in ((near, far), (far, near)):

@@ -4,7 +4,7 @@ public import RedisClient
 
 /// Optional arguments of `group_send`.
 struct SendOptions: Sendable {
-    /// Seconds after which the message is no longer delivered, 1 to 315,360,000.
+    /// Time to live in seconds, 1 to 315,360,000.
     var ttl: Int?
     /// Idempotency key, 1 to 200 bytes: a repeated key sends nothing and returns the first position.
     var key: String?

@@ -32,7 +32,7 @@ struct ReservedValues {
         return true
     }
 
-    /// The channel names, from a single name or an array; empty when there is no such entry.
+    /// The channel names, from a single name or an array; empty without such an entry.
     ///
     /// - Throws: ``MessageError`` with `channels` when the last such entry holds something else.
     func channelNames(_ bytes: Span<UInt8>) throws(MessageError) -> [String] {

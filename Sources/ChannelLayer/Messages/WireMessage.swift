@@ -36,7 +36,7 @@ public enum WireMessage {
     /// Decodes a message of a pub/sub channel, a log or an inbox (without the random prefix).
     ///
     /// Refuses what `group_send` refuses, with the same exceptions (Tests/Messages/corpus.txt). The channels that a Django layer
-    /// sent the message to are not checked here: an odd value there is no reason not to deliver it.
+    /// sent the message to are not checked here: a malformed value there does not prevent delivery.
     ///
     /// - Throws: ``MessageError``, with an offset into the readable bytes.
     public static func decode(_ bytes: ByteBuffer) throws(MessageError) -> DecodedMessage {
