@@ -9,10 +9,10 @@ public protocol Backplane: AnyObject, Sendable {
     func attach(_ outlets: [any Outlet])
 
     /// Adds a connection to a group. Once the future succeeds, everything sent to the group is delivered to the outlet; the
-    /// result is the group's position at that time.
+    /// result has the group's position at that time.
     ///
     /// - Throws (in the future): `BackplaneError`. The membership is then undone.
-    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position>
+    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry>
 
     /// The group's position, created if nothing was ever sent: for a client that must know the epoch before the first message.
     ///
@@ -48,6 +48,23 @@ public protocol Backplane: AnyObject, Sendable {
     /// - Returns: a future; false when nobody reads the channel any more.
     /// - Throws (in the future): `BackplaneError`; `.full` when the channel has no room.
     func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool>
+
+    /// Records that a user's device has a group's messages up to a position. Sent with those of the next 100 ms; a later
+    /// confirmation of the same user replaces an earlier one. Repeated when Redis is away, and dropped when it refuses.
+    func confirm(_ confirmation: Confirmation)
+
+    /// Changes the read state of a user, and tells all of the user's devices.
+    ///
+    /// - Parameter user: nil as in `Confirmation`.
+    /// - Throws (in the future): `BackplaneError`; `.refused` for a position that the group does not have, and for a user whose
+    ///   group it is not.
+    func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState>
+
+    /// A user's messages, newest first: those before the position, or the newest.
+    ///
+    /// - Parameter limit: 0 (the state only) to 1,000.
+    /// - Throws (in the future): as `mark`.
+    func inbox(of group: GroupName, user: String?, before: Position?, limit: Int) -> EventLoopFuture<InboxPage>
 
     /// The name under which others send to a connection of this gateway.
     func channelName(of connection: ConnectionID) -> String
@@ -85,6 +102,8 @@ public enum Delivery: Sendable {
     case lost(GroupName, Continuity, Position)
     /// The group's members may have missed messages that have no position.
     case mayHaveMissed(GroupName)
+    /// A user's read state has changed on one of the user's devices.
+    case inbox(GroupName, ReadStateChange)
     /// A message for one connection alone, if it is here: a JSON object that belongs to no group and no log; nil: it found no
     /// room on its way.
     case direct(ConnectionID, ByteBuffer?)

@@ -21,7 +21,7 @@ protocol MembershipDelegate: AnyObject {
 ///
 /// Lives on the backplane's loop.
 final class Membership {
-    private typealias Queue = MembershipQueue<EventLoopPromise<Position>>
+    private typealias Queue = MembershipQueue<EventLoopPromise<GroupEntry>>
 
     private let configuration: LayerConfiguration
     private let functions: LayerFunctions
@@ -59,7 +59,7 @@ final class Membership {
 
     func entry(of group: GroupName) -> GroupTable.Entry? { table[keys.liveChannel(group)] }
 
-    func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<Position>) {
+    func add(_ member: Member, to group: GroupName, outlet: Int, _ promise: EventLoopPromise<GroupEntry>) {
         let channel = keys.liveChannel(group)
         guard !queue.isPaused else { return promise.fail(unavailable) }
         table.add(member, to: group, channel: channel, outlet: outlet)
@@ -208,7 +208,9 @@ final class Membership {
     /// Call when Redis has the member. The join completes once the group's presence channel is subscribed, so that the client
     /// misses no later join or leave.
     private func joined(_ change: Queue.Change, _ join: GroupJoin) {
-        func succeed() { change.waiter?.succeed(join.position) }
+        func succeed() {
+            change.waiter?.succeed(GroupEntry(position: join.position, tracking: join.terms.tracking))
+        }
         // After a refresh, or when the connection has ended, the group may have no member left.
         guard let before = table.learn(join.terms, channel: keys.liveChannel(change.group)) else { return succeed() }
         if change.waiter != nil { delegate?.membershipJoined(change.group, at: join.position) }

@@ -75,8 +75,8 @@ public final class RedisBackplane: Backplane {
         eventLoop.execute { self.core.value.attach(outlets) }
     }
 
-    public func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
-        let promise = eventLoop.makePromise(of: Position.self)
+    public func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry> {
+        let promise = eventLoop.makePromise(of: GroupEntry.self)
         onLoop { core in
             core.membership.add(member, to: group, outlet: outlet, promise)
             promise.futureResult.assumeIsolated().whenFailure { _ in
@@ -125,6 +125,18 @@ public final class RedisBackplane: Backplane {
     public func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
         client.call(functions.channelSend(message, to: channel)).map { $0 > 0 }
             .flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
+    }
+
+    public func confirm(_ confirmation: Confirmation) {}
+
+    public func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
+        eventLoop.makeFailedFuture(BackplaneError(.refused, "the group has no inbox"))
+    }
+
+    public func inbox(
+        of group: GroupName, user: String?, before: Position?, limit: Int
+    ) -> EventLoopFuture<InboxPage> {
+        eventLoop.makeFailedFuture(BackplaneError(.refused, "the group has no inbox"))
     }
 
     public func channelName(of connection: ConnectionID) -> String {

@@ -159,6 +159,7 @@ final class Shard {
                 for member in members.live { member.session.tellPresence(push) }
             case .direct(let connection, let json): count += direct(json, to: connection)
             case .end(let selection): end(selection)
+            case .inbox: break
             case .mayHaveMissed(let group):
                 guard let members = groups[group] else { continue }
                 for session in members.live.map(\.session) + members.behind { session.mayHaveMissed(in: members) }

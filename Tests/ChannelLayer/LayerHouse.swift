@@ -125,7 +125,7 @@ final class LayerHouse: Sendable {
     @discardableResult
     func join(_ group: String, user: String? = nil, outlet: Int = 0) async throws -> (ConnectionID, Position) {
         let member = Member(connection: .random(), user: user)
-        let position = try await backplane.groupAdd(member, to: try GroupName(group), outlet: outlet).get()
+        let position = try await backplane.groupAdd(member, to: try GroupName(group), outlet: outlet).get().position
         return (member.connection, position)
     }
 

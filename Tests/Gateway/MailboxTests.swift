@@ -22,6 +22,7 @@ struct MailboxTests {
             case .mayHaveMissed(let group): "missed:\(group)"
             case .direct(let connection, _): "direct:\(connection)"
             case .end: "end"
+            case .inbox(let group, let change): "inbox:\(group):\(change.user)"
             }
         }.joined(separator: " ")
     }

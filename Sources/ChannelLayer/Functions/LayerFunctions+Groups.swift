@@ -16,6 +16,7 @@ struct GroupTerms: Equatable, Sendable {
     var isLogged = true
     /// Whether joins and leaves are published.
     var tellsPresence = false
+    var tracking = Tracking.none
 }
 
 /// A group's position and policy when a connection joined it.
@@ -23,7 +24,7 @@ struct GroupJoin: Equatable, Sendable {
     let position: Position
     let terms: GroupTerms
 
-    /// Parses `POSITION[ live][ presence]`. Other flags belong to later versions and are ignored.
+    /// Parses `POSITION[ live][ presence][ receipts][ inbox]`. Other flags belong to later versions and are ignored.
     init?(_ text: ByteBuffer) {
         let bytes = text.readableBytesView
         let end = bytes.firstIndex(of: UInt8(ascii: " ")) ?? bytes.endIndex
@@ -35,9 +36,10 @@ struct GroupJoin: Equatable, Sendable {
             terms = GroupTerms()
         } else {
             let words = bytes[end...].split(separator: UInt8(ascii: " "))
+            func has(_ flag: String) -> Bool { words.contains { $0.elementsEqual(flag.utf8) } }
             terms = GroupTerms(
-                isLogged: !words.contains { $0.elementsEqual("live".utf8) },
-                tellsPresence: words.contains { $0.elementsEqual("presence".utf8) })
+                isLogged: !has("live"), tellsPresence: has("presence"),
+                tracking: has("inbox") ? .inbox : has("receipts") ? .receipts : .none)
         }
     }
 }

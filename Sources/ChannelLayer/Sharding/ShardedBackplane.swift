@@ -54,7 +54,7 @@ public final class ShardedBackplane: Backplane {
 
     public func attach(_ outlets: [any Outlet]) { for shard in router.shards { shard.attach(outlets) } }
 
-    public func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
+    public func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry> {
         router[group].groupAdd(member, to: group, outlet: outlet)
     }
 
@@ -81,6 +81,18 @@ public final class ShardedBackplane: Backplane {
 
     public func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
         router[channel].channelSend(message, to: channel)
+    }
+
+    public func confirm(_ confirmation: Confirmation) { router[confirmation.group].confirm(confirmation) }
+
+    public func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
+        router[group].mark(mark, in: group, user: user)
+    }
+
+    public func inbox(
+        of group: GroupName, user: String?, before: Position?, limit: Int
+    ) -> EventLoopFuture<InboxPage> {
+        router[group].inbox(of: group, user: user, before: before, limit: limit)
     }
 
     /// The same on all servers: the gateway reads its inbox on each.

@@ -29,7 +29,8 @@ struct CentrifugeSubscriptions {
         _ member: Member, _ group: GroupName, outlet: Int, recovery: CentrifugeCommand.Recovery?
     ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
         let (backplane, eventLoop) = (backplane, eventLoop)
-        let joined = backplane.groupAdd(member, to: group, outlet: outlet).hop(to: eventLoop).flatMap { now in
+        let joined = backplane.groupAdd(member, to: group, outlet: outlet).map(\.position).hop(to: eventLoop).flatMap {
+            now in
             guard now == .beginning else { return eventLoop.makeSucceededFuture(now) }
             // The first message may be sent before this read is answered; it counts as coming after the join.
             return backplane.position(of: group).hop(to: eventLoop).map { made in

@@ -231,7 +231,9 @@ final class Handshake: StreamSocketOwner {
         let joining = Joining(resolved.groups, of: id, on: shard)
         stage = .joining(entrant, joining)
         let member = Member(connection: id, user: identity?.user, info: identity?.info)
-        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index) }) { self.joined($0) }
+        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index).map(\.position) }) {
+            self.joined($0)
+        }
     }
 
     private func joined(_ result: Result<[Position], any Error>) {

@@ -33,7 +33,7 @@ final class FakeBackplane: Backplane {
 
     func attach(_ outlets: [any Outlet]) { state.withLock { $0.outlets = outlets } }
 
-    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
+    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry> {
         let (mood, position) = state.withLock { state in
             if state.joins != .unavailable, state.joins != .refusing {
                 state.members[group, default: [:]][member.connection] = (outlet, member.user)
@@ -41,7 +41,7 @@ final class FakeBackplane: Backplane {
             }
             return (state.joins, Self.position(state.log[group]?.count ?? 0))
         }
-        return answer(mood).map { position }
+        return answer(mood).map { GroupEntry(position: position) }
     }
 
     func position(of group: GroupName) -> EventLoopFuture<Position> {
@@ -95,6 +95,18 @@ final class FakeBackplane: Backplane {
 
     func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
         loop.makeSucceededFuture(true)
+    }
+
+    func confirm(_ confirmation: Confirmation) {}
+
+    func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
+        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
+    }
+
+    func inbox(
+        of group: GroupName, user: String?, before: Position?, limit: Int
+    ) -> EventLoopFuture<InboxPage> {
+        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
     }
 
     func channelName(of connection: ConnectionID) -> String { "specific.gw!\(connection)" }

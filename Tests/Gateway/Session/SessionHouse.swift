@@ -103,13 +103,24 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
     func groupDiscard(_ connection: ConnectionID, from group: GroupName, outlet: Int) { discarded.append(connection) }
 
     func attach(_ outlets: [any Outlet]) {}
-    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<Position> {
-        loop.makeSucceededFuture(.beginning)
+    func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry> {
+        loop.makeSucceededFuture(GroupEntry(position: .beginning))
     }
     func position(of group: GroupName) -> EventLoopFuture<Position> { loop.makeSucceededFuture(.beginning) }
     func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
     func channelSend(_ message: ByteBuffer, to channel: ChannelName) -> EventLoopFuture<Bool> {
         loop.makeSucceededFuture(true)
+    }
+
+    private(set) var confirmed: [Confirmation] = []
+    func confirm(_ confirmation: Confirmation) { confirmed.append(confirmation) }
+    func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
+        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
+    }
+    func inbox(
+        of group: GroupName, user: String?, before: Position?, limit: Int
+    ) -> EventLoopFuture<InboxPage> {
+        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
     }
 
     func channelName(of connection: ConnectionID) -> String { "specific.gw!\(connection)" }
