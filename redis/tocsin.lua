@@ -4,31 +4,46 @@
 -- Load:  cat redis/tocsin.lua | redis-cli -x FUNCTION LOAD REPLACE      (gateways do it by themselves)
 -- Send:  redis-cli -n 3 FCALL group_send 1 asgi:group:42isInsufficient '{"type":"receive","balance":3.5}'
 --
--- function        KEYS                        ARGV                                              answer
--- group_send      PREFIX:group:G              message [TTL s] [KEY k] [SIZE n]                  {position, gateways[, told, skipped]}
--- channel_send    PREFIX:channel:NAME         message                                           1; CHANNELFULL when it has no room
--- group_add       PREFIX:group:G ...          gateway group_expiry (channel user info)...       {position and terms, ..., members put back}
--- group_discard   PREFIX:group:G ...          gateway channel...                                number left
--- group_position  PREFIX:group:G              -                                                  position
--- group_read      PREFIX:group:G ...          limit bytes position... [bytes...]                {{verdict, position, proven, entries}, ...}
--- gateway_lease   -                           prefix gateway seconds canary (field value)...    {canary, renewed, policy version, gateway, ...}
--- gateway_release -                           prefix gateway [process]                          1; 0 when it is another process'
--- gateway_sweep   -                           prefix limit                                      number swept, or {it, foreign key, ...}
--- gateway_retain  -                           prefix group_expiry start limit                   next start, 0 at the end, or {it, foreign key, ...}
--- gateway_trial   -                           prefix database [PRESENCE] [WAIT] [LISTS] [SCAN]  {right, ...}
--- gateway_collect inbox                       limit [push]                                      {message, ...}
--- outgoing_collect -                          prefix limit                                      {{id, message}, ...}
--- outgoing_commit -                           prefix id token                                   1; -1 gone, -2 not its turn
--- relay_collect   inbox staging               limit [push]                                      {moved, more, foreign key or '', {{id, message}, ...}}
--- relay_commit    staging PREFIX:group:G ...  id message                                        groups told; -1 gone, -2 not its turn
--- policy_set      -                           prefix rules [known] [layer]                      {version, changed}
--- tocsin_version  -                           [COMPATIBLE]                                      VERSION, or {VERSION, COMPATIBLE_SINCE}
+-- function          KEYS                        ARGV                                                                                             answer
+-- group_send        PREFIX:group:G              message [TTL s] [KEY k] [SIZE n] [COLLAPSE k] [URGENCY u] [ESCALATE s] [UNLESS r] [IN s] [AT t]  {position, gateways[, told, skipped]}, or {id, 0}
+-- channel_send      PREFIX:channel:NAME         message                                                                                          1; CHANNELFULL when it has no room
+-- group_add         PREFIX:group:G ...          gateway group_expiry (channel user info)...                                                      {position and terms, ..., members put back}
+-- group_discard     PREFIX:group:G ...          gateway channel...                                                                               number left
+-- group_position    PREFIX:group:G              -                                                                                                position
+-- group_read        PREFIX:group:G ...          limit bytes position... [bytes...]                                                               {{verdict, position, proven, entries}, ...}
+-- gateway_lease     -                           prefix gateway seconds canary (field value)...                                                   {canary, renewed, policy version, gateway, ...}
+-- gateway_release   -                           prefix gateway [process]                                                                         1; 0 when it is another process'
+-- gateway_sweep     -                           prefix limit                                                                                     number swept, or {it, foreign key, ...}
+-- gateway_retain    -                           prefix group_expiry start limit                                                                  next start, 0 at the end, or {it, foreign key, ...}
+-- gateway_trial     -                           prefix database [PRESENCE] [WAIT] [LISTS] [SCAN]                                                 {right, ...}
+-- gateway_collect   inbox                       limit [push]                                                                                     {message, ...}
+-- outgoing_collect  -                           prefix limit                                                                                     {{id, message}, ...}
+-- outgoing_commit   -                           prefix id token                                                                                  1; -1 gone, -2 not its turn
+-- relay_collect     inbox staging               limit [push]                                                                                     {moved, more, foreign key or '', {{id, message}, ...}}
+-- relay_commit      staging PREFIX:group:G ...  id message                                                                                       groups told; -1 gone, -2 not its turn
+-- mark_read         PREFIX:group:G              user mark [position]                                                                             JSON: {unread, read}
+-- mark_delivered    PREFIX:group:G ...          (user position)...                                                                               cursors that moved
+-- inbox             PREFIX:group:G              user [LIMIT n] [BEFORE p] [RAW]                                                                  JSON: {unread, read, messages}; or {unread, read, singles, {{offset, read, message}, ...}}
+-- receipts          PREFIX:group:G              position                                                                                         JSON: {position, users}
+-- schedule_cancel   PREFIX:group:G              id                                                                                               1; 0 when it is unknown
+-- schedule_list     -                           prefix limit [group]                                                                             JSON: {scheduled}
+-- due_run           -                           prefix limit                                                                                     {done, ms to the next or -1, sent, escalated}
+-- escalation_claim  -                           prefix target most limit seconds                                                                 {{id, escalation, attempt, ...}, ...}
+-- escalation_finish -                           prefix target id attempt result [after] [reason]                                                 1; 0 when it is not the claim's
+-- escalation_list   -                           prefix limit                                                                                     JSON: {targets, dead}
+-- escalation_retry  -                           prefix id                                                                                        number sent again
+-- push_set          -                           prefix user id subscription                                                                      the user's subscriptions
+-- push_delete       -                           prefix user id                                                                                   1; 0 when there was none
+-- user_groups       -                           prefix user                                                                                      {group, ...}
+-- user_erase        -                           prefix user [cursor]                                                                             next cursor; 0 at the end
+-- policy_set        -                           prefix rules [known] [layer] [targets]                                                           {version, changed}
+-- tocsin_version    -                           [COMPATIBLE]                                                                                     VERSION, or {VERSION, COMPATIBLE_SINCE}
 --
 -- Keys besides KEYS are derived from the prefix and the group: redis/README.md has the schema. Redis Cluster cannot
 -- run this (nor does it have a database 3). Functions are not rolled back when they fail (redis.io, "Redis functions"):
 -- so everything is validated before the first write, and the log is written before the counter.
 
-local VERSION = 9
+local VERSION = 10
 local COMPATIBLE_SINCE = 7          -- the oldest gateway, by the version of its own library, that can work with this one
 local MAX_MESSAGE = 1048576         -- bytes; a notification, not a file
 local MAX_NESTING = 1000            -- of arrays and maps; what cjson allows by default
@@ -39,6 +54,10 @@ local MAX_FOREIGN = 100             -- keys of another type under our names that
 local STAMP, ASGI_CHANNEL = '__tocsin__', '__asgi_channel__'
 local LIVE = ' live'                -- follows the position in a stamp: no log has the message
 local COPY = ' copy'                -- follows it in what is published for Django's pub/sub layer: gateways have the message
+
+-- The functions of two sections are fields of these, because a Lua chunk has at most 200 locals: "Receipts and inboxes" and "What
+-- is due".
+local track, due = {}, {}
 
 -- Names -----------------------------------------------------------------------------------------------------------
 
@@ -116,6 +135,14 @@ local function is_foreign(key, family)
   return type ~= types[family] and type ~= 'none'
 end
 
+-- Records the key for `tocsin doctor`, the newest MAX_FOREIGN of them, and returns it.
+local function note_foreign(prefix, key, seconds)
+  local noted = own(prefix, 'foreign')
+  redis.pcall('ZADD', noted, string.format('%.0f', seconds), key)
+  redis.pcall('ZREMRANGEBYRANK', noted, 0, -1 - MAX_FOREIGN)
+  return key
+end
+
 -- Redis' time in seconds, and as returned by TIME, which makes new epochs differ.
 local function now()
   local t = redis.call('TIME')
@@ -167,7 +194,28 @@ local function layer_terms(prefix, value)
     encrypted = given.encrypted == true, shard = shard, shards = shards }
 end
 
-local parsed = {}                   -- prefix → the policies' text last parsed, its version, rules and layer
+-- The user that a name belongs to, by a pattern with {user} in it: the shortest that fits; nil: the name does not match.
+local function owner_of(pattern, name)
+  local at = string.find(pattern, '{user}', 1, true)
+  local before, after = string.sub(pattern, 1, at - 1), string.sub(pattern, at + 6)
+  for first = 1, #name do
+    if glob(before, string.sub(name, 1, first - 1)) then
+      for last = first, #name do
+        if glob(after, string.sub(name, last + 1)) then return string.sub(name, first, last) end
+      end
+    end
+  end
+  return nil
+end
+
+-- Whether a rule is for the name, and the user whom it names.
+local function rule_fits(rule, name)
+  if not string.find(rule.match, '{user}', 1, true) then return glob(rule.match, name) end
+  local owner = owner_of(rule.match, name)
+  return owner ~= nil, owner
+end
+
+local parsed = {}                   -- prefix → the policies' text last parsed, its version, rules, layer and targets
 
 -- The policies of a prefix: {version, rules, layer, text}. Without any: version 0, no rules, the layer's defaults.
 local function policies(prefix, text)
@@ -176,7 +224,7 @@ local function policies(prefix, text)
     local ok, value = pcall(cjson.decode, text or '{}')
     if not ok or type(value) ~= 'table' then value = {} end
     cache = { text = text, version = tonumber(value.version) or 0, rules = type(value.rules) == 'table' and value.rules or {},
-      layer = layer_terms(prefix, value.layer) }
+      layer = layer_terms(prefix, value.layer), targets = type(value.targets) == 'table' and value.targets or {} }
     parsed[prefix] = cache
   end
   return cache
@@ -185,15 +233,20 @@ end
 -- What Django's layer is configured with, for functions that are about no group.
 local function layer_of(prefix) return policies(prefix, redis.call('GET', own(prefix, 'policy'))).layer end
 
--- History size (messages), ttl (seconds) and whether joins and leaves are published: by the first rule that matches.
+-- History size (messages), ttl (seconds) and whether joins and leaves are published: by the first rule that matches. The place
+-- also gets `receipts`, `inbox`, `escalate` ({after, unless, to}; nil: none) and `owner`, the user whom the group belongs to.
 local function policy(place)
   local text = redis.call('GET', place.policy)
   if place.text == nil or place.text ~= text then
     local all = policies(place.prefix, text)
     place.text, place.size, place.ttl, place.join_leave, place.layer = text, DEFAULT_SIZE, DEFAULT_TTL, false, all.layer
     place.fleet = fleet_member(place.name, all.layer)
+    place.receipts, place.inbox, place.escalate, place.owner = false, false, nil, nil
     for _, rule in ipairs(all.rules) do
-      if glob(rule.match, place.name) then
+      local fits, owner = rule_fits(rule, place.name)
+      if fits then
+        place.inbox, place.owner = rule.inbox == true, owner
+        place.receipts, place.escalate = rule.receipts == true or place.inbox, rule.escalate
         place.size, place.ttl = rule.size or DEFAULT_SIZE, rule.ttl or DEFAULT_TTL
         place.join_leave = rule.join_leave == true
         break
@@ -469,8 +522,9 @@ local function write_position(key, epoch, history, offset, lineage)
 end
 
 -- A log without a position belongs to an old epoch. A foreign key under its name is left for XADD to refuse.
-local function drop_log(log)
-  if not is_foreign(log, 'log') then redis.call('DEL', log) end
+local function drop_log(place)
+  if not is_foreign(place.log, 'log') then redis.call('DEL', place.log) end
+  for _, family in ipairs({ 'holes', 'expiring', 'collapse' }) do redis.pcall('DEL', own(place.prefix, family .. ':' .. place.name)) end
 end
 
 -- The position for a join. A group to which nothing was sent has none, and a join creates none unless it must: otherwise
@@ -480,7 +534,7 @@ local function present_position(place, ttl, clock, makes)
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   if changed == 'new' then
     if not makes then return BEGINNING end
-    drop_log(place.log)
+    drop_log(place)
   end
   if changed then write_position(key, epoch, history, offset, lineage) end
   keep_position(key, ttl, offset)
@@ -664,8 +718,24 @@ end
 local integers = {                  -- msgpack type → bytes, and what is above the sign bit
   [0xcc] = 1, [0xcd] = 2, [0xce] = 4, [0xd0] = 1, [0xd1] = 2, [0xd2] = 4 }
 
+local function base64(text)
+  local digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+  local out = {}
+  for i = 1, #text, 3 do
+    local a, b, c = byte(text, i, i + 2)
+    local n = a * 65536 + (b or 0) * 256 + (c or 0)
+    local function digit(shift)
+      local d = math.floor(n / shift) % 64 + 1
+      return string.sub(digits, d, d)
+    end
+    out[#out + 1] = digit(262144) .. digit(4096) .. (b and digit(64) or '=') .. (c and digit(1) or '=')
+  end
+  return table.concat(out)
+end
+
 -- Appends the msgpack value at i (which `refuse` has let pass) to `out`, as JSON. The index after it; nil for bytes, which
--- JSON does not have.
+-- JSON does not have: unless `out.for_browsers`, whose bytes are base64, and whose NaN and infinities are null, as gateways
+-- show them.
 local function json_of(s, i, out)
   local b = byte(s, i)
   local function put(text, after) out[#out + 1] = text; return after end
@@ -685,9 +755,16 @@ local function json_of(s, i, out)
     high, low = negated(high, low)
     return put('-' .. decimal(high, low), i + 9)
   end
-  if b == 0xca then return put(float_text((struct.unpack('>f', s, i + 1))), i + 5) end
-  if b == 0xcb then return put(float_text((struct.unpack('>d', s, i + 1))), i + 9) end
-  if bin_length[b] then return nil end
+  if b == 0xca or b == 0xcb then
+    local v = struct.unpack(b == 0xca and '>f' or '>d', s, i + 1)
+    local text = out.for_browsers and (v ~= v or v == math.huge or v == -math.huge) and 'null' or float_text(v)
+    return put(text, i + (b == 0xca and 5 or 9))
+  end
+  if bin_length[b] then
+    if not out.for_browsers then return nil end
+    local n, at = uint(s, i + 1, bin_length[b]), i + 1 + bin_length[b]
+    return put('"' .. base64(string.sub(s, at, at + n - 1)) .. '"', at + n)
+  end
   local bytes = str_length[b]
   if bytes or b >= 0xa0 and b <= 0xbf then
     local n = bytes and uint(s, i + 1, bytes) or b - 0xa0
@@ -944,27 +1021,31 @@ end
 
 -- Appends, counts and publishes one validated message. Returns the position, the number of gateways, and of the processes
 -- of Django's pub/sub layer that were told and skipped.
-local function append(place, message, size, ttl, message_ttl, seconds, clock)
+local function append(place, message, size, ttl, message_ttl, seconds, clock, options)
   local key, log = place.pos, place.log
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   local refused = refuse_replica(clock)
   if refused then return nil, refused end
-  if changed == 'new' then drop_log(log) end
+  if changed == 'new' then drop_log(place) end
   offset = offset + 1
+  options = options or {}
   -- EXPIRE is expensive: called only when the remaining time is wrong, at most twice a second.
   local keep = changed or offset == 1   -- a position without messages has a short expiry
   local expires = message_ttl and string.format('%d', math.floor((seconds + message_ttl) * 1000))
   if size > 0 then
     local written = string.format('%d', math.floor(seconds * 1000))
-    local function add(id)
-      if not expires then return redis.pcall('XADD', log, 'MAXLEN', '~', size, id, 'm', message, 't', written) end
-      return redis.pcall('XADD', log, 'MAXLEN', '~', size, id, 'm', message, 't', written, 'x', expires)
-    end
+    local entry = { 'm', message, 't', written }
+    local function field(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
+    field('x', expires)
+    field('k', options.collapse)
+    field('u', options.urgency)
+    -- An inbox counts what the log has, so it is trimmed to the entry.
+    local function add(id) return redis.pcall('XADD', log, 'MAXLEN', place.inbox and '=' or '~', size, id, unpack(entry)) end
     local added = add(string.format('%d-0', offset))
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return nil, added end
       -- The log is ahead of its counter: one of them was restored or changed. Neither can be trusted.
-      redis.call('DEL', log)
+      drop_log(place)
       epoch, offset, lineage, changed = new_epoch(key, clock, history), 1, history .. ':0', 'new'
       add('1-0')
     end
@@ -972,7 +1053,7 @@ local function append(place, message, size, ttl, message_ttl, seconds, clock)
       redis.call('EXPIRE', log, ttl)
       keep = true
     end
-    if offset % 16 == 0 then trim_by_age(log, (seconds - ttl) * 1000) end
+    if offset % 16 == 0 or place.inbox then trim_by_age(log, (seconds - ttl) * 1000) end
   end
   if changed then
     write_position(key, epoch, history, offset, lineage)
@@ -981,7 +1062,19 @@ local function append(place, message, size, ttl, message_ttl, seconds, clock)
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  return position, publish(place, message, size > 0 and position or position .. LIVE)
+  if options.collapse or place.inbox or size == 0 and place.size > 0 then
+    local ok = pcall(track.logged, place, offset, size, expires, options.collapse, seconds)
+    if not ok then note_foreign(place.prefix, own(place.prefix, 'holes:' .. place.name), seconds) end
+  end
+  local after = options.after or place.escalate and place.escalate.after or 0
+  if after > 0 and size > 0 and place.receipts then
+    local unless = options.unless or place.escalate and place.escalate.unless or place.inbox and 'read' or 'delivered'
+    local ok = pcall(due.escalate_later, place, position, after, unless, seconds)
+    if not ok then note_foreign(place.prefix, own(place.prefix, 'due'), seconds) end
+  end
+  local gateways, told, skipped = publish(place, message, size > 0 and position or position .. LIVE)
+  if place.inbox and place.owner then pcall(track.sent, place, epoch, history, offset, seconds) end
+  return position, gateways, told, skipped
 end
 
 -- group_send ------------------------------------------------------------------------------------------------------
@@ -993,30 +1086,79 @@ local function whole_number(text, least, most)
   return n
 end
 
+due.urgencies = { ['very-low'] = true, low = true, normal = true, high = true }
+
+-- The options after a message; or nil and an error.
+function due.options(args)
+  local options, i = {}, 2
+  local function failed(text) return nil, redis.error_reply('ERR tocsin: ' .. text) end
+  while args[i] do
+    local option, value = string.upper(args[i]), args[i + 1]
+    if option == 'TTL' then
+      options.ttl = whole_number(value, 1, due.LONGEST)
+      if not options.ttl then return failed('TTL wants whole seconds, 1 or more') end
+    elseif option == 'KEY' then
+      if not value or #value == 0 or #value > MAX_KEY then return failed('KEY wants 1 to 200 bytes') end
+      options.key = value
+    elseif option == 'SIZE' then
+      options.size = whole_number(value, 0, 1000000)
+      if not options.size then return failed('SIZE wants a number of messages, 0 to 1000000') end
+    elseif option == 'COLLAPSE' then
+      if not value or #value == 0 or #value > MAX_KEY then return failed('COLLAPSE wants 1 to 200 bytes') end
+      options.collapse = value
+    elseif option == 'URGENCY' then
+      options.urgency = string.lower(value or '')
+      if not due.urgencies[options.urgency] then return failed('URGENCY wants very-low, low, normal or high') end
+    elseif option == 'ESCALATE' then
+      options.after = whole_number(value, 0, due.LONGEST)
+      if not options.after then return failed('ESCALATE wants whole seconds; 0: never') end
+      if string.upper(args[i + 2] or '') == 'UNLESS' then
+        options.unless = string.lower(args[i + 3] or '')
+        if options.unless ~= 'delivered' and options.unless ~= 'read' then return failed('UNLESS wants delivered or read') end
+        i = i + 2
+      end
+    elseif option == 'IN' or option == 'AT' then
+      if options.at then return failed('a message is sent once: give IN s or AT unix-time, not both') end
+      options.at, options.is_relative = due.ms(value), option == 'IN'
+      if not options.at or options.is_relative and options.at > due.LONGEST * 1000 then
+        return failed('IN wants seconds, AT seconds since 1970, with at most three decimals')
+      end
+    else
+      return failed('unknown option after the message; there are TTL s, KEY k, SIZE n, COLLAPSE k, URGENCY u, '
+        .. 'ESCALATE s [UNLESS delivered|read], IN s, AT unix-time')
+    end
+    i = i + 2
+  end
+  return options
+end
+
+-- What a message's options want and the group cannot do: an error, or nil.
+function due.refuse_options(place, options, size)
+  local after = options.after or place.escalate and place.escalate.after or 0
+  if options.after and options.after > 0 then
+    if not place.receipts then return redis.error_reply(track.NO_RECEIPTS .. ', or send without ESCALATE') end
+    if options.unless == 'read' and not place.inbox then return redis.error_reply(track.NO_INBOX .. ', or send with UNLESS delivered') end
+  end
+  if size == 0 and options.collapse then
+    return redis.error_reply('ERR tocsin: COLLAPSE is for messages that are kept, and this one is not (size 0)')
+  end
+  if size == 0 and options.after and options.after > 0 then
+    return redis.error_reply('ERR tocsin: ESCALATE is for messages that are kept, and this one is not (size 0)')
+  end
+  if options.at or after > 0 and size > 0 then return due.refuse(place.prefix) end
+  return nil
+end
+
+-- group_send, now or later. `due.send`, because what is due is sent by the same function.
 local function group_send(keys, args)
   local place = place_of(keys[1])
   if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
-  local message_ttl, idempotency, size_option = nil, nil, nil
-  for i = 2, #args, 2 do
-    local option, value = string.upper(args[i]), args[i + 1]
-    if option == 'TTL' then
-      message_ttl = whole_number(value, 1, 315360000)
-      if not message_ttl then return redis.error_reply('ERR tocsin: TTL wants whole seconds, 1 or more') end
-    elseif option == 'KEY' then
-      if not value or #value == 0 or #value > MAX_KEY then
-        return redis.error_reply('ERR tocsin: KEY wants 1 to 200 bytes')
-      end
-      idempotency = own(place.prefix, 'key:' .. place.name .. ':' .. value)
-    elseif option == 'SIZE' then
-      size_option = whole_number(value, 0, 1000000)
-      if not size_option then return redis.error_reply('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
-    else
-      return redis.error_reply('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n')
-    end
-  end
+  local options, wrong = due.options(args)
+  if not options then return wrong end
   local refused = refuse(args[1])
   if refused then return redis.error_reply(refused) end
+  local idempotency = options.key and own(place.prefix, 'key:' .. place.name .. ':' .. options.key)
   if idempotency then
     local before = redis.call('GET', idempotency)
     if before then
@@ -1025,15 +1167,39 @@ local function group_send(keys, args)
     end
   end
   local size, ttl = policy(place)
+  size = options.size or size
   local seconds, clock = now()
-  local position, gateways, told, skipped = append(
-    place, args[1], size_option or size, ttl, message_ttl, seconds, clock)
-  if not position then return gateways end
-  local told_too, skipped_too = tell_consumers(place, args[1], position, seconds)
-  told, skipped = told + told_too, skipped + skipped_too
+  local cannot = due.refuse_options(place, options, size)
+  if cannot then return cannot end
+  local position, gateways, told, skipped
+  if options.at then
+    local is_replica = refuse_replica(clock)
+    if is_replica then return is_replica end
+    local at = options.is_relative and seconds * 1000 + options.at or options.at
+    if at > (seconds + due.LONGEST) * 1000 then return redis.error_reply('ERR tocsin: AT is more than ten years from now') end
+    position, gateways, told, skipped = due.schedule(place, at, due.without_time(args), seconds, clock), 0, 0, 0
+  else
+    position, gateways, told, skipped = append(place, args[1], size, ttl, options.ttl, seconds, clock, options)
+    if not position then return gateways end
+    local told_too, skipped_too = tell_consumers(place, args[1], position, seconds)
+    told, skipped = told + told_too, skipped + skipped_too
+  end
   if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
   if told + skipped > 0 then return { position, gateways, told, skipped } end
   return { position, gateways }
+end
+due.send = group_send
+
+-- The arguments of a scheduled send when it is due: without IN, AT, and KEY, which has been remembered.
+function due.without_time(args)
+  local kept = { args[1] }
+  for i = 2, #args, 2 do
+    local option = string.upper(args[i])
+    if option ~= 'IN' and option ~= 'AT' and option ~= 'KEY' then
+      kept[#kept + 1], kept[#kept + 2] = args[i], args[i + 1]
+    end
+  end
+  return kept
 end
 
 -- Sends to one channel of a layer: a general one that a worker reads, one consumer, or one connection of a gateway.
@@ -1138,14 +1304,6 @@ local function foreign_key_of(group)
   return group.key
 end
 
--- Records the key for `tocsin doctor`, the newest MAX_FOREIGN of them, and returns it.
-local function note_foreign(prefix, key, seconds)
-  local noted = own(prefix, 'foreign')
-  redis.pcall('ZADD', noted, string.format('%.0f', seconds), key)
-  redis.pcall('ZREMRANGEBYRANK', noted, 0, -1 - MAX_FOREIGN)
-  return key
-end
-
 -- A roster entry: {"user":…,"info":…,"gateway":…,"since":…}. An empty user or info is left out.
 local function roster_line(user, info, gateway, seconds)
   local entries = {}
@@ -1165,8 +1323,9 @@ local function refuse_member(channel, user, info)
 end
 
 -- The group's policy follows its position, for the gateway to act on.
-local function with_terms(position, size, join_leave)
+local function with_terms(position, size, join_leave, group)
   return position .. (size == 0 and LIVE or '') .. (join_leave and ' presence' or '')
+    .. (group.receipts and ' receipts' or '') .. (group.inbox and ' inbox' or '')
 end
 
 -- Writes first what a sweep needs to find the rest: functions are not rolled back when a key of a wrong type stops them.
@@ -1197,7 +1356,7 @@ local function group_add(keys, args)
     local was_gone = redis.call('ZADD', group.key, string.format('%.6f', seconds), group.fleet)
     if was_gone == 1 and is_new == 0 then vanished = vanished + 1 end
     redis.call('EXPIRE', group.key, expiry)
-    answers[i] = with_terms(present_position(group, ttl, clock), size, join_leave)
+    answers[i] = with_terms(present_position(group, ttl, clock), size, join_leave, group)
   end
   answers[#groups + 1] = vanished
   return answers
@@ -1286,24 +1445,31 @@ local function message_of(entry, seconds)
   return message, #message
 end
 
--- {offset, message, …} of the entries after `since`, up to `offset`, and the first offset among them: nil if there is none.
+-- {offset, message, …} of the entries after `since`, up to `offset`, and the first offset among them: nil if there is none. Of a known
+-- hole (what was collapsed or has expired) there is its last offset, with an empty message.
 --
 -- One entry at a time, because an entry's length is not known before it is read: entries that are requested together but
 -- do not fit have been copied for nothing, and may be a hundred messages of a MiB. `most` limits the group, `budget` the
 -- call; the last message may exceed them.
-local function read_entries(log, since, offset, limit, most, budget, seconds)
-  local entry = redis.call('XRANGE', log, string.format('%d-0', since + 1), '+', 'COUNT', 1)[1]
-  if not entry then return {}, nil end
-  local first = tonumber(string.match(entry[1], '^%d+'))
+local function read_entries(place, since, offset, limit, most, budget, seconds)
+  local log = place.log
+  local holes = redis.call('EXISTS', track.key(place, 'holes')) == 1
+  local known = holes and track.known_hole(place, since + 1)
+  local from = string.format('%d-0', since + 1)
+  local entry = redis.call('XRANGE', log, from, known and from or '+', 'COUNT', 1)[1]
+  if not entry and not known then return {}, nil end
+  local first = known and since + 1 or tonumber(string.match(entry[1], '^%d+'))
   local entries, count, at = {}, 0, first
-  while entry do                    -- a hole (a send with SIZE 0) ends it: the next page starts with a gap
-    local message, length = message_of(entry, seconds)
+  while entry or known do           -- a hole that is not known (a send with SIZE 0) ends it: the next page starts with a gap
+    local message, length = '', 0
+    if known then at = math.min(known, offset) else message, length = message_of(entry, seconds) end
     entries[2 * count + 1], entries[2 * count + 2] = at, message
     count, most, budget.left = count + 1, most - length, budget.left - length - ENTRY_COST
     if count >= limit or at >= offset or most <= 0 or budget.left <= 0 then break end
     at = at + 1
     local id = string.format('%d-0', at)
     entry = redis.call('XRANGE', log, id, id)[1]
+    known = not entry and holes and track.known_hole(place, at)
   end
   return entries, first
 end
@@ -1312,7 +1478,7 @@ end
 -- requested. gap: the next message is no longer in the log; its oldest follow. live: the group keeps no log. later: the
 -- answer is full already, ask again.
 local function read_group(group, text, limit, most, budget, seconds, clock)
-  local key, log = group.pos, group.log
+  local key = group.pos
   local epoch, history, offset, lineage, changed = read_position(key, clock)
   if changed == 'new' then
     return { text == '' and 'position' or text == BEGINNING and 'resumed' or 'reset', '', 0, {} }
@@ -1328,10 +1494,10 @@ local function read_group(group, text, limit, most, budget, seconds, clock)
     return { verdict, position, proven, {} }
   end
   if budget.left <= 0 then return { 'later', position, proven, {} } end
-  if policy(group) == 0 and redis.call('EXISTS', log) == 0 then
+  if policy(group) == 0 and redis.call('EXISTS', group.log) == 0 then
     return { 'live', position, proven, {} }
   end
-  local entries, first = read_entries(log, proven, offset, limit, most, budget, seconds)
+  local entries, first = read_entries(group, proven, offset, limit, most, budget, seconds)
   if first ~= proven + 1 then return { 'gap', position, first and first - 1 or offset, entries } end
   return { verdict, position, proven, entries }
 end
@@ -1759,6 +1925,944 @@ local function outgoing_commit(_, args)
   return 1
 end
 
+-- Receipts and inboxes --------------------------------------------------------------------------------------------
+
+-- What users have of a group (policy `receipts`) and what they have read (policy `inbox`).
+--
+-- `seen:G` has a record for each user: 'EPOCH READ OFFSET@MS …'. READ: everything up to there is read, except the offsets at or
+-- below it in `reads:G:U`; those above it in that set are read singly. OFFSET@MS: up to where the user's devices had the messages,
+-- and since when, for the last advances; the last one is the cursor. Both cursors only grow within an epoch.
+--
+-- `holes:G` has the offsets below the group's that the log does not have, although they were not trimmed, as intervals
+-- 'KIND A B' by B: 'h', known to readers (expired or collapsed), and 'l', a message that was sent live only. Intervals are
+-- separated by entries of the log, so there are never more of them than entries. So the number of messages after a cursor is
+-- arithmetic: the offsets after it, without holes, and at most the log's length.
+track.ADVANCES = 8
+track.NO_RECEIPTS = 'ERR tocsin: the group keeps no receipts: set `receipts: true` or `inbox: true` in its policy'
+track.NO_INBOX = 'ERR tocsin: the group keeps no inbox: set `inbox: true` in its policy'
+track.NOT_YOURS = 'ERR tocsin: the group belongs to another user'
+track.NOBODY = 'ERR tocsin: the user is missing'
+
+function track.key(place, family) return own(place.prefix, family .. ':' .. place.name) end
+function track.reads(place, user) return track.key(place, 'reads') .. ':' .. user end
+
+-- Whose the record is. Without a login (an empty user) it is the user whom the group belongs to.
+function track.user(place, user)
+  find = string.find
+  if type(user) ~= 'string' or not is_utf8(user) or #user > 1024 then return nil, track.NOBODY end
+  if place.owner then
+    if user == '' or user == place.owner then return place.owner end
+    return nil, track.NOT_YOURS
+  end
+  if user == '' then return nil, track.NOBODY end
+  return user
+end
+
+-- The group as it is now: epoch, history, offset, lineage.
+function track.group(place, clock)
+  local epoch, history, offset, lineage, changed = read_position(place.pos, clock)
+  if changed == 'new' then return { epoch = '0', history = '0', offset = 0, is_new = true } end
+  return { epoch = epoch, history = history, offset = offset, lineage = lineage, changed = changed }
+end
+
+function track.text(group, offset) return text_position(group.epoch, group.history, offset) end
+
+-- The offset up to which a position is valid, and the verdict; or nil and an error.
+function track.offset(place, group, text)
+  local e, h, o = string.match(text or '', '^(%x+)%.(%x+):(%d+)$')
+  if not e or #o > 15 then return nil, 'ERR tocsin: a position is EPOCH.HISTORY:OFFSET, as group_send answered it' end
+  if text == BEGINNING then return 0, 'resumed' end
+  local lineage = group.lineage
+  if not lineage and h ~= group.history then lineage = redis.call('HMGET', place.pos, 'lineage')[1] or '' end
+  local verdict, proven = continuity({ epoch = e, history = h, offset = tonumber(o) }, group.epoch, group.history, group.offset, lineage)
+  if verdict == 'reset' then
+    return nil, 'ERR tocsin: the position is of another group, or from before this group\'s key was lost'
+  end
+  return proven, verdict
+end
+
+-- The offset of a message that the group has, or had; or nil and an error.
+function track.existing(place, group, text)
+  local offset, verdict = track.offset(place, group, text)
+  if not offset then return nil, verdict end
+  if verdict == 'rolled_back' or offset == 0 then return nil, 'ERR tocsin: the group has no message at this position' end
+  return offset
+end
+
+function track.record(place, group, user)
+  local record = { read = 0, advances = {} }
+  local text = redis.call('HGET', track.key(place, 'seen'), user)
+  if not text then record.is_new = true; return record end
+  local epoch, read, rest = string.match(text, '^(%x+) (%d+)(.*)$')
+  if epoch ~= group.epoch then record.is_stale = true; return record end
+  record.read = tonumber(read)
+  for offset, ms in string.gmatch(rest, ' (%d+)@(%d+)') do
+    record.advances[#record.advances + 1] = { offset = tonumber(offset), ms = tonumber(ms) }
+  end
+  return record
+end
+
+function track.delivered(record)
+  local last = record.advances[#record.advances]
+  return last and last.offset or 0
+end
+
+-- Since when the user has the message, in ms; nil: not yet. The oldest advance that is remembered is the answer for all before it.
+function track.delivered_at(record, offset)
+  for _, advance in ipairs(record.advances) do
+    if advance.offset >= offset then return advance.ms end
+  end
+  return nil
+end
+
+-- Whether the cursor moved.
+function track.advance(record, offset, ms)
+  if offset <= track.delivered(record) then return false end
+  record.advances[#record.advances + 1] = { offset = offset, ms = ms }
+  if #record.advances > track.ADVANCES then table.remove(record.advances, 1) end
+  return true
+end
+
+function track.save(place, group, user, record)
+  local parts = { group.epoch .. ' ' .. string.format('%d', record.read) }
+  for _, advance in ipairs(record.advances) do parts[#parts + 1] = string.format('%d@%.0f', advance.offset, advance.ms) end
+  local seen = track.key(place, 'seen')
+  if record.is_stale then redis.call('DEL', track.reads(place, user)) end
+  if record.is_new then
+    local tracked = own(place.prefix, 'tracked:' .. user)
+    redis.call('SADD', tracked, place.name)
+    redis.call('EXPIRE', tracked, math.max(place.ttl * 10, 864000))
+  end
+  redis.call('HSET', seen, user, table.concat(parts, ' '))
+  redis.call('EXPIRE', seen, math.max(place.ttl * 10, 864000))
+end
+
+-- Holes -----------------------------------------------------------------------------------------------------------
+
+function track.hole(text)
+  local kind, a, b = string.match(text, '^(%a) (%d+) (%d+)$')
+  return kind, tonumber(a), tonumber(b)
+end
+
+-- Makes the offset a hole, joined with those beside it.
+function track.add_hole(place, offset, kind)
+  local key, a, b = track.key(place, 'holes'), offset, offset
+  for _, text in ipairs(redis.call('ZRANGEBYSCORE', key, offset - 1, '+inf', 'LIMIT', 0, 2)) do
+    local k, from, to = track.hole(text)
+    if k == kind and from <= offset + 1 then
+      a, b = math.min(a, from), math.max(b, to)
+      redis.call('ZREM', key, text)
+    end
+  end
+  redis.call('ZADD', key, b, string.format('%s %d %d', kind, a, b))
+  redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
+end
+
+-- The hole that the offset is in: kind and bounds; or nil.
+function track.hole_at(place, offset)
+  local text = redis.call('ZRANGEBYSCORE', track.key(place, 'holes'), offset, '+inf', 'LIMIT', 0, 1)[1]
+  if not text then return nil end
+  local kind, a, b = track.hole(text)
+  if a <= offset then return kind, a, b end
+  return nil
+end
+
+-- Takes expired messages out of the log: they are holes from now on. Holes that only lead to what was trimmed are dropped.
+function track.sweep(place, seconds, offset)
+  local expiring = track.key(place, 'expiring')
+  local expired = redis.call('ZRANGEBYSCORE', expiring, '-inf', string.format('%.0f', seconds * 1000), 'LIMIT', 0, 100)
+  for _, id in ipairs(expired) do
+    redis.call('XDEL', place.log, id .. '-0')
+    redis.call('ZREM', expiring, id)
+    track.add_hole(place, tonumber(id), 'h')
+  end
+  local holes = track.key(place, 'holes')
+  if redis.call('ZCARD', holes) > 0 then
+    local first = track.first(place, offset, redis.call('XLEN', place.log))
+    redis.call('ZREMRANGEBYSCORE', holes, '-inf', '(' .. (first - 1))
+  end
+end
+
+-- The end of the hole that an offset is in, if readers may pass over it; or nil.
+function track.known_hole(place, offset)
+  local kind, _, b = track.hole_at(place, offset)
+  return kind == 'h' and b or nil
+end
+
+-- A message has been given the offset: what that means for holes. COLLAPSE takes the last message of its key out of the log.
+function track.logged(place, offset, size, expires, collapse, seconds)
+  if size == 0 then return track.add_hole(place, offset, 'l') end
+  if expires and place.inbox then redis.call('ZADD', track.key(place, 'expiring'), expires, string.format('%d', offset)) end
+  if collapse then
+    local key = track.key(place, 'collapse')
+    local last = redis.call('HGET', key, collapse)
+    redis.call('HSET', key, collapse, string.format('%d', offset))
+    redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
+    if last and tonumber(last) < offset and redis.call('XDEL', place.log, last .. '-0') == 1 then
+      redis.call('ZREM', track.key(place, 'expiring'), last)
+      track.add_hole(place, tonumber(last), 'h')
+    end
+    if redis.call('HLEN', key) > 2 * size + 100 then track.forget_keys(place, offset) end
+  end
+  if collapse or place.inbox then track.sweep(place, seconds, offset) end
+end
+
+-- Drops collapse keys whose messages are no longer in the log.
+function track.forget_keys(place, offset)
+  local key = track.key(place, 'collapse')
+  local first, all = track.first(place, offset, redis.call('XLEN', place.log)), redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if tonumber(all[i + 1]) < first then redis.call('HDEL', key, all[i]) end
+  end
+end
+
+-- The offset of the log's first entry, by arithmetic: a publisher may not read logs. Beyond `offset` where there is none.
+function track.first(place, offset, length)
+  local at, left = offset, length
+  local cursor = '+inf'
+  while true do
+    local texts = redis.call('ZREVRANGEBYSCORE', track.key(place, 'holes'), cursor, '-inf', 'LIMIT', 0, 100)
+    for _, text in ipairs(texts) do
+      local _, a, b = track.hole(text)
+      if left <= at - b then return at - left + 1 end
+      left, at, cursor = left - (at - b), a - 1, '(' .. b
+    end
+    if #texts < 100 then return math.max(at - left + 1, 1) end
+  end
+end
+
+-- What the log has now. `aged`: entries that are older than the policy's ttl and not yet trimmed.
+function track.view(place, group, seconds)
+  local log = place.log
+  local length = redis.call('XLEN', log)
+  local view = { offset = group.offset, length = length, first = track.first(place, group.offset, length), gone = {}, place = place }
+  local expired = redis.call('ZRANGEBYSCORE', track.key(place, 'expiring'), '-inf', string.format('%.0f', seconds * 1000))
+  for _, id in ipairs(expired) do
+    if tonumber(id) >= view.first then view.gone[#view.gone + 1] = tonumber(id) end
+  end
+  if length > 0 and redis.acl_check_cmd('XRANGE', log, '-', '+') then
+    local oldest, from, aged = (seconds - place.ttl) * 1000, '-', nil
+    while not aged do
+      local entries = redis.call('XRANGE', log, from, '+', 'COUNT', 1)
+      if not entries[1] then break end
+      local fields, t = entries[1][2], 0
+      for f = 1, #fields, 2 do if fields[f] == 't' then t = tonumber(fields[f + 1]) or 0 end end
+      if t >= oldest then break end
+      local at = tonumber(string.match(entries[1][1], '^%d+'))
+      view.length, view.first, from = view.length - 1, at + 1, '(' .. entries[1][1]
+    end
+  end
+  table.sort(view.gone)
+  while view.gone[1] and view.gone[1] < view.first do table.remove(view.gone, 1) end
+  return view
+end
+
+-- The number of messages after an offset.
+function track.after(view, offset)
+  local n, from = view.offset - offset, '(' .. string.format('%d', offset)
+  while true do
+    local texts = redis.call('ZRANGEBYSCORE', track.key(view.place, 'holes'), from, '+inf', 'LIMIT', 0, 100)
+    for _, text in ipairs(texts) do
+      local _, a, b = track.hole(text)
+      n, from = n - (b - math.max(a, offset + 1) + 1), '(' .. b
+    end
+    if #texts < 100 then break end
+  end
+  n = math.min(n, view.length)
+  for _, gone in ipairs(view.gone) do if gone > offset then n = n - 1 end end
+  return math.max(n, 0)
+end
+
+-- Whether the log has the message.
+function track.has(view, offset)
+  if offset < view.first or offset > view.offset or track.hole_at(view.place, offset) then return false end
+  for _, gone in ipairs(view.gone) do if gone == offset then return false end end
+  return true
+end
+
+-- Read state ------------------------------------------------------------------------------------------------------
+
+-- The offsets at which the user's read state is the opposite of what the cursor says.
+function track.singles(place, user, record)
+  if record.is_new or record.is_stale then return {} end
+  local singles = {}
+  for i, text in ipairs(redis.call('ZRANGE', track.reads(place, user), 0, -1)) do singles[i] = tonumber(text) end
+  return singles
+end
+
+-- The number of unread messages.
+function track.unread(view, record, singles)
+  local n = track.after(view, record.read)
+  for _, offset in ipairs(singles) do
+    if track.has(view, offset) then n = n + (offset > record.read and -1 or 1) end
+  end
+  return n
+end
+
+-- Whether the user has read a message.
+function track.has_read(place, user, record, offset)
+  local is_single = not record.is_new and not record.is_stale
+    and redis.call('ZSCORE', track.reads(place, user), string.format('%d', offset))
+  if offset > record.read then return is_single and true or false end
+  return not is_single
+end
+
+-- {"unread":2,"read":"…"} without the braces.
+function track.state_text(group, view, record, singles)
+  return string.format('"unread":%d,"read":"%s"', track.unread(view, record, singles), track.text(group, record.read))
+end
+
+-- Tells all gateways with members of the group, which tell the user's devices. What starts with '!' is no message.
+function track.announce(place, user, text)
+  byte = string.byte
+  redis.call('PUBLISH', place.gateways, '!inbox {"user":' .. quoted(user) .. ',' .. text .. '}')
+end
+
+-- A message was sent to the group of one user: the user's devices get the new count.
+function track.sent(place, epoch, history, offset, seconds)
+  local group = { epoch = epoch, history = history, offset = offset }
+  local record, view = track.record(place, group, place.owner), track.view(place, group, seconds)
+  track.announce(place, place.owner, track.state_text(group, view, record, track.singles(place, place.owner, record)))
+end
+
+-- Moves the cursor over what was read singly after it, and over holes between.
+function track.fold(place, user, record)
+  local key = track.reads(place, user)
+  while true do
+    local nearest = redis.call('ZRANGEBYSCORE', key, '(' .. string.format('%d', record.read), '+inf', 'LIMIT', 0, 1)[1]
+    if not nearest then return end
+    local upto = tonumber(nearest)
+    local at = record.read + 1
+    while at < upto do
+      local kind, _, b = track.hole_at(place, at)
+      if not kind then return end
+      at = b + 1
+    end
+    redis.call('ZREM', key, nearest)
+    record.read = upto
+  end
+end
+
+track.marks = { READ = 'upto', UPTO = 'upto', READ_ONE = 'one', ONE = 'one', UNREAD_ONE = 'unread', UNREAD = 'unread', READ_ALL = 'all', ALL = 'all' }
+
+-- mark_read: user, then a position (everything up to it is read), or ONE position, UNREAD position, ALL.
+local function mark_read(keys, args)
+  local usage = 'ERR tocsin: mark_read wants a user, then POSITION, ONE POSITION, UNREAD POSITION or ALL'
+  local place = place_of(keys[1])
+  if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  local kind, text = track.marks[string.upper(args[2] or '')], args[3]
+  if not kind then kind, text = 'upto', args[2] end
+  if not args[2] or #args > 3 or (kind == 'all') ~= (text == nil) then return redis.error_reply(usage) end
+  policy(place)
+  if not place.inbox then return redis.error_reply(track.NO_INBOX) end
+  local user, failed = track.user(place, args[1])
+  if not user then return redis.error_reply(failed) end
+  local seconds, clock = now()
+  local refused = refuse_replica(clock)
+  if refused then return refused end
+  local group, offset = track.group(place, clock), nil
+  if kind == 'all' then offset = group.offset else
+    offset, failed = track.existing(place, group, text)
+    if not offset then return redis.error_reply(failed) end
+  end
+  track.sweep(place, seconds, group.offset)
+  trim_by_age(place.log, (seconds - place.ttl) * 1000)
+  local record, key = track.record(place, group, user), track.reads(place, user)
+  if record.is_stale then redis.call('DEL', key); record.is_stale = nil end
+  local view, before, changed = track.view(place, group, seconds), record.read, false
+  local id = string.format('%d', offset)
+  if kind == 'upto' or kind == 'all' then
+    changed = redis.call('ZREMRANGEBYSCORE', key, '-inf', offset) > 0
+    record.read = math.max(record.read, offset)
+  elseif (kind == 'one') == (offset <= record.read) then
+    changed = redis.call('ZREM', key, id) > 0
+  elseif track.has(view, offset) then
+    changed = redis.call('ZADD', key, offset, id) > 0
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. view.first)
+  if kind ~= 'unread' then track.fold(place, user, record) end
+  changed = changed or record.read ~= before
+  local advanced = kind ~= 'unread' and track.advance(record, offset, math.floor(seconds * 1000))
+  if group.is_new then return '{"unread":0,"read":"' .. BEGINNING .. '"}' end
+  if changed or advanced then track.save(place, group, user, record) end
+  redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
+  local state = track.state_text(group, view, record, track.singles(place, user, record))
+  if changed then
+    local one = kind == 'one' and ',"read_one":"' or kind == 'unread' and ',"unread_one":"'
+    track.announce(place, user, state .. (one and one .. track.text(group, offset) .. '"' or ''))
+  end
+  return '{' .. state .. '}'
+end
+
+-- A message's JSON: bytes are base64, as gateways show them.
+function track.json(message)
+  byte, find = string.byte, string.find
+  if not is_map(byte(message, 1)) then return message end
+  local out = { for_browsers = true }
+  return json_of(message, 1, out) and table.concat(out) or 'null'
+end
+
+-- inbox: user [LIMIT n] [BEFORE position] [RAW]. JSON, newest first; RAW: an array with the messages as they were sent.
+local function inbox(keys, args)
+  local place = place_of(keys[1])
+  if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  local limit, before, raw, i = 50, nil, false, 2
+  while args[i] do
+    local option = string.upper(args[i])
+    if option == 'RAW' then raw = true
+    elseif option == 'LIMIT' then
+      i = i + 1
+      limit = whole_number(args[i], 0, 1000)
+      if not limit then return redis.error_reply('ERR tocsin: LIMIT wants a number of messages, 0 to 1000') end
+    elseif option == 'BEFORE' and args[i + 1] then
+      i = i + 1
+      before = args[i]
+    else
+      return redis.error_reply('ERR tocsin: unknown option of inbox; there are LIMIT n, BEFORE position, RAW')
+    end
+    i = i + 1
+  end
+  policy(place)
+  if not place.inbox then return redis.error_reply(track.NO_INBOX) end
+  local user, failed = track.user(place, args[1])
+  if not user then return redis.error_reply(failed) end
+  local seconds, clock = now()
+  local group = track.group(place, clock)
+  local at = group.offset
+  if before then
+    local offset, verdict = track.offset(place, group, before)
+    if not offset then return redis.error_reply(verdict) end
+    at = offset - 1
+  end
+  local record, view = track.record(place, group, user), track.view(place, group, seconds)
+  local singles, opposite, entries, budget = track.singles(place, user, record), {}, {}, MAX_MESSAGE
+  for _, offset in ipairs(singles) do opposite[offset] = true end
+  while #entries < limit and at >= view.first and budget > 0 do
+    local chunk = redis.call('XREVRANGE', place.log, string.format('%d-0', at), string.format('%d-0', view.first), 'COUNT', 4)
+    if not chunk[1] then break end
+    for _, entry in ipairs(chunk) do
+      at = tonumber(string.match(entry[1], '^%d+')) - 1
+      local message = message_of(entry, seconds)
+      if message ~= '' and #entries < limit and budget > 0 then
+        local is_read = (at + 1 <= record.read) ~= (opposite[at + 1] == true)
+        entries[#entries + 1] = { at + 1, is_read and 1 or 0, message }
+        budget = budget - #message
+      elseif message ~= '' then
+        budget = 0
+      end
+    end
+  end
+  if raw then
+    local unread = track.unread(view, record, singles)
+    return { unread, track.text(group, record.read), singles, entries }
+  end
+  local texts = {}
+  for n, entry in ipairs(entries) do
+    texts[n] = string.format('{"position":"%s","message":', track.text(group, entry[1])) .. track.json(entry[3])
+      .. ',"read":' .. (entry[2] == 1 and 'true' or 'false') .. '}'
+  end
+  return '{' .. track.state_text(group, view, record, singles) .. ',"messages":[' .. table.concat(texts, ',') .. ']}'
+end
+
+-- mark_delivered: a user and a position for each key. The number of cursors that moved: what is unknown or not the user's is
+-- left out, because the rest of a gateway's batch is right.
+local function mark_delivered(keys, args)
+  local groups = parse_group_keys(keys, 1)
+  if not groups then return redis.error_reply(BAD_GROUP_KEY) end
+  if #args ~= 2 * #groups then return redis.error_reply('ERR tocsin: mark_delivered wants a user and a position for each key') end
+  local seconds, clock = now()
+  local refused = refuse_replica(clock)
+  if refused then return refused end
+  local moved = 0
+  for i, place in ipairs(groups) do
+    local ok, failed = pcall(function()
+      policy(place)
+      local user = place.receipts and track.user(place, args[2 * i - 1])
+      local group = user and track.group(place, clock)
+      local offset = group and not group.is_new and track.offset(place, group, args[2 * i])
+      if not offset or offset == 0 then return end
+      local record = track.record(place, group, user)
+      if not track.advance(record, offset, math.floor(seconds * 1000)) then return end
+      track.save(place, group, user, record)
+      moved = moved + 1
+    end)
+    if not ok then note_foreign(place.prefix, track.key(place, 'seen'), seconds) end
+  end
+  return moved
+end
+
+-- Who is meant: the group's user, or those in the roster and those with a record. Sorted.
+function track.users(place, group)
+  if place.owner then return { place.owner } end
+  local known, users = {}, {}
+  local function add(user)
+    if user and user ~= '' and not known[user] then known[user] = true; users[#users + 1] = user end
+  end
+  for _, line in ipairs(redis.call('HVALS', place.roster)) do
+    local ok, value = pcall(cjson.decode, line)
+    if ok and type(value) == 'table' and type(value.user) == 'string' then add(value.user) end
+  end
+  local records = redis.call('HGETALL', track.key(place, 'seen'))
+  for i = 1, #records, 2 do
+    if string.match(records[i + 1], '^%x+') == group.epoch then add(records[i]) end
+  end
+  table.sort(users)
+  return users
+end
+
+-- {delivered since (ms) or nil, read} of a user and a message.
+function track.receipt(place, group, user, offset)
+  local record = track.record(place, group, user)
+  return track.delivered_at(record, offset), place.inbox and track.has_read(place, user, record, offset) or false
+end
+
+-- receipts: a position → {"position":…,"users":[…]}.
+local function receipts(keys, args)
+  byte = string.byte
+  local place = place_of(keys[1])
+  if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  policy(place)
+  if not place.receipts then return redis.error_reply(track.NO_RECEIPTS) end
+  local _, clock = now()
+  local group = track.group(place, clock)
+  local offset, failed = track.existing(place, group, args[1])
+  if not offset then return redis.error_reply(failed) end
+  local texts = {}
+  for i, user in ipairs(track.users(place, group)) do
+    local ms, is_read = track.receipt(place, group, user, offset)
+    texts[i] = '{"user":' .. quoted(user) .. ',"delivered":' .. (ms and string.format('true,"delivered_at":%.3f', ms / 1000) or 'false')
+      .. ',"read":' .. tostring(is_read) .. '}'
+  end
+  return '{"position":"' .. args[1] .. '","users":[' .. table.concat(texts, ',') .. ']}'
+end
+
+-- What is due -----------------------------------------------------------------------------------------------------
+
+-- `due` has what is to happen when, in ms: 's ID', a scheduled send whose arguments are in the hash `scheduled`, and
+-- 'e POSITION GROUP UNLESS', an escalation. Each is taken out in the step that does it, or drops it: so it happens once,
+-- whichever gateway asks, and whoever dies.
+--
+-- An escalation is an entry of the stream `escalations` for each user, and a task for each target (`task:ID`), which waits in
+-- `tasks:TARGET` by the time of its next try, or is claimed in `claims:TARGET` until a time at which another may take it.
+due.MOST = 1000000                  -- sends and escalations that may wait
+due.LONGEST = 315360000             -- seconds that a send may be put off
+due.KEPT = 100000                   -- entries of `escalations`
+due.DEAD, due.DEAD_SECONDS = 10000, 2592000   -- dead letters, and how long they are kept
+due.FULL = 'ERR tocsin: 1000000 sends and escalations are waiting already; let them become due, or cancel some'
+
+-- A number of seconds with at most three decimals, as ms.
+function due.ms(text)
+  if type(text) ~= 'string' or #text > 16 or not string.find(text, '^%d+%.?%d*$') then return nil end
+  return math.floor(tonumber(text) * 1000 + 0.5)
+end
+
+-- Whether something can be put there: checked before a message is accepted. An error, or nil.
+function due.refuse(prefix)
+  local key = own(prefix, 'due')
+  local count = redis.pcall('ZCARD', key)
+  if type(count) == 'table' then return count end
+  local ok, allowed = pcall(redis.acl_check_cmd, 'ZADD', key, 0, 'x')
+  if ok and not allowed then return redis.error_reply('NOPERM tocsin: the user may not ZADD to ' .. key .. ', which escalations and scheduled sends need') end
+  return count >= due.MOST and redis.error_reply(due.FULL) or nil
+end
+
+-- Puts off the escalation of a message that has its position.
+function due.escalate_later(place, position, after, unless, seconds)
+  redis.call('ZADD', own(place.prefix, 'due'), string.format('%.0f', (seconds + after) * 1000),
+    'e ' .. position .. ' ' .. place.name .. ' ' .. unless)
+end
+
+-- Keeps a send for later. Its id names the group, so that several servers can be asked for it.
+function due.schedule(place, at, args, seconds, clock)
+  local id = string.sub(redis.sha1hex(place.key .. clock[1] .. clock[2] .. (args[1] or '')), 1, 16) .. '@' .. place.name
+  while redis.call('HEXISTS', own(place.prefix, 'scheduled'), id) == 1 do
+    id = string.sub(redis.sha1hex(id), 1, 16) .. '@' .. place.name
+  end
+  redis.call('HSET', own(place.prefix, 'scheduled'), id, cmsgpack.pack({ key = place.key, at = at, args = args }))
+  redis.call('ZADD', own(place.prefix, 'due'), string.format('%.0f', at), 's ' .. id)
+  return id
+end
+
+-- schedule_cancel: an id. 1; 0 when it is unknown: sent, or cancelled before.
+local function schedule_cancel(keys, args)
+  local place = place_of(keys[1])
+  if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
+  local id = args[1] or ''
+  if #args ~= 1 or string.match(id, '^%x+@(.+)$') ~= place.name then
+    return redis.error_reply('ERR tocsin: schedule_cancel wants the id that group_send answered for this group')
+  end
+  redis.call('ZREM', own(place.prefix, 'due'), 's ' .. id)
+  return redis.call('HDEL', own(place.prefix, 'scheduled'), id)
+end
+
+-- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first.
+local function schedule_list(_, args)
+  byte = string.byte
+  local prefix, limit = args[1], whole_number(args[2] or '', 1, 1000)
+  if not limit then return redis.error_reply('ERR tocsin: schedule_list wants prefix, a limit of 1 to 1000 and, if you like, a group') end
+  local texts, start = {}, 0
+  while #texts < limit do
+    local members = redis.call('ZRANGE', own(prefix, 'due'), start, start + 499, 'WITHSCORES')
+    if not members[1] then break end
+    for i = 1, #members, 2 do
+      local id, group = string.match(members[i], '^s (%x+@(.+))$')
+      if id and #texts < limit and (not args[3] or args[3] == group) then
+        local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
+        local message = kept and track.json(cmsgpack.unpack(kept).args[1]) or 'null'
+        texts[#texts + 1] = string.format('{"id":"%s","group":"%s","at":%.3f,"message":', id, group, tonumber(members[i + 1]) / 1000)
+          .. message .. '}'
+      end
+    end
+    start = start + 500
+  end
+  return '{"scheduled":[' .. table.concat(texts, ',') .. ']}'
+end
+
+-- Escalations -----------------------------------------------------------------------------------------------------
+
+-- A task for a target.
+function due.add_task(prefix, target, task, seconds)
+  local key = own(prefix, 'task:' .. task.id)
+  redis.call('HSET', key, 'target', target, 'escalation', task.escalation, 'attempt', '0', 'since', string.format('%.3f', seconds),
+    'group', task.group, 'user', task.user, 'position', task.position, 'body', task.body,
+    'subscription', task.subscription or '', 'ttl', task.ttl or '', 'urgency', task.urgency or '', 'topic', task.topic or '')
+  redis.call('ZADD', own(prefix, 'tasks:' .. target), string.format('%.0f', seconds * 1000), task.id)
+end
+
+-- One user has not seen a message in time.
+function due.escalate(place, position, user, message, delivered, is_read, fields, seconds)
+  local prefix = place.prefix
+  local text = message and track.json(message) or 'null'
+  local data = string.format('"group":"%s","user":%s,"position":"%s"', place.name, quoted(user), position)
+  local rest = ',"delivered":' .. tostring(delivered) .. ',"read":' .. tostring(is_read)
+  local escalation = 'esc_' .. string.sub(redis.sha1hex(place.key .. ' ' .. position .. ' ' .. user), 1, 24)
+  redis.call('XADD', own(prefix, 'escalations'), 'MAXLEN', '~', due.KEPT, '*', 'id', escalation, 'group', place.name, 'user', user,
+    'position', position, 'message', text, 'delivered', delivered and '1' or '0', 'read', is_read and '1' or '0')
+  local all = policies(prefix, redis.call('GET', place.policy)).targets
+  for _, target in ipairs(place.escalate and place.escalate.to or due.names(all)) do
+    local kind = all[target] and all[target].kind
+    local task = { escalation = escalation, group = place.name, user = user, position = position, ttl = fields.ttl, urgency = fields.u,
+      topic = fields.k }
+    if kind == 'webhook' then
+      task.id = escalation .. '/' .. target
+      task.body = string.format('{"type":"notification.unseen","timestamp":%.3f,"data":{', seconds) .. data .. ',"message":' .. text .. rest .. '}}'
+      due.add_task(prefix, target, task, seconds)
+    elseif kind == 'web_push' then
+      -- One record of RFC 8188 in 4096 bytes leaves 3993 for the payload. A longer message sends its position.
+      task.body = '{' .. data .. ',"message":' .. text .. '}'
+      if #task.body > 3993 then task.body = '{' .. data .. '}' end
+      local subscriptions = redis.call('HGETALL', own(prefix, 'push:' .. user))
+      for i = 1, #subscriptions, 2 do
+        task.id = escalation .. '/' .. target .. '/' .. subscriptions[i]
+        task.subscription = subscriptions[i + 1]
+        due.add_task(prefix, target, task, seconds)
+      end
+    end
+  end
+end
+
+function due.names(targets)
+  local names = {}
+  for name in pairs(targets) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- Decides about a message that was to be seen by now: the number of escalations.
+function due.decide(place, position, unless, seconds, clock)
+  policy(place)
+  if not place.receipts then return 0 end
+  local group = track.group(place, clock)
+  local offset = not group.is_new and track.existing(place, group, position)
+  if not offset then return 0 end
+  local id = string.format('%d-0', offset)
+  local entry, fields = redis.call('XRANGE', place.log, id, id)[1], {}
+  if entry then
+    for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+    local expires = tonumber(fields.x)
+    if expires and expires <= seconds * 1000 then return 0 end
+    fields.ttl = expires and string.format('%.0f', math.ceil(expires / 1000 - seconds)) or nil
+  elseif track.hole_at(place, offset) then
+    return 0                        -- expired, or replaced by a newer one, which has an escalation of its own
+  end
+  local count = 0
+  for _, user in ipairs(track.users(place, group)) do
+    local since, is_read = track.receipt(place, group, user, offset)
+    local seen = is_read or unless == 'delivered' and since
+    if not seen then
+      due.escalate(place, position, user, fields.m, since ~= nil, is_read, fields, seconds)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+-- due_run: prefix, limit. Does what is due: {done, ms until the next or -1, sent, escalated}. A send that fails is tried again
+-- after 10 s: its group's key may have a wrong type.
+local function due_run(_, args)
+  local prefix, limit = args[1], whole_number(args[2] or '', 1, 10000)
+  if not limit then return redis.error_reply('ERR tocsin: due_run wants prefix and a limit of 1 to 10000') end
+  byte, find = string.byte, string.find
+  local seconds, clock = now()
+  local refused = refuse_replica(clock)
+  if refused then return refused end
+  local key, done, sent, escalated, left = own(prefix, 'due'), 0, 0, 0, RELAY_BYTES
+  while done < limit and left > 0 do
+    local member = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', seconds * 1000), 'LIMIT', 0, 1)[1]
+    if not member then break end
+    done, left = done + 1, left - ENTRY_COST
+    local id, group = string.match(member, '^s (%x+@(.+))$')
+    if id then
+      local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
+      local send = kept and cmsgpack.unpack(kept)
+      local ok, answer = true, nil
+      if send then
+        left = left - #kept
+        ok, answer = pcall(due.send, { send.key }, send.args)
+      end
+      if ok and not (type(answer) == 'table' and answer.err) then
+        redis.call('ZREM', key, member)
+        redis.call('HDEL', own(prefix, 'scheduled'), id)
+        if send then sent = sent + 1 end
+      else
+        redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
+        note_foreign(prefix, foreign_key_of(place_of(prefix .. ':group:' .. group)), seconds)
+      end
+    else
+      local position, name, unless = string.match(member, '^e (%S+) (%S+) (%a+)$')
+      local place = name and place_of(prefix .. ':group:' .. name)
+      local ok, count = true, 0
+      if place then ok, count = pcall(due.decide, place, position, unless, seconds, clock) end
+      if ok then
+        redis.call('ZREM', key, member)
+        escalated = escalated + count
+        left = left - count * ENTRY_COST
+      else
+        redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
+        note_foreign(prefix, foreign_key_of(place), seconds)
+      end
+    end
+  end
+  local next_member = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local wait = next_member[2] and math.max(tonumber(next_member[2]) - math.floor(seconds * 1000), 0) or -1
+  return { done, wait, sent, escalated }
+end
+
+-- Tasks -----------------------------------------------------------------------------------------------------------
+
+due.fields = { 'escalation', 'attempt', 'since', 'group', 'user', 'position', 'body', 'subscription', 'ttl', 'urgency', 'topic' }
+
+function due.target(text) return type(text) == 'string' and string.find(text, '^[%w%-_]+$') and #text <= 64 and text or nil end
+
+-- escalation_claim: prefix, target, most in flight in the whole fleet, limit, seconds. {{id, escalation, attempt, …}, …} in the order of
+-- `due.fields`. A claim that is not finished in time is taken back.
+local function escalation_claim(_, args)
+  local prefix, target = args[1], due.target(args[2])
+  local most, limit, lease = whole_number(args[3] or '', 1, 10000), whole_number(args[4] or '', 1, 1000), whole_number(args[5] or '', 1, 3600)
+  if not target or not most or not limit or not lease then
+    return redis.error_reply('ERR tocsin: escalation_claim wants prefix, target, most in flight, limit and seconds')
+  end
+  local tasks, claims = own(prefix, 'tasks:' .. target), own(prefix, 'claims:' .. target)
+  local seconds = now()
+  local ms = string.format('%.0f', seconds * 1000)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', claims, '-inf', ms, 'LIMIT', 0, 1000)) do
+    redis.call('ZREM', claims, id)
+    redis.call('ZADD', tasks, ms, id)
+  end
+  local free = math.min(limit, most - redis.call('ZCARD', claims))
+  local answer = {}
+  if free <= 0 then return answer end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', tasks, '-inf', ms, 'LIMIT', 0, free)) do
+    local key = own(prefix, 'task:' .. id)
+    redis.call('ZREM', tasks, id)
+    if redis.call('EXISTS', key) == 1 then
+      redis.call('ZADD', claims, string.format('%.0f', (seconds + lease) * 1000), id)
+      redis.call('HINCRBY', key, 'attempt', 1)
+      local task = redis.call('HMGET', key, unpack(due.fields))
+      for i = 1, #due.fields do task[i] = task[i] or '' end
+      table.insert(task, 1, id)
+      answer[#answer + 1] = task
+    end
+  end
+  return answer
+end
+
+-- escalation_finish: prefix, target, id, attempt, then DONE, GONE (the subscription is removed too), RETRY ms reason, or DEAD reason.
+-- 1; 0 when the task was finished by another, or belongs to a later attempt.
+local function escalation_finish(_, args)
+  local prefix, target, id, result = args[1], due.target(args[2]), args[3], string.upper(args[5] or '')
+  local after = result == 'RETRY' and whole_number(args[6] or '', 0, 864000000)
+  if not target or not id or not ({ DONE = true, GONE = true, RETRY = after, DEAD = true })[result] then
+    return redis.error_reply('ERR tocsin: escalation_finish wants prefix, target, id, attempt, then DONE, GONE, RETRY ms reason, or DEAD reason')
+  end
+  local key, tasks, claims = own(prefix, 'task:' .. id), own(prefix, 'tasks:' .. target), own(prefix, 'claims:' .. target)
+  local task = redis.call('HMGET', key, 'attempt', 'user', 'subscription')
+  if not task[1] or redis.call('ZSCORE', own(prefix, 'dead'), target .. ' ' .. id) then return 0 end
+  local is_current = task[1] == args[4] and redis.call('ZSCORE', claims, id)
+  if not is_current and result ~= 'DONE' and result ~= 'GONE' then return 0 end
+  local seconds = now()
+  redis.call('ZREM', claims, id)
+  redis.call('ZREM', tasks, id)
+  if result == 'RETRY' then
+    redis.call('HSET', key, 'reason', args[7] or '')
+    redis.call('ZADD', tasks, string.format('%.0f', seconds * 1000 + after), id)
+  elseif result == 'DEAD' then
+    redis.call('HSET', key, 'reason', args[6] or '')
+    redis.call('EXPIRE', key, due.DEAD_SECONDS)
+    local dead = own(prefix, 'dead')
+    redis.call('ZADD', dead, string.format('%.0f', seconds * 1000), target .. ' ' .. id)
+    redis.call('ZREMRANGEBYSCORE', dead, '-inf', string.format('%.0f', (seconds - due.DEAD_SECONDS) * 1000))
+    for _, oldest in ipairs(redis.call('ZRANGE', dead, 0, -1 - due.DEAD)) do
+      redis.call('DEL', own(prefix, 'task:' .. string.match(oldest, ' (.*)$')))
+      redis.call('ZREM', dead, oldest)
+    end
+  else
+    if result == 'GONE' then redis.call('HDEL', own(prefix, 'push:' .. task[2]), string.match(id, '([^/]*)$')) end
+    redis.call('DEL', key)
+  end
+  return 1
+end
+
+-- escalation_list: prefix, limit. JSON: what waits for each target, what is in flight, and the dead letters, newest first.
+local function escalation_list(_, args)
+  byte = string.byte
+  local prefix, limit = args[1], whole_number(args[2] or '', 1, 1000)
+  if not limit then return redis.error_reply('ERR tocsin: escalation_list wants prefix and a limit of 1 to 1000') end
+  local targets, dead = {}, {}
+  for i, name in ipairs(due.names(policies(prefix, redis.call('GET', own(prefix, 'policy'))).targets)) do
+    targets[i] = string.format('{"target":"%s","waiting":%d,"in_flight":%d}', name, redis.call('ZCARD', own(prefix, 'tasks:' .. name)),
+      redis.call('ZCARD', own(prefix, 'claims:' .. name)))
+  end
+  local members = redis.call('ZREVRANGE', own(prefix, 'dead'), 0, limit - 1, 'WITHSCORES')
+  for i = 1, #members, 2 do
+    local target, id = string.match(members[i], '^(%S+) (.*)$')
+    local task = redis.call('HMGET', own(prefix, 'task:' .. id), 'group', 'user', 'position', 'attempt', 'reason')
+    if task[1] then
+      dead[#dead + 1] = '{"id":' .. quoted(id) .. string.format(',"target":"%s","group":"%s","user":%s,"position":"%s","attempts":%s,"died_at":%.3f,"reason":%s}',
+        target, task[1], quoted(task[2]), task[3], task[4], tonumber(members[i + 1]) / 1000, quoted(task[5] or ''))
+    end
+  end
+  return '{"targets":[' .. table.concat(targets, ',') .. '],"dead":[' .. table.concat(dead, ',') .. ']}'
+end
+
+-- escalation_retry: prefix, id or ALL. The number of dead letters that are sent again, as new ones: at most 1000 in a call.
+local function escalation_retry(_, args)
+  if #args ~= 2 then return redis.error_reply('ERR tocsin: escalation_retry wants prefix and an id, or ALL') end
+  local prefix, dead, count, seconds = args[1], own(args[1], 'dead'), 0, now()
+  for _, member in ipairs(redis.call('ZRANGE', dead, 0, -1)) do
+    local target, id = string.match(member, '^(%S+) (.*)$')
+    if count < 1000 and (args[2] == id or string.upper(args[2]) == 'ALL') then
+      redis.call('ZREM', dead, member)
+      local key = own(prefix, 'task:' .. id)
+      if redis.call('EXISTS', key) == 1 then
+        redis.call('PERSIST', key)
+        redis.call('HSET', key, 'attempt', '0', 'since', string.format('%.3f', seconds))
+        redis.call('ZADD', own(prefix, 'tasks:' .. target), string.format('%.0f', seconds * 1000), id)
+        count = count + 1
+      end
+    end
+  end
+  return count
+end
+
+-- Users -----------------------------------------------------------------------------------------------------------
+
+due.SUBSCRIPTIONS = 20              -- of a user: one for each browser
+
+-- push_set: prefix, user, id, subscription. The number of the user's subscriptions. Gateways check what they store here.
+local function push_set(_, args)
+  if #args ~= 4 or args[2] == '' or #args[4] > 4096 or not string.find(args[3], '^%x+$') or not is_json(args[4]) then
+    return redis.error_reply('ERR tocsin: push_set wants prefix, user, id (hex) and a subscription (JSON, at most 4096 bytes)')
+  end
+  local key = own(args[1], 'push:' .. args[2])
+  if redis.call('HEXISTS', key, args[3]) == 0 and redis.call('HLEN', key) >= due.SUBSCRIPTIONS then
+    return redis.error_reply('ERR tocsin: the user has ' .. due.SUBSCRIPTIONS .. ' push subscriptions already; remove one first')
+  end
+  redis.call('HSET', key, args[3], args[4])
+  return redis.call('HLEN', key)
+end
+
+-- push_delete: prefix, user, id. 1; 0 when there was none.
+local function push_delete(_, args)
+  if #args ~= 3 then return redis.error_reply('ERR tocsin: push_delete wants prefix, user and id') end
+  return redis.call('HDEL', own(args[1], 'push:' .. args[2]), args[3])
+end
+
+-- user_groups: prefix, user. The groups that have a record of the user, and those that belong to the user.
+local function user_groups(_, args)
+  local prefix, user = args[1], args[2]
+  if #args ~= 2 or user == '' then return redis.error_reply('ERR tocsin: user_groups wants prefix and user') end
+  local known, groups = {}, {}
+  local function add(name)
+    if place_of(prefix .. ':group:' .. name) and not known[name] then known[name] = true; groups[#groups + 1] = name end
+  end
+  for _, rule in ipairs(policies(prefix, redis.call('GET', own(prefix, 'policy'))).rules) do
+    if not string.find(rule.match, '[%*%?]') and string.find(rule.match, '{user}', 1, true) then
+      local name = string.gsub(rule.match, '{user}', function() return user end, 1)
+      local place = place_of(prefix .. ':group:' .. name)
+      if place then
+        policy(place)
+        if place.owner == user then add(name) end
+      end
+    end
+  end
+  for _, name in ipairs(redis.call('SMEMBERS', own(prefix, 'tracked:' .. user))) do add(name) end
+  table.sort(groups)
+  return groups
+end
+
+-- user_erase: prefix, user, cursor (0 at first). Removes what is kept of a user: groups that are the user's with everything in them,
+-- records in others, push subscriptions, tasks. The next cursor; 0: done. Entries of `escalations` go by 1000 in a call.
+local function user_erase(_, args)
+  local prefix, user, cursor = args[1], args[2], args[3] or '0'
+  local names = user_groups({}, { prefix, user })
+  if names.err then return redis.error_reply('ERR tocsin: user_erase wants prefix, user and a cursor') end
+  if cursor == '0' then
+    for _, name in ipairs(names) do
+      local place = place_of(prefix .. ':group:' .. name)
+      policy(place)
+      if place.owner == user then
+        redis.call('DEL', place.log, place.pos, track.key(place, 'seen'), track.key(place, 'holes'), track.key(place, 'expiring'), track.key(place, 'collapse'))
+      end
+      redis.call('HDEL', track.key(place, 'seen'), user)
+      redis.call('DEL', track.reads(place, user))
+    end
+    redis.call('DEL', own(prefix, 'tracked:' .. user), own(prefix, 'push:' .. user))
+    local owned = {}
+    for _, name in ipairs(names) do owned[name] = places[prefix .. ':group:' .. name].owner == user end
+    for _, member in ipairs(redis.call('ZRANGE', own(prefix, 'due'), 0, -1)) do
+      local id, group = string.match(member, '^s (%x+@(.+))$')
+      if not id then group = string.match(member, '^e %S+ (%S+)') end
+      if group and owned[group] then
+        redis.call('ZREM', own(prefix, 'due'), member)
+        if id then redis.call('HDEL', own(prefix, 'scheduled'), id) end
+      end
+    end
+    local function drop(set, task)
+      local id = string.match(task, '(esc_.*)$') or task
+      local key = own(prefix, 'task:' .. id)
+      if redis.call('HGET', key, 'user') == user then redis.call('ZREM', set, task); redis.call('DEL', key) end
+    end
+    local sets = { own(prefix, 'dead') }
+    for name in pairs(policies(prefix, redis.call('GET', own(prefix, 'policy'))).targets) do
+      sets[#sets + 1] = own(prefix, 'tasks:' .. name)
+      sets[#sets + 1] = own(prefix, 'claims:' .. name)
+    end
+    for _, set in ipairs(sets) do
+      for _, task in ipairs(redis.call('ZRANGE', set, 0, -1)) do drop(set, task) end
+    end
+  end
+  local stream, last = own(prefix, 'escalations'), nil
+  local entries = redis.call('XRANGE', stream, cursor == '0' and '-' or '(' .. cursor, '+', 'COUNT', 1000)
+  for _, entry in ipairs(entries) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'user' and entry[2][i + 1] == user then redis.call('XDEL', stream, entry[1]) end
+    end
+    last = entry[1]
+  end
+  return #entries == 1000 and last or '0'
+end
+
 -- Policy and version ----------------------------------------------------------------------------------------------
 
 local function whole_or_nil(v, least, most)
@@ -1783,6 +2887,27 @@ local function decode_layer(text)
   return value
 end
 
+-- Whether a rule's `escalate` is valid.
+function due.is_rule(rule)
+  local escalate = rule.escalate
+  if type(escalate) ~= 'table' or escalate.after == nil or not whole_or_nil(escalate.after, 1, due.LONGEST) then return false end
+  if not rule.receipts and not rule.inbox then return false end
+  if escalate.unless ~= nil and escalate.unless ~= 'delivered' and (escalate.unless ~= 'read' or not rule.inbox) then return false end
+  if escalate.to == nil then return true end
+  if type(escalate.to) ~= 'table' then return false end
+  for _, target in ipairs(escalate.to) do if not due.target(target) then return false end end
+  return true
+end
+
+function due.is_targets(text)
+  local value = decode_json(text)
+  if type(value) ~= 'table' or not string.find(text, '^%s*{') then return false end
+  for name, target in pairs(value) do
+    if not due.target(name) or type(target) ~= 'table' or target.kind ~= 'webhook' and target.kind ~= 'web_push' then return false end
+  end
+  return true
+end
+
 local function policy_set(_, args)
   local rules = args[2] and decode_json(args[2])
   if type(rules) ~= 'table' or not string.find(args[2], '^%s*%[') then return redis.error_reply('ERR tocsin: policy_set wants prefix and a JSON array') end
@@ -1790,18 +2915,30 @@ local function policy_set(_, args)
     -- A number that EXPIRE or XADD refuses would fail in the middle of a send.
     if type(rule) ~= 'table' or type(rule.match) ~= 'string'
       or not whole_or_nil(rule.size, 0, 1000000) or not whole_or_nil(rule.ttl, 1, 315360000)
-      or (rule.join_leave ~= nil and type(rule.join_leave) ~= 'boolean') then
+      or (rule.join_leave ~= nil and type(rule.join_leave) ~= 'boolean')
+      or (rule.receipts ~= nil and type(rule.receipts) ~= 'boolean') or (rule.inbox ~= nil and type(rule.inbox) ~= 'boolean') then
       return redis.error_reply('ERR tocsin: a rule is {"match":"glob","size":messages,"ttl":seconds}, in whole numbers')
+    end
+    if rule.escalate ~= nil and not due.is_rule(rule) then
+      return redis.error_reply('ERR tocsin: `escalate` is {"after":seconds,"unless":"delivered" or "read","to":["target",…]}, in a rule with '
+        .. 'receipts, and with an inbox for "read"')
+    end
+    if select(2, string.gsub(rule.match, '{user}', '')) > 1 then
+      return redis.error_reply('ERR tocsin: `match` names {user} once at most')
     end
   end
   if args[4] and not decode_layer(args[4]) then
     return redis.error_reply('ERR tocsin: the layer is {"layer":"3","serializer":"msgpack","capacity":100,"expiry":60,'
       .. '"group_expiry":86400,"random_prefix_length":12,"encrypted":false,"shard":0,"shards":1}, any of them')
   end
+  if args[5] and not due.is_targets(args[5]) then
+    return redis.error_reply('ERR tocsin: the targets are {"NAME":{"kind":"webhook" or "web_push"},…}')
+  end
   local key = own(args[1], 'policy')
   local before = redis.call('GET', key)
   local version = policies(args[1], before).version
   local layer = args[4] and ',"layer":' .. args[4] or ''
+  if args[5] then layer = layer .. ',"targets":' .. args[5] end
   local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. layer .. '}' end
   if before == text(version) then return { version, 0 } end
   local known = whole_number(args[3] or '', 0, 1e12)
@@ -1831,5 +2968,20 @@ redis.register_function('outgoing_commit', outgoing_commit)
 redis.register_function('relay_collect', relay_collect)
 redis.register_function('relay_commit', relay_commit)
 redis.register_function('policy_set', policy_set)
+redis.register_function('mark_read', mark_read)
+redis.register_function('mark_delivered', mark_delivered)
+redis.register_function{ function_name = 'inbox', callback = inbox, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'receipts', callback = receipts, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'schedule_cancel', callback = schedule_cancel, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'schedule_list', callback = schedule_list, flags = { 'no-writes' } }
+redis.register_function('due_run', due_run)
+redis.register_function('escalation_claim', escalation_claim)
+redis.register_function('escalation_finish', escalation_finish)
+redis.register_function{ function_name = 'escalation_list', callback = escalation_list, flags = { 'no-writes' } }
+redis.register_function('escalation_retry', escalation_retry)
+redis.register_function('push_set', push_set)
+redis.register_function('push_delete', push_delete)
+redis.register_function{ function_name = 'user_groups', callback = user_groups, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'user_erase', callback = user_erase, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'group_read', callback = group_read, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'tocsin_version', callback = tocsin_version, flags = { 'no-writes' } }
