@@ -54,11 +54,19 @@ public struct InboxState: Sendable, Equatable {
     public let read: Position
     /// Offsets after `read` that were read singly, ascending. Empty in the events for other devices.
     public let readSingly: [UInt64]
+    /// Offsets up to `read` that were marked as unread, ascending. Empty in the events for other devices.
+    public let unreadSingly: [UInt64]
 
-    public init(unread: Int, read: Position, readSingly: [UInt64] = []) {
+    public init(unread: Int, read: Position, readSingly: [UInt64] = [], unreadSingly: [UInt64] = []) {
         self.unread = unread
         self.read = read
         self.readSingly = readSingly
+        self.unreadSingly = unreadSingly
+    }
+
+    /// Whether the message at an offset of the same epoch is read.
+    public func hasRead(_ offset: UInt64) -> Bool {
+        offset > read.offset ? readSingly.contains(offset) : !unreadSingly.contains(offset)
     }
 }
 

@@ -82,6 +82,7 @@ extension BackplaneCore {
             relay.pause()
             connections.pause()
             outgoing.pause()
+            due.pause()
             lease.pause()
             doorbell.pause()
         case .hold(let words):
@@ -89,6 +90,7 @@ extension BackplaneCore {
             relay.pause()
             connections.pause()
             outgoing.pause()
+            due.pause()
             lease.isHeld = true
         case .proceed:
             lease.isHeld = false
@@ -96,6 +98,7 @@ extension BackplaneCore {
             relay.resume()
             connections.resume()
             outgoing.resume()
+            due.resume()
         case .renew: lease.renew()
         case .retry(let number, let pause):
             eventLoop.assumeIsolated().scheduleTask(in: pause) { self.handle(.retryIsDue(number)) }

@@ -79,6 +79,7 @@ extension BackplaneCore: LayerClockDelegate {
         relay.collectAll()
         connections.check()
         outgoing.collect()
+        due.tick()
         lease.sweep()
         membership.releaseSlack()
         feed.releaseSlack()

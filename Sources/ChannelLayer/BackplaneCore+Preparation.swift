@@ -47,6 +47,7 @@ extension BackplaneCore {
         relay.resume()
         connections.resume()
         outgoing.resume()
+        due.resume()
         doorbell.resume()
     }
 
@@ -73,7 +74,8 @@ extension BackplaneCore {
 
     var policiesCall: FunctionCall<PolicyAnswer> {
         functions.policySet(
-            configuration.policies, known: policyVersion, layer: configuration.layerTerms)
+            configuration.policies, known: policyVersion, layer: configuration.layerTerms,
+            targets: configuration.targetTerms)
     }
 
     func policiesWritten(_ answer: PolicyAnswer) {

@@ -32,7 +32,12 @@ extension BackplaneCore: RedisSubscriberDelegate {
         let route = routes[channel]
         if route != .unknown { return received(payload, for: route) }
         if let live = keys.liveChannel(ofGatewaysChannel: channel) {
-            if let entry = membership.table[live] { received(payload, of: entry) }
+            guard let entry = membership.table[live] else { return }
+            if ReadStateChange.isOne(payload) {
+                changed(payload, in: entry.group)
+            } else {
+                received(payload, of: entry)
+            }
         } else if keys.isDirectChannel(channel) {
             connections.received(payload, on: channel)
         }
@@ -61,6 +66,12 @@ extension BackplaneCore: RedisSubscriberDelegate {
                     metadata: ["group": "\(entry.group)", "reason": "\(error)", "held_back": "\(held)"])
             }
         }
+    }
+
+    /// A user of the group has read something, or has got something to read.
+    private func changed(_ payload: ByteBuffer, in group: GroupName) {
+        guard let change = ReadStateChange(payload) else { return metrics.malformedLive.add() }
+        feed.changed(group, change)
     }
 
     private func received(_ payload: ByteBuffer, for route: ChannelRoute) {

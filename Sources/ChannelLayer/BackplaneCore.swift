@@ -19,6 +19,8 @@ final class BackplaneCore {
     let relay: Relay
     let connections: ConnectionInbox
     let outgoing: OutgoingRelay
+    let receipts: ReceiptWriter
+    let due: DueRunner
     let feed: GroupFeed
     let probe: SubscriptionProbe
     let doorbell: Doorbell
@@ -67,7 +69,8 @@ final class BackplaneCore {
         self.onNameTaken = onNameTaken
         neighbours = NeighbourLog(metrics: metrics, logger: logger)
         clock = LayerClock(eventLoop: eventLoop)
-        policiesDigest = PolicyDigest.of(configuration.policies, layer: configuration.layerTerms)
+        policiesDigest = PolicyDigest.of(
+            configuration.policies, layer: configuration.layerTerms, targets: configuration.targetTerms)
         lease = GatewayLease(configuration, functions: functions, client: client, logger: logger)
         routes = ChannelRoutes(
             keys: keys, gatewayID: configuration.gatewayID, process: lease.holder.process,
@@ -81,6 +84,8 @@ final class BackplaneCore {
         connections = ConnectionInbox(
             configuration, functions: functions, client: client, metrics: metrics, logger: logger)
         outgoing = OutgoingRelay(configuration, functions: functions, client: client, logger: logger)
+        receipts = ReceiptWriter(functions: functions, client: client, metrics: metrics, logger: logger)
+        due = DueRunner(functions: functions, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(functions: functions, client: client)
         probe = SubscriptionProbe(
             keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)
@@ -130,6 +135,7 @@ final class BackplaneCore {
         relay.pause()
         connections.pause()
         outgoing.pause()
+        due.pause()
         subscriber.stop()
     }
 }

@@ -68,6 +68,8 @@ final class GroupFeed {
         gather(.presence(group, entry, joined: joined), group)
     }
 
+    func changed(_ group: GroupName, _ change: ReadStateChange) { gather(.inbox(group, change), group) }
+
     func everywhere(_ delivery: Delivery) { for outlet in gathered.indices { gathered[outlet].append(delivery) } }
 
     /// Call at the end of a read: delivers what was collected, with one hop per outlet.

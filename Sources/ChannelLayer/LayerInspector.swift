@@ -121,13 +121,12 @@ public struct LayerInspector: Sendable {
     /// Sends with `FCALL group_send`, and loads the function library if Redis has none.
     ///
     /// - Parameters:
-    ///   - ttl: the message's time to live, in seconds.
     ///   - waitReplicas: number of replicas that must acknowledge it.
-    ///   - key: idempotency key: a repeated key sends nothing and returns the first position.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, waitReplicas: Int = 0, logger: Logger
-    ) async throws -> Receipt {
-        let call = functions.groupSend(message, to: group, SendOptions(ttl: ttl, key: key))
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: Int = 0,
+        logger: Logger
+    ) async throws -> SendAnswer {
+        let call = functions.groupSend(message, to: group, options)
         do {
             return try await client.call(call, waitingFor: waitReplicas).get()
         } catch let error as RedisError where FunctionLibrary.isMissing(error) {

@@ -38,6 +38,8 @@ public struct LayerKeys: Sendable {
     /// What gateways alone subscribe to, each with the group's live channel in one command: so `group_send` sees whether
     /// Django's pub/sub layer listens too, and can publish what only gateways read.
     func gatewaysChannel(_ group: GroupName) -> String { gatewaysPrefix + group.text }
+    /// What is to happen when: scheduled sends, and escalations.
+    var due: String { own + "due" }
     /// Rings when something waits to be encrypted. No group has such a name.
     var outgoingBell: String { livePrefix + "!outgoing" }
     var channelPairs: ChannelPairs { ChannelPairs(first: livePrefix, second: gatewaysPrefix) }

@@ -9,6 +9,9 @@ struct LayerMetrics: Sendable {
     let relayed: Counter
     let direct: Counter
     let sent: Counter
+    let confirmed: Counter
+    let scheduledSent: Counter
+    let escalated: Counter
     let duplicates: Counter
     let gaps: Counter
     let filled: Counter
@@ -33,6 +36,13 @@ struct LayerMetrics: Sendable {
             "tocsin_direct_messages_total", help: "Messages for one connection that came to this gateway's inbox.")
         sent = metrics.counter(
             "tocsin_group_sends_total", help: "Messages that this gateway sent to groups for its clients.")
+        confirmed = metrics.counter(
+            "tocsin_deliveries_confirmed_total", help: "Times that a user's cursor of what is delivered moved.")
+        scheduledSent = metrics.counter(
+            "tocsin_scheduled_sends_total", help: "Scheduled messages that were sent when this gateway asked.")
+        escalated = metrics.counter(
+            "tocsin_escalations_total", help: "Escalations, by message and user, that were due when this gateway asked."
+        )
         duplicates = metrics.counter("tocsin_messages_duplicate_total", help: "Messages that pub/sub brought twice.")
         gaps = metrics.counter("tocsin_gaps_noticed_total", help: "Times that a message did not follow the one before.")
         filled = metrics.counter("tocsin_messages_filled_total", help: "Messages read from the log instead of pub/sub.")

@@ -30,6 +30,8 @@ public struct LayerSettings: Sendable {
     /// channels_redis' `expiry`: seconds after which a message that nobody has read is gone. Default 60.
     public var expiry = 60
     public var policies: [GroupPolicy] = []
+    /// The targets of escalations, by name.
+    public var targets: [String: TargetKind] = [:]
     /// channels_redis' `group_expiry`: seconds after which a group that nobody refreshes is gone. Default one day.
     public var groupExpiry = 86_400
     /// How often memberships are written again. Default: a third of `groupExpiry`, at most 10 minutes.
@@ -40,6 +42,16 @@ public struct LayerSettings: Sendable {
     public init() {}
 
     var refresh: TimeAmount { refreshInterval ?? .seconds(Int64(min(max(groupExpiry / 3, 1), 600))) }
+
+    /// The targets as `policy_set` takes them, a JSON object; nil: there are none.
+    var targetTerms: ByteBuffer? {
+        guard !targets.isEmpty else { return nil }
+        return JSONWriter.object { json in
+            for (name, kind) in targets.sorted(by: { $0.key < $1.key }) {
+                json.object(name) { $0.string("kind", kind.rawValue) }
+            }
+        }
+    }
 
     /// Random bytes in front of a message of an inbox.
     var inboxPrefixLength: Int { version == .two ? 0 : randomPrefixLength }

@@ -116,7 +116,10 @@ public final class RedisBackplane: Backplane {
     }
 
     public func groupSend(_ message: ByteBuffer, to group: GroupName) -> EventLoopFuture<Receipt> {
-        sender.call(functions.groupSend(message, to: group), waitingFor: waitReplicas).map { receipt in
+        sender.call(functions.groupSend(message, to: group), waitingFor: waitReplicas).flatMapThrowing { answer in
+            guard case .sent(let receipt) = answer else {
+                throw RedisError(.unexpectedAnswer, "group_send scheduled a message that was to be sent at once")
+            }
             self.sent.add()
             return receipt
         }.flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
@@ -127,17 +130,25 @@ public final class RedisBackplane: Backplane {
             .flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
-    public func confirm(_ confirmation: Confirmation) {}
+    public func confirm(_ confirmation: Confirmation) { onLoop { $0.receipts.confirm(confirmation) } }
 
     public func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
-        eventLoop.makeFailedFuture(BackplaneError(.refused, "the group has no inbox"))
+        client.call(functions.markRead(mark, in: group, user: user))
+            .flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
 
     public func inbox(
         of group: GroupName, user: String?, before: Position?, limit: Int
     ) -> EventLoopFuture<InboxPage> {
-        eventLoop.makeFailedFuture(BackplaneError(.refused, "the group has no inbox"))
+        client.call(functions.inbox(of: group, user: user, before: before, limit: limit))
+            .flatMapErrorThrowing { throw RedisErrorMeaning.told($0) }
     }
+
+    /// The deliveries of escalations that wait in this Redis.
+    var escalationTasks: EscalationTasks { EscalationTasks(client: client, functions: functions) }
+
+    /// Calls `work`, on the backplane's loop, when messages were escalated.
+    func onEscalation(_ work: @escaping @Sendable () -> Void) { onLoop { $0.due.onEscalation = work } }
 
     public func channelName(of connection: ConnectionID) -> String {
         functions.keys.channelName(gateway: gatewayID, connection: connection)

@@ -12,12 +12,10 @@ public protocol Administration: Sendable {
     /// Sends a JSON object to a group.
     ///
     /// - Parameters:
-    ///   - ttl: seconds after which the message is no longer delivered to clients that come later.
-    ///   - key: idempotency key: a repeated key sends nothing and returns the same result.
     /// - Throws: `BackplaneError` when the message was not accepted.
     func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
-    ) async throws(BackplaneError) -> Receipt
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions
+    ) async throws(BackplaneError) -> SendAnswer
 
     /// Sends a JSON object to one channel of the layer: a general one, a consumer's, or a connection's.
     ///

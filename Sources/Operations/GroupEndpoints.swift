@@ -80,7 +80,7 @@ enum GroupEndpoints {
         guard keys.count <= 1, keys.allSatisfy({ keyBytes.contains($0.utf8.count) }) else {
             throw bad("bad_key", "the Idempotency-Key is invalid", "send one, of 1 to 200 bytes")
         }
-        let receipt = try await administration.send(request.body, to: group, ttl: seconds, key: keys.first)
+        let receipt = try await administration.send(request.body, to: group, SendOptions(ttl: seconds, key: keys.first))
         return .json(.created, receipt.write)
     }
 

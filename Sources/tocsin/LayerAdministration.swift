@@ -26,10 +26,10 @@ final class LayerAdministration: Administration {
     }
 
     func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
-    ) async throws(BackplaneError) -> Receipt {
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions
+    ) async throws(BackplaneError) -> SendAnswer {
         try await ask {
-            try await $0.send(message, to: group, ttl: ttl, key: key, waitReplicas: waitReplicas, logger: logger)
+            try await $0.send(message, to: group, options, waitReplicas: waitReplicas, logger: logger)
         }
     }
 

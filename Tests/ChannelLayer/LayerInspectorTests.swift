@@ -52,7 +52,10 @@ struct LayerInspectorTests {
                 let inspector = inspector(cli), group = try GroupName("news")
                 #expect(try await inspector.libraryState() == .missing)
                 func send(_ json: String, key: String?) async throws -> Receipt {
-                    try await inspector.send(ByteBuffer(string: json), to: group, ttl: 60, key: key, logger: quiet)
+                    let answer = try await inspector.send(
+                        ByteBuffer(string: json), to: group, SendOptions(ttl: 60, key: key), logger: quiet)
+                    guard case .sent(let receipt) = answer else { throw BackplaneError(.refused, "scheduled") }
+                    return receipt
                 }
                 let first = try await send(#"{"n":1}"#, key: "once")
                 #expect(try await inspector.libraryState() == .usable(FunctionLibrary.version))

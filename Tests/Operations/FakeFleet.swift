@@ -36,14 +36,15 @@ final class FakeFleet: Administration {
     private static func position(_ offset: UInt64) -> Position { Position(epoch: "e", history: "a", offset: offset) }
 
     func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?
-    ) async throws(BackplaneError) -> Receipt {
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions
+    ) async throws(BackplaneError) -> SendAnswer {
         try check()
         let count = state.withLock { state in
-            state.sent.append(Sent(group: group.text, json: String(buffer: message), ttl: ttl, key: key))
+            state.sent.append(
+                Sent(group: group.text, json: String(buffer: message), ttl: options.ttl, key: options.key))
             return state.sent.count
         }
-        return Receipt(position: Self.position(UInt64(count)), gateways: 2)
+        return .sent(Receipt(position: Self.position(UInt64(count)), gateways: 2))
     }
 
     func channelSend(_ message: ByteBuffer, to channel: ChannelName) async throws(BackplaneError) -> Bool {

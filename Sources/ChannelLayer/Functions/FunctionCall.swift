@@ -19,19 +19,42 @@ enum LayerFunction: String, CaseIterable, Sendable {
     case outgoingCommit = "outgoing_commit"
     case relayCollect = "relay_collect"
     case relayCommit = "relay_commit"
+    case markRead = "mark_read"
+    case markDelivered = "mark_delivered"
+    case inbox
+    case receipts
+    case scheduleCancel = "schedule_cancel"
+    case scheduleList = "schedule_list"
+    case dueRun = "due_run"
+    case escalationClaim = "escalation_claim"
+    case escalationFinish = "escalation_finish"
+    case escalationList = "escalation_list"
+    case escalationRetry = "escalation_retry"
+    case pushSet = "push_set"
+    case pushDelete = "push_delete"
+    case userGroups = "user_groups"
+    case userErase = "user_erase"
     case policySet = "policy_set"
     case tocsinVersion = "tocsin_version"
 
     /// How error texts describe the expected answer.
     fileprivate var answer: String {
         switch self {
-        case .groupSend, .groupPosition: "a position"
+        case .groupSend: "a position or an id"
+        case .groupPosition: "a position"
         case .groupAdd: "positions"
         case .groupRead: "pages"
         case .gatewayTrial: "rights"
         case .gatewayLease: "a lease"
-        case .channelSend, .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .outgoingCommit, .relayCommit:
+        case .channelSend, .groupDiscard, .gatewayRelease, .gatewaySweep, .gatewayRetain, .outgoingCommit, .relayCommit,
+            .markDelivered, .scheduleCancel, .escalationFinish, .escalationRetry, .pushSet, .pushDelete:
             "a number"
+        case .markRead, .inbox: "a read state"
+        case .receipts, .scheduleList, .escalationList: "JSON"
+        case .dueRun: "what was due"
+        case .escalationClaim: "tasks"
+        case .userGroups: "groups"
+        case .userErase: "a cursor"
         case .gatewayCollect, .outgoingCollect: "messages"
         case .relayCollect: "staged messages"
         case .policySet, .tocsinVersion: "a version"

@@ -2,14 +2,6 @@ public import Broker
 public import NIOCore
 public import RedisClient
 
-/// Optional arguments of `group_send`.
-struct SendOptions: Sendable {
-    /// Time to live in seconds, 1 to 315,360,000.
-    var ttl: Int?
-    /// Idempotency key, 1 to 200 bytes: a repeated key sends nothing and returns the first position.
-    var key: String?
-}
-
 /// A group's policy in Redis, as returned by `group_add`.
 struct GroupTerms: Equatable, Sendable {
     /// Whether messages are kept and can be read later.
@@ -60,23 +52,39 @@ struct GroupAddAnswer: Equatable, Sendable {
 }
 
 extension LayerFunctions {
-    /// Logs and publishes a message.
+    /// Logs and publishes a message, or keeps it for later.
     ///
     /// - Parameter message: a JSON object or a msgpack map, at most 1 MiB.
     func groupSend(
         _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions()
-    ) -> FunctionCall<Receipt> {
-        var call = FunctionCall(.groupSend, keys: [keys.group(group)], read: Self.receipt)
+    ) -> FunctionCall<SendAnswer> {
+        var call = FunctionCall(.groupSend, keys: [keys.group(group)], read: Self.sendAnswer)
         call.append(message)
-        if let ttl = options.ttl {
-            call.append("TTL")
-            call.append(ttl)
+        func option(_ name: String, _ value: String?) {
+            guard let value else { return }
+            call.append(name)
+            call.append(value)
         }
-        if let key = options.key {
-            call.append("KEY")
-            call.append(key)
+        option("TTL", options.ttl.map(String.init))
+        option("KEY", options.key)
+        option("SIZE", options.size.map(String.init))
+        option("COLLAPSE", options.collapse)
+        option("URGENCY", options.urgency?.rawValue)
+        option("ESCALATE", options.escalation.map { String($0.after) })
+        option("UNLESS", options.escalation?.unless?.rawValue)
+        switch options.time {
+        case .after(let seconds): option("IN", Self.seconds(seconds))
+        case .at(let seconds): option("AT", Self.seconds(seconds))
+        case nil: break
         }
         return call
+    }
+
+    /// At most three decimals, without an exponent.
+    private static func seconds(_ seconds: Double) -> String {
+        let milliseconds = Int64((min(max(seconds, 0), 1e12) * 1000).rounded())
+        let rest = String(milliseconds % 1000)
+        return "\(milliseconds / 1000).\(String(repeating: "0", count: 3 - rest.count))\(rest)"
     }
 
     /// Sends a message to one channel of the layer: a general one, one consumer, or one connection of a gateway. The answer
@@ -90,14 +98,15 @@ extension LayerFunctions {
         return call
     }
 
-    @Sendable private static func receipt(_ reply: RedisValue) -> Receipt? {
-        guard let answer = reply.array, answer.count == 2 || answer.count == 4, let gateways = answer[1].int,
-            let position = answer[0].text.flatMap({ Position($0) })
+    @Sendable private static func sendAnswer(_ reply: RedisValue) -> SendAnswer? {
+        guard let answer = reply.array, answer.count == 2 || answer.count == 4, let text = answer[0].text,
+            let gateways = answer[1].int
         else { return nil }
-        guard answer.count == 4 else { return Receipt(position: position, gateways: gateways) }
+        guard let position = Position(text) else { return text.contains("@") ? .scheduled(text) : nil }
+        guard answer.count == 4 else { return .sent(Receipt(position: position, gateways: gateways)) }
         guard let told = answer[2].int, let skipped = answer[3].int else { return nil }
-        return Receipt(
-            position: position, gateways: gateways, consumers: .init(told: told, skipped: skipped))
+        return .sent(
+            Receipt(position: position, gateways: gateways, consumers: .init(told: told, skipped: skipped)))
     }
 
     /// Adds connections to groups.

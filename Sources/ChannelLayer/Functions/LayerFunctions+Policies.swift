@@ -25,14 +25,16 @@ extension LayerFunctions {
     /// - Parameters:
     ///   - known: the version that the caller has seen last: a newer one is left as it is.
     ///   - layer: the settings of Django's layer; nil: the defaults.
+    ///   - targets: of escalations; nil: none.
     func policySet(
-        _ policies: [GroupPolicy], known: Int?, layer: ByteBuffer? = nil
+        _ policies: [GroupPolicy], known: Int?, layer: ByteBuffer? = nil, targets: ByteBuffer? = nil
     ) -> FunctionCall<PolicyAnswer> {
         var call = FunctionCall(.policySet, read: PolicyAnswer.init)
         call.append(keys.prefix)
         call.append(GroupPolicy.rules(policies))
-        if let known { call.append(known) } else if layer != nil { call.append("") }
-        if let layer { call.append(layer) }
+        if let known { call.append(known) } else if layer != nil || targets != nil { call.append("") }
+        if let layer { call.append(layer) } else if targets != nil { call.append("{}") }
+        if let targets { call.append(targets) }
         return call
     }
 
@@ -54,8 +56,19 @@ extension GroupPolicy {
                     json.number("size", policy.historySize)
                     json.number("ttl", policy.historyTTL)
                     if policy.joinLeave { json.bool("join_leave", true) }
+                    if policy.tracking == .receipts { json.bool("receipts", true) }
+                    if policy.tracking == .inbox { json.bool("inbox", true) }
+                    if let escalation = policy.escalation { json.object("escalate", escalation.write) }
                 }
             }
         }
+    }
+}
+
+extension EscalationPolicy {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.number("after", after)
+        if let unless { json.string("unless", unless.rawValue) }
+        if let targets { json.array("to") { json in for target in targets { json.string(target) } } }
     }
 }

@@ -6,11 +6,15 @@ import NIOCore
 /// A short name of the policies and of the layer's settings: gateways that are configured alike have the same one.
 enum PolicyDigest {
     /// 8 hex digits.
-    static func of(_ policies: [GroupPolicy], layer: ByteBuffer? = nil) -> String {
+    static func of(_ policies: [GroupPolicy], layer: ByteBuffer? = nil, targets: ByteBuffer? = nil) -> String {
         var rules = GroupPolicy.rules(policies)
-        if var layer {
+        if layer != nil || targets != nil {
             rules.writeString(#","layer":"#)
-            rules.writeBuffer(&layer)
+            rules.writeImmutableBuffer(layer ?? ByteBuffer(string: "{}"))
+        }
+        if let targets {
+            rules.writeString(#","targets":"#)
+            rules.writeImmutableBuffer(targets)
         }
         return of(rules: rules.readableBytesView)
     }

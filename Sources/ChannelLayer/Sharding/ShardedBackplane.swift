@@ -49,6 +49,14 @@ public final class ShardedBackplane: Backplane {
 
     private init(_ router: ShardRouter<RedisBackplane>) { self.router = router }
 
+    /// The deliveries of escalations, on each server.
+    public var escalationTasks: [EscalationTasks] { router.shards.map(\.escalationTasks) }
+
+    /// Calls `work`, on the backplane's loop, when messages were escalated.
+    public func onEscalation(_ work: @escaping @Sendable () -> Void) {
+        for shard in router.shards { shard.onEscalation(work) }
+    }
+
     /// For operators' requests, over the backplane's own connections.
     public var inspector: ShardedInspector { ShardedInspector(router.map(\.inspector)) }
 

@@ -50,10 +50,10 @@ public struct ShardedInspector: Sendable {
 
     /// As `LayerInspector.send`.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, ttl: Int?, key: String?, waitReplicas: Int = 0, logger: Logger
-    ) async throws -> Receipt {
-        try await router[group].send(
-            message, to: group, ttl: ttl, key: key, waitReplicas: waitReplicas, logger: logger)
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: Int = 0,
+        logger: Logger
+    ) async throws -> SendAnswer {
+        try await router[group].send(message, to: group, options, waitReplicas: waitReplicas, logger: logger)
     }
 
     /// As `LayerInspector.channelSend`.

@@ -29,8 +29,10 @@ struct BenchPublisher: Sendable {
             guard case .integer(let listening) = try await client.send(publication(first)) else { return 0 }
             return Int(listening)
         }
-        return try await LayerInspector(client: client, keys: keys)
-            .send(first, to: group, ttl: nil, key: nil, logger: Logger(label: "tocsin")).gateways
+        let answer = try await LayerInspector(client: client, keys: keys)
+            .send(first, to: group, logger: Logger(label: "tocsin"))
+        guard case .sent(let receipt) = answer else { return 0 }
+        return receipt.gateways
     }
 
     /// Sends numbers 1 to `count`. Messages carry the time when they were due, so a bench that falls behind shows as latency.

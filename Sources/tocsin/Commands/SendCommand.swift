@@ -42,15 +42,16 @@ struct SendCommand: AsyncParsableCommand {
         if channel || group.contains("!") { return try await sendToChannel() }
         let name = try groupName(group)
         if let ttl, ttl < 1 { throw CommandFailure("--ttl wants 1 second or more") }
-        let receipt = try await CommandSession.run(options, about: name) { session in
+        let answer = try await CommandSession.run(options, about: name) { session in
             try await session.inspector
                 .send(
-                    ByteBuffer(string: message), to: name, ttl: ttl, key: key,
+                    ByteBuffer(string: message), to: name, SendOptions(ttl: ttl, key: key),
                     waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
         }
         if output.json {
-            return print(JSONWriter.line(receipt.write))
+            return print(JSONWriter.line(answer.write))
         }
+        guard case .sent(let receipt) = answer else { return }
         var line = "\(receipt.position)  \(receipt.gateways) gateway\(receipt.gateways == 1 ? "" : "s")"
         if let consumers = receipt.consumers {
             line += "  \(consumers.told) of \(consumers.told + consumers.skipped) Django consumers"

@@ -24,7 +24,7 @@ extension Configuration {
         for (name, entry) in logins { authentication[name] = try Self.authentication(entry) }
         try ConfigurationReader.checkEnvironment(of: "auth", entries: logins.map(\.reader), environment)
         for entry in try reader.sections("routes") { routes.append(try Self.route(entry, authentication)) }
-        for entry in try reader.sections("groups") { groups.append(try Self.policy(entry)) }
+        for entry in try reader.sections("groups") { groups.append(try Self.policy(entry, redis.targets)) }
         try reader.finish()
     }
 
@@ -157,20 +157,4 @@ extension Configuration {
         return text
     }
 
-    private static func policy(_ reader: ConfigurationReader) throws(ConfigurationError) -> GroupPolicy {
-        guard let match = try reader.text("match"), !match.isEmpty else {
-            throw reader.bad("match", "is missing: a pattern of group names, like \"*isInsufficient\"")
-        }
-        var policy = GroupPolicy(match: match)
-        let history = try reader.section("history")
-        if let size = try history.integer("size", 0...1_000_000) { policy.historySize = size }
-        if let ttl = try history.duration("ttl") {
-            guard (1000...315_360_000_000).contains(ttl) else { throw history.bad("ttl", "must be 1s to 3650d") }
-            policy.historyTTL = ttl / 1000
-        }
-        try history.finish()
-        if let flag = try reader.flag("join_leave") { policy.joinLeave = flag }
-        try reader.finish()
-        return policy
-    }
 }

@@ -68,6 +68,42 @@ struct LibraryContractTests {
         func add<A>(_ call: FunctionCall<A>) { calls.append((call.function, words(call.command))) }
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group))
         add(functions.groupSend(ByteBuffer(string: "{}"), to: group, SendOptions(ttl: 5, key: "k")))
+        var options = SendOptions(ttl: 5, key: "k")
+        (options.size, options.collapse, options.urgency) = (3, "c", .high)
+        options.escalation = .init(after: 300, unless: .read)
+        options.time = .after(60)
+        add(functions.groupSend(ByteBuffer(string: "{}"), to: group, options))
+        options.time = .at(1_795_351_382.5)
+        add(functions.groupSend(ByteBuffer(string: "{}"), to: group, options))
+        let position = Position("1.2:3")!
+        for mark in [ReadMark.upTo(position), .one(position), .unreadOne(position), .all] {
+            add(functions.markRead(mark, in: group, user: "42"))
+        }
+        add(functions.markDelivered([Confirmation(group: group, user: "42", position: position)]))
+        add(
+            functions.markDelivered([
+                Confirmation(group: group, user: nil, position: position),
+                Confirmation(group: other, user: "42", position: position),
+            ]))
+        add(functions.inbox(of: group, user: nil, before: nil, limit: 0))
+        add(functions.inbox(of: group, user: "42", before: position, limit: 50))
+        add(functions.receipts(of: group, at: position))
+        add(functions.scheduleCancel("ab@g", in: group))
+        add(functions.scheduleList(limit: 10))
+        add(functions.scheduleList(limit: 10, group: group))
+        add(functions.dueRun(limit: 10))
+        add(functions.escalationClaim("site", most: 8, limit: 8, seconds: 60))
+        for result in [TaskResult.done, .gone, .retry(milliseconds: 5, reason: "500"), .dead(reason: "410")] {
+            add(functions.escalationFinish("site", "esc_1/site", attempt: 1, result))
+        }
+        add(functions.escalationList(limit: 10))
+        add(functions.escalationRetry(nil))
+        add(functions.escalationRetry("esc_1/site"))
+        add(functions.pushSet(ByteBuffer(string: "{}"), id: "ab", of: "42"))
+        add(functions.pushDelete("ab", of: "42"))
+        add(functions.userGroups("42"))
+        add(functions.userErase("42"))
+        add(functions.policySet([], known: nil, targets: ByteBuffer(string: "{}")))
         let channel = try! ChannelName("tasks")
         add(functions.channelSend(ByteBuffer(string: "{}"), to: channel))
         add(functions.groupAdd([(group, member)], gateway: "gw", lease: "gw@a:1", expiry: 60))
@@ -103,6 +139,10 @@ struct LibraryContractTests {
         return calls
     }()
 
+    private static let readOnly: Set<LayerFunction> = [
+        .groupRead, .inbox, .receipts, .scheduleList, .escalationList, .userGroups,
+    ]
+
     /// A command's arguments, parsed as Redis does.
     private static func words(_ command: RedisCommand) -> [String] {
         var bytes = ByteBuffer()
@@ -120,7 +160,7 @@ struct LibraryContractTests {
     @Test func `Each call has the keys of its row`() throws {
         for (function, words) in Self.calls {
             let row = try #require(Self.table.first { $0.name == function.rawValue })
-            #expect(words[0] == (function == .groupRead ? "FCALL_RO" : "FCALL") && words[1] == row.name)
+            #expect(words[0] == (Self.readOnly.contains(function) ? "FCALL_RO" : "FCALL") && words[1] == row.name)
             let keys = words[3..<3 + (Int(words[2]) ?? 0)]
             var names = row.keys
             let repeats = names.last == "..."

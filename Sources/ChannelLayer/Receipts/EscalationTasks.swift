@@ -1,0 +1,26 @@
+import RedisClient
+
+/// The deliveries of escalations that wait in one Redis, for those who carry them out. Any thread.
+///
+/// - Throws (all methods): `RedisError`.
+public struct EscalationTasks: Sendable {
+    let client: RedisClient
+    let functions: LayerFunctions
+
+    /// Seconds for which a claim holds: longer than any try takes. After that another gateway may try.
+    public static let claimSeconds = 60
+
+    /// - Parameters:
+    ///   - most: tasks in flight for the target, in the whole fleet.
+    ///   - limit: 1 to 1,000.
+    public func claim(_ target: String, most: Int, limit: Int) async throws -> [ClaimedTask] {
+        try await client.call(
+            functions.escalationClaim(target, most: most, limit: limit, seconds: Self.claimSeconds))
+    }
+
+    /// - Returns: false when another has finished the task, or claimed it after this claim had ended.
+    @discardableResult
+    public func finish(_ target: String, _ task: ClaimedTask, _ result: TaskResult) async throws -> Bool {
+        try await client.call(functions.escalationFinish(target, task.id, attempt: task.attempt, result)) == 1
+    }
+}
