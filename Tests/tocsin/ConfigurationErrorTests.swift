@@ -37,6 +37,24 @@ struct ConfigurationErrorTests {
         ("redis: { command_timeout: ms }", "redis.command_timeout (line 1)"),
         ("redis: { command_timeout: 9223372036854775807d }", "redis.command_timeout (line 1)"),
         ("redis: { ca_file: [a] }", "redis.ca_file (line 1)"),
+        ("groups: [{ match: '{user}{user}' }]", "groups[0].match (line 1) names {user} twice"),
+        ("groups: [{ match: a, inbox: true, receipts: false }]", "groups[0].receipts (line 1) is false"),
+        ("groups: [{ match: a, inbox: true, history: { size: 0 } }]", "groups[0].inbox (line 1) needs a history"),
+        ("groups: [{ match: a, inbox: true, escalate: { unless: read } }]", "groups[0].escalate.after"),
+        ("groups: [{ match: a, escalate: { after: 5m } }]", "groups[0].escalate.after (line 1) needs receipts"),
+        ("groups: [{ match: a, receipts: true, escalate: { after: 0s } }]", "groups[0].escalate.after (line 1)"),
+        (
+            "groups: [{ match: a, receipts: true, escalate: { after: 5m, unless: read } }]",
+            "groups[0].escalate.unless (line 1) is read"
+        ),
+        (
+            "groups: [{ match: a, inbox: true, escalate: { after: 5m, unless: seen } }]",
+            "groups[0].escalate.unless (line 1) must be delivered or read"
+        ),
+        (
+            "groups: [{ match: a, inbox: true, escalate: { after: 5m, to: [site] } }]",
+            "groups[0].escalate.to (line 1) names \"site\""
+        ),
         ("gateway:\n\n  bind: 8080", "gateway.bind (line 3) must be HOST:PORT, not \"8080\""),
         ("gateway: { bind: \"a:99999\" }", "gateway.bind (line 1)"),
         ("gateway: { admin: [a] }", "gateway.admin (line 1) must be a single value"),

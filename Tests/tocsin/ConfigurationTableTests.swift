@@ -78,7 +78,7 @@ struct ConfigurationTableTests {
     /// The error for an unknown key lists the known ones.
     @Test(arguments: [
         "redis", "redis.tls", "gateway", "gateway.compression", "gateway.tls", "routes[]", "groups[]",
-        "groups[].history", "log",
+        "groups[].history", "groups[].escalate", "log",
     ])
     func `The page has the reader's keys, and no others`(section: String) throws {
         let said = try #require(error(yaml("\(section).quite_unheard_of_key", "1")))

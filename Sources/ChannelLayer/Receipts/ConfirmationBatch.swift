@@ -90,7 +90,14 @@ struct ConfirmationBatch {
         if outcome == .unavailable {
             for confirmation in inFlight {
                 let place = Place(group: confirmation.group, user: confirmation.user)
-                if waiting[place] == nil, waiting.count < Self.capacity { waiting[place] = confirmation.position }
+                // A slower device of the user may have confirmed less meanwhile.
+                if let newer = waiting[place] {
+                    let isFurther =
+                        newer.isComparable(to: confirmation.position) && newer.offset < confirmation.position.offset
+                    if isFurther { waiting[place] = confirmation.position }
+                } else if waiting.count < Self.capacity {
+                    waiting[place] = confirmation.position
+                }
             }
         }
         inFlight = []

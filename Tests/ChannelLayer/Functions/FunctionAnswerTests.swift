@@ -32,8 +32,13 @@ struct FunctionAnswerTests {
             .null, .integer(1), text("1.2:3"), .array([]), .array([text("1.2:3")]), .array([text("x"), .integer(2)]),
             .array([text("1.2:3"), .null]), .array([text("1.2:3"), .integer(2), .integer(3)]),
         ] {
-            #expect(refusal(call, reply) == "group_send answered something else than a position")
+            #expect(refusal(call, reply) == "group_send answered something else than a position or an id")
         }
+    }
+
+    @Test func `A send for later is answered with an id`() throws {
+        let call = functions.groupSend(ByteBuffer(string: "{}"), to: group)
+        #expect(try call.answer(.array([text("00ab@g"), .integer(0)])) == .scheduled("00ab@g"))
     }
 
     @Test func `A join is answered with position and terms, of which unknown ones are passed over`() throws {
