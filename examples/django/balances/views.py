@@ -2,10 +2,13 @@ import math
 import re
 
 from django.conf import settings
-from django.http import HttpResponseBadRequest, JsonResponse
+from django.core.mail import send_mail
+from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from .models import Balance
 
@@ -70,3 +73,21 @@ def ws_auth(request):
     if user_id is None:
         return JsonResponse({"error": "not logged in"}, status=401)
     return JsonResponse({"user": user_id})
+
+
+@csrf_exempt
+@require_POST
+def unseen(request):
+    """Called by a gateway for each notification that its user has not received in time: the site sends an e-mail."""
+    try:
+        event = Webhook(settings.TOCSIN_WEBHOOK_SECRET).verify(request.body, dict(request.headers))
+    except WebhookVerificationError:
+        return HttpResponse(status=401)
+    user, message = event["data"]["user"], event["data"]["message"]
+    send_mail(
+        subject="Your balance runs out",
+        message=f"Your balance is {message['balance']}.",
+        from_email="site@example.com",
+        recipient_list=[f"{user}@example.com"],
+    )
+    return HttpResponse(status=204)

@@ -58,3 +58,7 @@ WEBSOCKET_URL = os.environ.get("WEBSOCKET_URL", "")
 
 # Below this, a balance is insufficient and its user is told.
 SUFFICIENT_BALANCE = 20.0
+
+# E-mails are printed. The secret is the one of `escalations:` in tocsin.yaml: "whsec_" and 24 to 64 bytes in Base64.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+TOCSIN_WEBHOOK_SECRET = os.environ.get("TOCSIN_WEBHOOK_SECRET", "whsec_YW4tZXhhbXBsZS1oYXMtbm8tc2VjcmV0cy1jaGFuZ2UtbWU=")

@@ -8,4 +8,5 @@ urlpatterns = [
     path("logout", views.logout),
     path("balance", views.change_balance),
     path("ws-auth", views.ws_auth),
+    path("unseen", views.unseen),
 ]
