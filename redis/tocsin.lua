@@ -128,7 +128,9 @@ local function fleet_member(group, layer)
 end
 
 -- Keys of another type under our names. A loop over many keys skips such a key, and reports it.
-local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream' }
+local types = { members = 'set', roster = 'hash', pos = 'hash', log = 'stream', retained = 'zset', staging = 'stream',
+  seen = 'hash', holes = 'zset', expiring = 'zset', collapse = 'hash', due = 'zset', scheduled = 'hash', escalations = 'stream',
+  tasks = 'zset', task = 'hash', push = 'hash' }
 
 local function is_foreign(key, family)
   local type = redis.call('TYPE', key).ok
@@ -483,22 +485,22 @@ local function new_epoch(key, clock, history)
   return string.sub(redis.sha1hex(key .. clock[1] .. clock[2] .. history), 1, 8)
 end
 
--- The group's position: epoch, history, offset; and, if the key has a different one, the new lineage and what has changed.
--- The lineage is 'history:offset inherited,…', oldest first: how far each history's offsets are valid.
+-- The group's position: epoch, history, offset; if the key has a different one, the new lineage and what has changed; and what is
+-- known of the log's holes: '1' all, '0' some, nil: nobody records them ("Holes", below). The lineage is 'history:offset inherited,…', oldest first: how far each history's offsets are valid.
 local function read_position(key, clock)
-  local m = redis.call('HMGET', key, 'epoch', 'history', 'offset')
-  local offset = tonumber(m[3])
-  if m[1] and offset and m[2] == history_known then return m[1], history_known, offset end
+  local m = redis.call('HMGET', key, 'epoch', 'history', 'offset', 'holes')
+  local offset, holes = tonumber(m[3]), m[4] or nil
+  if m[1] and offset and m[2] == history_known then return m[1], history_known, offset, nil, nil, holes end
   local history = history_id(clock)
   if not m[1] or not offset then
     return new_epoch(key, clock, history), history, 0, history .. ':0', 'new'
   end
-  if m[2] == history then return m[1], history, offset end
+  if m[2] == history then return m[1], history, offset, nil, nil, holes end
   local lineage = redis.call('HMGET', key, 'lineage')[1]
   lineage = (lineage and lineage .. ',' or '') .. history .. ':' .. string.format('%d', offset)
   local _, commas = string.gsub(lineage, ',', '')
   if commas >= MAX_LINEAGE then lineage = string.gsub(lineage, '^[^,]*,', '', 1) end
-  return m[1], history, offset, lineage, 'history'
+  return m[1], history, offset, lineage, 'history', holes
 end
 
 local function text_position(epoch, history, offset)
@@ -523,8 +525,9 @@ end
 
 -- A log without a position belongs to an old epoch. A foreign key under its name is left for XADD to refuse.
 local function drop_log(place)
-  if not is_foreign(place.log, 'log') then redis.call('DEL', place.log) end
-  for _, family in ipairs({ 'holes', 'expiring', 'collapse' }) do redis.pcall('DEL', own(place.prefix, family .. ':' .. place.name)) end
+  local keys = { track.key(place, 'holes'), track.key(place, 'expiring'), track.key(place, 'collapse') }
+  if not is_foreign(place.log, 'log') then keys[4] = place.log end
+  redis.call('DEL', unpack(keys))
 end
 
 -- The position for a join. A group to which nothing was sent has none, and a join creates none unless it must: otherwise
@@ -1023,7 +1026,7 @@ end
 -- of Django's pub/sub layer that were told and skipped.
 local function append(place, message, size, ttl, message_ttl, seconds, clock, options)
   local key, log = place.pos, place.log
-  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local epoch, history, offset, lineage, changed, holes = read_position(key, clock)
   local refused = refuse_replica(clock)
   if refused then return nil, refused end
   if changed == 'new' then drop_log(place) end
@@ -1062,18 +1065,13 @@ local function append(place, message, size, ttl, message_ttl, seconds, clock, op
   end
   if keep or size == 0 then keep_position(key, ttl, offset) end
   local position = text_position(epoch, history, offset)
-  if options.collapse or place.inbox or size == 0 and place.size > 0 then
-    local ok = pcall(track.logged, place, offset, size, expires, options.collapse, seconds)
-    if not ok then note_foreign(place.prefix, own(place.prefix, 'holes:' .. place.name), seconds) end
+  if holes or options.collapse or place.inbox then
+    holes = track.logged(place, offset, size, expires, options.collapse, seconds, holes)
   end
-  local after = options.after or place.escalate and place.escalate.after or 0
-  if after > 0 and size > 0 and place.receipts then
-    local unless = options.unless or place.escalate and place.escalate.unless or place.inbox and 'read' or 'delivered'
-    local ok = pcall(due.escalate_later, place, position, after, unless, seconds)
-    if not ok then note_foreign(place.prefix, own(place.prefix, 'due'), seconds) end
-  end
+  if size > 0 and place.receipts then due.escalate_later(place, position, options, message_ttl, seconds) end
   local gateways, told, skipped = publish(place, message, size > 0 and position or position .. LIVE)
-  if place.inbox and place.owner then pcall(track.sent, place, epoch, history, offset, seconds) end
+  if place.receipts and place.owner then pcall(track.remember, place, place.owner) end
+  if place.inbox and place.owner then pcall(track.sent, place, { epoch = epoch, history = history, offset = offset, holes = holes }, seconds) end
   return position, gateways, told, skipped
 end
 
@@ -1091,40 +1089,40 @@ due.urgencies = { ['very-low'] = true, low = true, normal = true, high = true }
 -- The options after a message; or nil and an error.
 function due.options(args)
   local options, i = {}, 2
-  local function failed(text) return nil, redis.error_reply('ERR tocsin: ' .. text) end
+  local function failed(text) return nil, redis.error_reply(text) end
   while args[i] do
     local option, value = string.upper(args[i]), args[i + 1]
     if option == 'TTL' then
       options.ttl = whole_number(value, 1, due.LONGEST)
-      if not options.ttl then return failed('TTL wants whole seconds, 1 or more') end
+      if not options.ttl then return failed('ERR tocsin: TTL wants whole seconds, 1 or more') end
     elseif option == 'KEY' then
-      if not value or #value == 0 or #value > MAX_KEY then return failed('KEY wants 1 to 200 bytes') end
+      if not value or #value == 0 or #value > MAX_KEY then return failed('ERR tocsin: KEY wants 1 to 200 bytes') end
       options.key = value
     elseif option == 'SIZE' then
       options.size = whole_number(value, 0, 1000000)
-      if not options.size then return failed('SIZE wants a number of messages, 0 to 1000000') end
+      if not options.size then return failed('ERR tocsin: SIZE wants a number of messages, 0 to 1000000') end
     elseif option == 'COLLAPSE' then
-      if not value or #value == 0 or #value > MAX_KEY then return failed('COLLAPSE wants 1 to 200 bytes') end
+      if not value or #value == 0 or #value > MAX_KEY then return failed('ERR tocsin: COLLAPSE wants 1 to 200 bytes') end
       options.collapse = value
     elseif option == 'URGENCY' then
       options.urgency = string.lower(value or '')
-      if not due.urgencies[options.urgency] then return failed('URGENCY wants very-low, low, normal or high') end
+      if not due.urgencies[options.urgency] then return failed('ERR tocsin: URGENCY wants very-low, low, normal or high') end
     elseif option == 'ESCALATE' then
       options.after = whole_number(value, 0, due.LONGEST)
-      if not options.after then return failed('ESCALATE wants whole seconds; 0: never') end
+      if not options.after then return failed('ERR tocsin: ESCALATE wants whole seconds; 0: never') end
       if string.upper(args[i + 2] or '') == 'UNLESS' then
         options.unless = string.lower(args[i + 3] or '')
-        if options.unless ~= 'delivered' and options.unless ~= 'read' then return failed('UNLESS wants delivered or read') end
+        if options.unless ~= 'delivered' and options.unless ~= 'read' then return failed('ERR tocsin: UNLESS wants delivered or read') end
         i = i + 2
       end
     elseif option == 'IN' or option == 'AT' then
-      if options.at then return failed('a message is sent once: give IN s or AT unix-time, not both') end
+      if options.at then return failed('ERR tocsin: a message is sent once: give IN s or AT unix-time, not both') end
       options.at, options.is_relative = due.ms(value), option == 'IN'
       if not options.at or options.is_relative and options.at > due.LONGEST * 1000 then
-        return failed('IN wants seconds, AT seconds since 1970, with at most three decimals')
+        return failed('ERR tocsin: IN wants seconds, AT seconds since 1970, with at most three decimals')
       end
     else
-      return failed('unknown option after the message; there are TTL s, KEY k, SIZE n, COLLAPSE k, URGENCY u, '
+      return failed('ERR tocsin: unknown option after the message; there are TTL s, KEY k, SIZE n, COLLAPSE k, URGENCY u, '
         .. 'ESCALATE s [UNLESS delivered|read], IN s, AT unix-time')
     end
     i = i + 2
@@ -1150,7 +1148,7 @@ function due.refuse_options(place, options, size)
 end
 
 -- group_send, now or later. `due.send`, because what is due is sent by the same function.
-local function group_send(keys, args)
+local function group_send(keys, args, is_due)
   local place = place_of(keys[1])
   if not place or #keys ~= 1 then return redis.error_reply(BAD_GROUP_KEY) end
   if not args[1] then return redis.error_reply('ERR tocsin: the message is missing: FCALL group_send 1 KEY MESSAGE') end
@@ -1169,7 +1167,8 @@ local function group_send(keys, args)
   local size, ttl = policy(place)
   size = options.size or size
   local seconds, clock = now()
-  local cannot = due.refuse_options(place, options, size)
+  -- What is due was accepted under the policy of then: it is sent, with what the policy of now allows.
+  local cannot = not is_due and due.refuse_options(place, options, size)
   if cannot then return cannot end
   local position, gateways, told, skipped
   if options.at then
@@ -1451,9 +1450,8 @@ end
 -- One entry at a time, because an entry's length is not known before it is read: entries that are requested together but
 -- do not fit have been copied for nothing, and may be a hundred messages of a MiB. `most` limits the group, `budget` the
 -- call; the last message may exceed them.
-local function read_entries(place, since, offset, limit, most, budget, seconds)
+local function read_entries(place, since, offset, holes, limit, most, budget, seconds)
   local log = place.log
-  local holes = redis.call('EXISTS', track.key(place, 'holes')) == 1
   local known = holes and track.known_hole(place, since + 1)
   local from = string.format('%d-0', since + 1)
   local entry = redis.call('XRANGE', log, from, known and from or '+', 'COUNT', 1)[1]
@@ -1479,7 +1477,7 @@ end
 -- answer is full already, ask again.
 local function read_group(group, text, limit, most, budget, seconds, clock)
   local key = group.pos
-  local epoch, history, offset, lineage, changed = read_position(key, clock)
+  local epoch, history, offset, lineage, changed, holes = read_position(key, clock)
   if changed == 'new' then
     return { text == '' and 'position' or text == BEGINNING and 'resumed' or 'reset', '', 0, {} }
   end
@@ -1497,7 +1495,7 @@ local function read_group(group, text, limit, most, budget, seconds, clock)
   if policy(group) == 0 and redis.call('EXISTS', group.log) == 0 then
     return { 'live', position, proven, {} }
   end
-  local entries, first = read_entries(group, proven, offset, limit, most, budget, seconds)
+  local entries, first = read_entries(group, proven, offset, holes, limit, most, budget, seconds)
   if first ~= proven + 1 then return { 'gap', position, first and first - 1 or offset, entries } end
   return { verdict, position, proven, entries }
 end
@@ -1697,17 +1695,32 @@ local WORK = {
   { ':group:trial', 'ZADD', 'ZREM', 'ZRANGE', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { ':tocsin', 'GET', 'SET' },
   { 'specific.tocsin-00!', 'EXISTS', 'TYPE', 'ZRANGE', 'ZREMRANGEBYRANK' }, { 'specific.tocsin-bell.trial!', 'ZADD', 'EXPIRE', 'DEL' },
   { 'specific.trial!', 'ZADD', 'ZCARD', 'ZREMRANGEBYSCORE', 'EXPIRE' }, { 'policy', 'GET', 'SET' }, { 'key:trial', 'GET', 'SET' }, { 'pos:trial', 'HMGET', 'HSET', 'EXPIRE', 'TYPE' },
-  { 'log:trial', 'XADD', 'XRANGE', 'XTRIM', 'EXISTS', 'TTL', 'EXPIRE', 'DEL', 'TYPE' },
-  { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'HEXISTS', 'EXISTS', 'TYPE' },
+  { 'log:trial', 'XADD', 'XRANGE', 'XREVRANGE', 'XTRIM', 'XDEL', 'XLEN', 'EXISTS', 'TTL', 'EXPIRE', 'DEL', 'TYPE' },
+  { 'roster:trial', 'HSETNX', 'HGET', 'HDEL', 'HEXISTS', 'HVALS', 'EXISTS', 'TYPE' },
   { 'members:trial', 'SADD', 'SREM', 'SRANDMEMBER', 'SSCAN', 'TYPE' }, { 'unswept', 'SADD', 'SREM', 'SRANDMEMBER' },
   { 'foreign', 'ZADD', 'ZREMRANGEBYRANK' },
   { 'gateway:trial', 'EXISTS', 'HSET', 'HGET', 'HMGET', 'HGETALL', 'EXPIRE', 'DEL' }, { 'gateways', 'ZADD', 'ZREM', 'ZRANGEBYSCORE' },
   { 'retained', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'TYPE' },
-  { 'outgoing', 'XADD', 'XRANGE', 'XDEL', 'XTRIM' }, { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' } }
+  { 'outgoing', 'XADD', 'XRANGE', 'XDEL', 'XTRIM' }, { 'staging:00', 'XADD', 'XRANGE', 'XDEL', 'XLEN', 'TYPE' },
+  { 'seen:trial', 'HGET', 'HSET', 'HDEL', 'HGETALL', 'EXPIRE', 'TTL', 'EXISTS', 'DEL', 'TYPE' },
+  { 'reads:trial:u', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZRANGEBYSCORE', 'ZREMRANGEBYSCORE', 'EXPIRE', 'TTL', 'DEL' },
+  { 'holes:trial', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGEBYSCORE', 'ZREVRANGEBYSCORE', 'ZREMRANGEBYSCORE', 'EXPIRE', 'TTL', 'DEL', 'TYPE' },
+  { 'expiring:trial', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGE', 'ZRANGEBYSCORE', 'EXPIRE', 'TTL', 'DEL', 'TYPE' },
+  { 'collapse:trial', 'HGET', 'HSET', 'HDEL', 'HLEN', 'HGETALL', 'EXPIRE', 'TTL', 'DEL', 'TYPE' },
+  { 'tracked:u', 'SADD', 'SREM', 'SISMEMBER', 'SMEMBERS', 'SRANDMEMBER', 'EXPIRE', 'TTL', 'DEL' },
+  { 'due', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGE', 'ZRANGEBYSCORE', 'ZSCAN' }, { 'scheduled', 'HSET', 'HGET', 'HDEL', 'HEXISTS', 'TYPE' },
+  { 'escalations', 'XADD', 'XRANGE', 'XDEL', 'TYPE' },
+  { 'task:trial', 'HSET', 'HGET', 'HMGET', 'HINCRBY', 'EXISTS', 'EXPIRE', 'PERSIST', 'DEL', 'TYPE' },
+  { 'tasks:trial', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGEBYSCORE', 'ZSCAN', 'TYPE' },
+  { 'claims:trial', 'ZADD', 'ZREM', 'ZCARD', 'ZSCORE', 'ZRANGEBYSCORE', 'ZSCAN' },
+  { 'dead', 'ZADD', 'ZREM', 'ZSCORE', 'ZRANGE', 'ZREVRANGE', 'ZREMRANGEBYSCORE', 'ZSCAN' },
+  { 'push:u', 'HSET', 'HDEL', 'HEXISTS', 'HLEN', 'HGETALL', 'DEL', 'TYPE' } }
 -- What lists want besides, for the layer of channels_redis 2.x.
 local LIST_WORK = { 'specific.tocsin-00!', 'LLEN', 'LINDEX', 'LTRIM', 'LPUSH', 'RPUSH' }
 local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'group_discard', 'gateway_lease', 'gateway_release', 'gateway_sweep',
-  'gateway_retain', 'gateway_collect', 'outgoing_collect', 'outgoing_commit', 'relay_collect', 'relay_commit', 'policy_set' }
+  'gateway_retain', 'gateway_collect', 'outgoing_collect', 'outgoing_commit', 'relay_collect', 'relay_commit', 'policy_set', 'mark_read',
+  'mark_delivered', 'inbox', 'receipts', 'schedule_cancel', 'schedule_list', 'due_run', 'escalation_claim', 'escalation_finish',
+  'escalation_list', 'escalation_retry', 'push_set', 'push_delete', 'user_groups', 'user_erase' }
 
 -- The rights that the caller lacks for a gateway's work, as ACL rules; 'no:COMMAND': this Redis lacks the command. It writes
 -- nothing, but is registered as a function that may, so Redis refuses it whenever it refuses writes.
@@ -1934,22 +1947,46 @@ end
 -- and since when, for the last advances; the last one is the cursor. Both cursors only grow within an epoch.
 --
 -- `holes:G` has the offsets below the group's that the log does not have, although they were not trimmed, as intervals
--- 'KIND A B' by B: 'h', known to readers (expired or collapsed), and 'l', a message that was sent live only. Intervals are
--- separated by entries of the log, so there are never more of them than entries. So the number of messages after a cursor is
--- arithmetic: the offsets after it, without holes, and at most the log's length.
+-- 'KIND A B' by B: 'h', known to readers (expired or collapsed), and 'l', a message that was sent live only. There are at most two
+-- between two entries of the log. So the number of messages after a cursor is arithmetic: the offsets after it, without holes, and
+-- at most the log's length.
 track.ADVANCES = 8
 track.NO_RECEIPTS = 'ERR tocsin: the group keeps no receipts: set `receipts: true` or `inbox: true` in its policy'
 track.NO_INBOX = 'ERR tocsin: the group keeps no inbox: set `inbox: true` in its policy'
 track.NOT_YOURS = 'ERR tocsin: the group belongs to another user'
 track.NOBODY = 'ERR tocsin: the user is missing'
+track.BAD_USER = 'ERR tocsin: a user is UTF-8, at most 1024 bytes'
 
 function track.key(place, family) return own(place.prefix, family .. ':' .. place.name) end
 function track.reads(place, user) return track.key(place, 'reads') .. ':' .. user end
 
+-- Keys of a group live as long as its position. EXPIRE is expensive: called only when a tenth of the time is over.
+function track.keep(place, key)
+  local seconds = math.max(place.ttl * 10, 864000)
+  local left = redis.call('TTL', key)
+  if left < seconds * 0.9 then redis.call('EXPIRE', key, seconds) end
+  return left
+end
+
+-- The user's list of groups, by which erasure finds them. It lives as long as the longest of them.
+function track.remember(place, user)
+  local key = own(place.prefix, 'tracked:' .. user)
+  if redis.call('SISMEMBER', key, place.name) == 1 then return track.keep(place, key) end
+  redis.call('SADD', key, place.name)
+  track.keep(place, key)
+  -- Groups that are gone are dropped as fast as others come.
+  if not redis.acl_check_cmd('SRANDMEMBER', key) then return end
+  for _, name in ipairs(redis.call('SRANDMEMBER', key, 2)) do
+    if redis.call('EXISTS', own(place.prefix, 'seen:' .. name), own(place.prefix, 'log:' .. name)) == 0 and name ~= place.name then
+      redis.call('SREM', key, name)
+    end
+  end
+end
+
 -- Whose the record is. Without a login (an empty user) it is the user whom the group belongs to.
 function track.user(place, user)
-  find = string.find
-  if type(user) ~= 'string' or not is_utf8(user) or #user > 1024 then return nil, track.NOBODY end
+  if type(user) ~= 'string' then return nil, track.NOBODY end
+  if #user > 1024 or not is_utf8(user) then return nil, track.BAD_USER end
   if place.owner then
     if user == '' or user == place.owner then return place.owner end
     return nil, track.NOT_YOURS
@@ -1960,9 +1997,9 @@ end
 
 -- The group as it is now: epoch, history, offset, lineage.
 function track.group(place, clock)
-  local epoch, history, offset, lineage, changed = read_position(place.pos, clock)
+  local epoch, history, offset, lineage, changed, holes = read_position(place.pos, clock)
   if changed == 'new' then return { epoch = '0', history = '0', offset = 0, is_new = true } end
-  return { epoch = epoch, history = history, offset = offset, lineage = lineage, changed = changed }
+  return { epoch = epoch, history = history, offset = offset, lineage = lineage, holes = holes }
 end
 
 function track.text(group, offset) return text_position(group.epoch, group.history, offset) end
@@ -1995,9 +2032,9 @@ function track.record(place, group, user)
   if not text then record.is_new = true; return record end
   local epoch, read, rest = string.match(text, '^(%x+) (%d+)(.*)$')
   if epoch ~= group.epoch then record.is_stale = true; return record end
-  record.read = tonumber(read)
+  record.read = math.min(tonumber(read), group.offset)
   for offset, ms in string.gmatch(rest, ' (%d+)@(%d+)') do
-    record.advances[#record.advances + 1] = { offset = tonumber(offset), ms = tonumber(ms) }
+    record.advances[#record.advances + 1] = { offset = math.min(tonumber(offset), group.offset), ms = tonumber(ms) }
   end
   return record
 end
@@ -2027,60 +2064,48 @@ function track.save(place, group, user, record)
   local parts = { group.epoch .. ' ' .. string.format('%d', record.read) }
   for _, advance in ipairs(record.advances) do parts[#parts + 1] = string.format('%d@%.0f', advance.offset, advance.ms) end
   local seen = track.key(place, 'seen')
-  if record.is_stale then redis.call('DEL', track.reads(place, user)) end
-  if record.is_new then
-    local tracked = own(place.prefix, 'tracked:' .. user)
-    redis.call('SADD', tracked, place.name)
-    redis.call('EXPIRE', tracked, math.max(place.ttl * 10, 864000))
-  end
+  if record.is_stale or record.is_new then redis.call('DEL', track.reads(place, user)) end
+  track.remember(place, user)
   redis.call('HSET', seen, user, table.concat(parts, ' '))
-  redis.call('EXPIRE', seen, math.max(place.ttl * 10, 864000))
+  track.keep(place, seen)
 end
 
 -- Holes -----------------------------------------------------------------------------------------------------------
+
+function track.number(n) return string.format('%d', n) end
 
 function track.hole(text)
   local kind, a, b = string.match(text, '^(%a) (%d+) (%d+)$')
   return kind, tonumber(a), tonumber(b)
 end
 
--- Makes the offset a hole, joined with those beside it.
-function track.add_hole(place, offset, kind)
-  local key, a, b = track.key(place, 'holes'), offset, offset
-  for _, text in ipairs(redis.call('ZRANGEBYSCORE', key, offset - 1, '+inf', 'LIMIT', 0, 2)) do
-    local k, from, to = track.hole(text)
-    if k == kind and from <= offset + 1 then
-      a, b = math.min(a, from), math.max(b, to)
-      redis.call('ZREM', key, text)
+-- Makes the offsets a hole, joined with those beside it. What readers may pass over joins 'l' after it, because that stops them
+-- anyway; not before it, because who saw the live message may go on. So there are at most two intervals between two entries.
+function track.add_hole(place, a, b, kind)
+  local key, joins = track.key(place, 'holes'), true
+  while joins do
+    joins = false
+    for _, text in ipairs(redis.call('ZRANGEBYSCORE', key, track.number(a - 1), '+inf', 'LIMIT', 0, 2)) do
+      local k, from, to = track.hole(text)
+      local left, right = to == a - 1 and (k == kind or kind == 'l'), from == b + 1 and (k == kind or k == 'l')
+      if left or right then
+        redis.call('ZREM', key, text)
+        a, b, kind, joins = math.min(a, from), math.max(b, to), right and k or kind, true
+        break
+      end
     end
   end
-  redis.call('ZADD', key, b, string.format('%s %d %d', kind, a, b))
-  redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
+  redis.call('ZADD', key, track.number(b), string.format('%s %d %d', kind, a, b))
+  track.keep(place, key)
 end
 
--- The hole that the offset is in: kind and bounds; or nil.
+-- The hole that the offset is in: kind and bounds; or nil, and the first offset of the next hole, if there is one.
 function track.hole_at(place, offset)
-  local text = redis.call('ZRANGEBYSCORE', track.key(place, 'holes'), offset, '+inf', 'LIMIT', 0, 1)[1]
+  local text = redis.call('ZRANGEBYSCORE', track.key(place, 'holes'), track.number(offset), '+inf', 'LIMIT', 0, 1)[1]
   if not text then return nil end
   local kind, a, b = track.hole(text)
   if a <= offset then return kind, a, b end
-  return nil
-end
-
--- Takes expired messages out of the log: they are holes from now on. Holes that only lead to what was trimmed are dropped.
-function track.sweep(place, seconds, offset)
-  local expiring = track.key(place, 'expiring')
-  local expired = redis.call('ZRANGEBYSCORE', expiring, '-inf', string.format('%.0f', seconds * 1000), 'LIMIT', 0, 100)
-  for _, id in ipairs(expired) do
-    redis.call('XDEL', place.log, id .. '-0')
-    redis.call('ZREM', expiring, id)
-    track.add_hole(place, tonumber(id), 'h')
-  end
-  local holes = track.key(place, 'holes')
-  if redis.call('ZCARD', holes) > 0 then
-    local first = track.first(place, offset, redis.call('XLEN', place.log))
-    redis.call('ZREMRANGEBYSCORE', holes, '-inf', '(' .. (first - 1))
-  end
+  return nil, a
 end
 
 -- The end of the hole that an offset is in, if readers may pass over it; or nil.
@@ -2089,22 +2114,103 @@ function track.known_hole(place, offset)
   return kind == 'h' and b or nil
 end
 
--- A message has been given the offset: what that means for holes. COLLAPSE takes the last message of its key out of the log.
-function track.logged(place, offset, size, expires, collapse, seconds)
-  if size == 0 then return track.add_hole(place, offset, 'l') end
-  if expires and place.inbox then redis.call('ZADD', track.key(place, 'expiring'), expires, string.format('%d', offset)) end
-  if collapse then
-    local key = track.key(place, 'collapse')
-    local last = redis.call('HGET', key, collapse)
-    redis.call('HSET', key, collapse, string.format('%d', offset))
-    redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
-    if last and tonumber(last) < offset and redis.call('XDEL', place.log, last .. '-0') == 1 then
-      redis.call('ZREM', track.key(place, 'expiring'), last)
-      track.add_hole(place, tonumber(last), 'h')
+-- The offsets from a to b are not in the log: those that are in no hole become one.
+function track.missing(place, a, b)
+  while a <= b do
+    local kind, from, to = track.hole_at(place, a)
+    if kind then a = to + 1 else
+      local stop = math.min(b, (from or b + 1) - 1)
+      track.add_hole(place, a, stop, 'l')
+      a = stop + 1
     end
-    if redis.call('HLEN', key) > 2 * size + 100 then track.forget_keys(place, offset) end
   end
-  if collapse or place.inbox then track.sweep(place, seconds, offset) end
+end
+
+-- Reads the holes, and what will expire, off a log that was written while nobody recorded them. Whether the caller may read it.
+function track.rebuild(place, offset)
+  local log, from, expected = place.log, '-', nil
+  if not redis.acl_check_cmd('XRANGE', log, '-', '+') then return false end
+  while true do
+    local entries = redis.call('XRANGE', log, from, '+', 'COUNT', 16)
+    for _, entry in ipairs(entries) do
+      local at = tonumber(string.match(entry[1], '^%d+'))
+      track.missing(place, expected or at, at - 1)
+      expected, from = at + 1, '(' .. entry[1]
+      for f = 1, #entry[2], 2 do
+        if entry[2][f] == 'x' then redis.call('ZADD', track.key(place, 'expiring'), entry[2][f + 1], track.number(at)) end
+      end
+    end
+    if #entries < 16 then break end
+  end
+  if expected then track.missing(place, expected, offset) end
+  track.keep(place, track.key(place, 'expiring'))
+  return true
+end
+
+-- Takes expired messages out of the log: they are holes from now on.
+function track.sweep(place, seconds, offset)
+  local expiring, holes = track.key(place, 'expiring'), track.key(place, 'holes')
+  local expired = redis.call('ZRANGEBYSCORE', expiring, '-inf', string.format('%.0f', seconds * 1000), 'LIMIT', 0, 100)
+  for _, id in ipairs(expired) do
+    if redis.call('XDEL', place.log, id .. '-0') == 1 then track.add_hole(place, tonumber(id), tonumber(id), 'h') end
+    redis.call('ZREM', expiring, id)
+  end
+  local count = redis.call('ZCARD', holes)
+  if count > 64 or redis.call('ZCARD', expiring) > 64 then track.forget(place, offset, count) end
+end
+
+-- Drops holes and expiries of what was trimmed, when there are more of them than the log can have.
+function track.forget(place, offset, count)
+  local length, expiring = redis.call('XLEN', place.log), track.key(place, 'expiring')
+  local first = track.first(place, offset, length)
+  if count > 2 * length + 64 then redis.call('ZREMRANGEBYSCORE', track.key(place, 'holes'), '-inf', '(' .. track.number(first - 1)) end
+  if redis.call('ZCARD', expiring) > 2 * length + 64 then
+    for _, id in ipairs(redis.call('ZRANGE', expiring, 0, -1)) do
+      if tonumber(id) < first then redis.call('ZREM', expiring, id) end
+    end
+  end
+end
+
+-- A message has been given the offset: what that means for holes. If something cannot be recorded, the group's `holes` says so, and
+-- the next who may read the log makes it good. Returns that field.
+function track.logged(place, offset, size, expires, collapse, seconds, holes)
+  local ok = pcall(function()
+    local before = holes
+    if holes ~= '1' then holes = (offset == 1 or track.rebuild(place, offset)) and '1' or '0' end
+    if holes ~= before then redis.call('HSET', place.pos, 'holes', holes) end
+    if size == 0 then return track.missing(place, offset, offset) end
+    if expires then
+      redis.call('ZADD', track.key(place, 'expiring'), expires, track.number(offset))
+      track.keep(place, track.key(place, 'expiring'))
+    end
+    if collapse then track.collapse(place, offset, size, collapse) end
+    track.sweep(place, seconds, offset)
+  end)
+  if ok then return holes end
+  redis.call('HSET', place.pos, 'holes', '0')
+  pcall(function() note_foreign(place.prefix, track.foreign_key(place), seconds) end)
+  return '0'
+end
+
+-- The first of the keys of this section with a wrong type.
+function track.foreign_key(place)
+  for _, family in ipairs({ 'holes', 'expiring', 'collapse' }) do
+    if is_foreign(track.key(place, family), family) then return track.key(place, family) end
+  end
+  return foreign_key_of(place)
+end
+
+-- COLLAPSE takes the last message of its key out of the log.
+function track.collapse(place, offset, size, collapse)
+  local key = track.key(place, 'collapse')
+  local last = redis.call('HGET', key, collapse)
+  redis.call('HSET', key, collapse, track.number(offset))
+  track.keep(place, key)
+  if last and tonumber(last) < offset and redis.call('XDEL', place.log, last .. '-0') == 1 then
+    redis.call('ZREM', track.key(place, 'expiring'), last)
+    track.add_hole(place, tonumber(last), tonumber(last), 'h')
+  end
+  if redis.call('HLEN', key) > 2 * size + 100 then track.forget_keys(place, offset) end
 end
 
 -- Drops collapse keys whose messages are no longer in the log.
@@ -2125,46 +2231,51 @@ function track.first(place, offset, length)
     for _, text in ipairs(texts) do
       local _, a, b = track.hole(text)
       if left <= at - b then return at - left + 1 end
-      left, at, cursor = left - (at - b), a - 1, '(' .. b
+      left, at, cursor = left - (at - b), a - 1, '(' .. track.number(b)
     end
     if #texts < 100 then return math.max(at - left + 1, 1) end
   end
 end
 
--- What the log has now. `aged`: entries that are older than the policy's ttl and not yet trimmed.
+-- The view without the log's oldest entries, which are older than the policy's ttl and not yet trimmed. One at a time: the first is
+-- nearly always young enough.
+function track.without_aged(view, oldest)
+  local from = '-'
+  while true do
+    local entry = redis.call('XRANGE', view.place.log, from, '+', 'COUNT', 1)[1]
+    if not entry then return end
+    local at, t = tonumber(string.match(entry[1], '^%d+')), 0
+    for f = 1, #entry[2], 2 do if entry[2][f] == 't' then t = tonumber(entry[2][f + 1]) or 0 end end
+    view.first = at
+    if t >= oldest then return end
+    view.length, view.first, from = view.length - 1, at + 1, '(' .. entry[1]
+  end
+end
+
+-- What the log has now. `gone`: messages that have expired and are not yet taken out.
 function track.view(place, group, seconds)
-  local log = place.log
-  local length = redis.call('XLEN', log)
-  local view = { offset = group.offset, length = length, first = track.first(place, group.offset, length), gone = {}, place = place }
-  local expired = redis.call('ZRANGEBYSCORE', track.key(place, 'expiring'), '-inf', string.format('%.0f', seconds * 1000))
-  for _, id in ipairs(expired) do
-    if tonumber(id) >= view.first then view.gone[#view.gone + 1] = tonumber(id) end
+  local length = redis.call('XLEN', place.log)
+  local view = { place = place, offset = group.offset, length = length, gone = {}, is_gone = {} }
+  if length > 0 and redis.acl_check_cmd('XRANGE', place.log, '-', '+') then
+    track.without_aged(view, (seconds - place.ttl) * 1000)
+  else
+    view.first = track.first(place, group.offset, length)
   end
-  if length > 0 and redis.acl_check_cmd('XRANGE', log, '-', '+') then
-    local oldest, from, aged = (seconds - place.ttl) * 1000, '-', nil
-    while not aged do
-      local entries = redis.call('XRANGE', log, from, '+', 'COUNT', 1)
-      if not entries[1] then break end
-      local fields, t = entries[1][2], 0
-      for f = 1, #fields, 2 do if fields[f] == 't' then t = tonumber(fields[f + 1]) or 0 end end
-      if t >= oldest then break end
-      local at = tonumber(string.match(entries[1][1], '^%d+'))
-      view.length, view.first, from = view.length - 1, at + 1, '(' .. entries[1][1]
-    end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', track.key(place, 'expiring'), '-inf', string.format('%.0f', seconds * 1000))) do
+    local offset = tonumber(id)
+    if offset >= view.first then view.gone[#view.gone + 1], view.is_gone[offset] = offset, true end
   end
-  table.sort(view.gone)
-  while view.gone[1] and view.gone[1] < view.first do table.remove(view.gone, 1) end
   return view
 end
 
 -- The number of messages after an offset.
 function track.after(view, offset)
-  local n, from = view.offset - offset, '(' .. string.format('%d', offset)
+  local n, from = view.offset - offset, '(' .. track.number(offset)
   while true do
     local texts = redis.call('ZRANGEBYSCORE', track.key(view.place, 'holes'), from, '+inf', 'LIMIT', 0, 100)
     for _, text in ipairs(texts) do
       local _, a, b = track.hole(text)
-      n, from = n - (b - math.max(a, offset + 1) + 1), '(' .. b
+      n, from = n - (b - math.max(a, offset + 1) + 1), '(' .. track.number(b)
     end
     if #texts < 100 then break end
   end
@@ -2175,9 +2286,7 @@ end
 
 -- Whether the log has the message.
 function track.has(view, offset)
-  if offset < view.first or offset > view.offset or track.hole_at(view.place, offset) then return false end
-  for _, gone in ipairs(view.gone) do if gone == offset then return false end end
-  return true
+  return offset >= view.first and offset <= view.offset and not view.is_gone[offset] and not track.hole_at(view.place, offset)
 end
 
 -- Read state ------------------------------------------------------------------------------------------------------
@@ -2190,8 +2299,27 @@ function track.singles(place, user, record)
   return singles
 end
 
--- The number of unread messages.
-function track.unread(view, record, singles)
+-- The number of unread messages, counted in the log. `opposite`: the singles.
+function track.count(view, record, singles, seconds)
+  local n, from, opposite = 0, view.first, {}
+  for _, offset in ipairs(singles) do opposite[offset] = true end
+  while true do
+    local entries = redis.call('XRANGE', view.place.log, track.number(from) .. '-0', '+', 'COUNT', 16)
+    for _, entry in ipairs(entries) do
+      from = tonumber(string.match(entry[1], '^%d+'))
+      local is_read = (from <= record.read) ~= (opposite[from] == true)
+      if not is_read and message_of(entry, seconds) ~= '' then n = n + 1 end
+      from = from + 1
+    end
+    if #entries < 16 then return n end
+  end
+end
+
+-- The number of unread messages: by arithmetic, or counted where not all holes of the log are known yet.
+function track.unread(group, view, record, singles, seconds)
+  if group.holes ~= '1' and redis.acl_check_cmd('XRANGE', view.place.log, '-', '+') then
+    return track.count(view, record, singles, seconds)
+  end
   local n = track.after(view, record.read)
   for _, offset in ipairs(singles) do
     if track.has(view, offset) then n = n + (offset > record.read and -1 or 1) end
@@ -2208,8 +2336,8 @@ function track.has_read(place, user, record, offset)
 end
 
 -- {"unread":2,"read":"…"} without the braces.
-function track.state_text(group, view, record, singles)
-  return string.format('"unread":%d,"read":"%s"', track.unread(view, record, singles), track.text(group, record.read))
+function track.state_text(group, view, record, singles, seconds)
+  return string.format('"unread":%d,"read":"%s"', track.unread(group, view, record, singles, seconds), track.text(group, record.read))
 end
 
 -- Tells all gateways with members of the group, which tell the user's devices. What starts with '!' is no message.
@@ -2219,10 +2347,9 @@ function track.announce(place, user, text)
 end
 
 -- A message was sent to the group of one user: the user's devices get the new count.
-function track.sent(place, epoch, history, offset, seconds)
-  local group = { epoch = epoch, history = history, offset = offset }
+function track.sent(place, group, seconds)
   local record, view = track.record(place, group, place.owner), track.view(place, group, seconds)
-  track.announce(place, place.owner, track.state_text(group, view, record, track.singles(place, place.owner, record)))
+  track.announce(place, place.owner, track.state_text(group, view, record, track.singles(place, place.owner, record), seconds))
 end
 
 -- Moves the cursor over what was read singly after it, and over holes between.
@@ -2245,6 +2372,27 @@ end
 
 track.marks = { READ = 'upto', UPTO = 'upto', READ_ONE = 'one', ONE = 'one', UNREAD_ONE = 'unread', UNREAD = 'unread', READ_ALL = 'all', ALL = 'all' }
 
+-- Changes what the user has read. Whether it was a change.
+function track.mark(place, view, user, record, kind, offset)
+  local key, id, before, changed = track.reads(place, user), track.number(offset), record.read, false
+  if record.is_stale or record.is_new then
+    redis.call('DEL', key)
+    record.is_stale, record.is_new = nil, nil
+  end
+  if kind == 'upto' or kind == 'all' then
+    changed = redis.call('ZREMRANGEBYSCORE', key, '-inf', id) > 0
+    record.read = math.max(record.read, offset)
+  elseif (kind == 'one') == (offset <= record.read) then
+    changed = redis.call('ZREM', key, id) > 0
+  elseif track.has(view, offset) then
+    changed = redis.call('ZADD', key, id, id) > 0
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. track.number(view.first))
+  if kind ~= 'unread' then track.fold(place, user, record) end
+  track.keep(place, key)
+  return changed or record.read ~= before
+end
+
 -- mark_read: user, then a position (everything up to it is read), or ONE position, UNREAD position, ALL.
 local function mark_read(keys, args)
   local usage = 'ERR tocsin: mark_read wants a user, then POSITION, ONE POSITION, UNREAD POSITION or ALL'
@@ -2265,28 +2413,18 @@ local function mark_read(keys, args)
     offset, failed = track.existing(place, group, text)
     if not offset then return redis.error_reply(failed) end
   end
+  if group.is_new then return '{"unread":0,"read":"' .. BEGINNING .. '"}' end
+  if group.holes ~= '1' and track.rebuild(place, group.offset) then
+    redis.call('HSET', place.pos, 'holes', '1')
+    group.holes = '1'
+  end
   track.sweep(place, seconds, group.offset)
   trim_by_age(place.log, (seconds - place.ttl) * 1000)
-  local record, key = track.record(place, group, user), track.reads(place, user)
-  if record.is_stale then redis.call('DEL', key); record.is_stale = nil end
-  local view, before, changed = track.view(place, group, seconds), record.read, false
-  local id = string.format('%d', offset)
-  if kind == 'upto' or kind == 'all' then
-    changed = redis.call('ZREMRANGEBYSCORE', key, '-inf', offset) > 0
-    record.read = math.max(record.read, offset)
-  elseif (kind == 'one') == (offset <= record.read) then
-    changed = redis.call('ZREM', key, id) > 0
-  elseif track.has(view, offset) then
-    changed = redis.call('ZADD', key, offset, id) > 0
-  end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. view.first)
-  if kind ~= 'unread' then track.fold(place, user, record) end
-  changed = changed or record.read ~= before
+  local record, view = track.record(place, group, user), track.view(place, group, seconds)
+  local changed = track.mark(place, view, user, record, kind, offset)
   local advanced = kind ~= 'unread' and track.advance(record, offset, math.floor(seconds * 1000))
-  if group.is_new then return '{"unread":0,"read":"' .. BEGINNING .. '"}' end
   if changed or advanced then track.save(place, group, user, record) end
-  redis.call('EXPIRE', key, math.max(place.ttl * 10, 864000))
-  local state = track.state_text(group, view, record, track.singles(place, user, record))
+  local state = track.state_text(group, view, record, track.singles(place, user, record), seconds)
   if changed then
     local one = kind == 'one' and ',"read_one":"' or kind == 'unread' and ',"unread_one":"'
     track.announce(place, user, state .. (one and one .. track.text(group, offset) .. '"' or ''))
@@ -2297,7 +2435,7 @@ end
 -- A message's JSON: bytes are base64, as gateways show them.
 function track.json(message)
   byte, find = string.byte, string.find
-  if not is_map(byte(message, 1)) then return message end
+  if not is_map(byte(message, 1)) then return find(message, '^[ \t\r\n]*{') and message or 'null' end
   local out = { for_browsers = true }
   return json_of(message, 1, out) and table.concat(out) or 'null'
 end
@@ -2353,7 +2491,7 @@ local function inbox(keys, args)
     end
   end
   if raw then
-    local unread = track.unread(view, record, singles)
+    local unread = track.unread(group, view, record, singles, seconds)
     return { unread, track.text(group, record.read), singles, entries }
   end
   local texts = {}
@@ -2361,7 +2499,7 @@ local function inbox(keys, args)
     texts[n] = string.format('{"position":"%s","message":', track.text(group, entry[1])) .. track.json(entry[3])
       .. ',"read":' .. (entry[2] == 1 and 'true' or 'false') .. '}'
   end
-  return '{' .. track.state_text(group, view, record, singles) .. ',"messages":[' .. table.concat(texts, ',') .. ']}'
+  return '{' .. track.state_text(group, view, record, singles, seconds) .. ',"messages":[' .. table.concat(texts, ',') .. ']}'
 end
 
 -- mark_delivered: a user and a position for each key. The number of cursors that moved: what is unknown or not the user's is
@@ -2379,8 +2517,10 @@ local function mark_delivered(keys, args)
       policy(place)
       local user = place.receipts and track.user(place, args[2 * i - 1])
       local group = user and track.group(place, clock)
-      local offset = group and not group.is_new and track.offset(place, group, args[2 * i])
-      if not offset or offset == 0 then return end
+      local offset, verdict = 0, nil
+      if group and not group.is_new then offset, verdict = track.offset(place, group, args[2 * i]) end
+      -- What was lost in a failover proves nothing about the messages that have its offsets now.
+      if not offset or offset == 0 or verdict == 'rolled_back' then return end
       local record = track.record(place, group, user)
       if not track.advance(record, offset, math.floor(seconds * 1000)) then return end
       track.save(place, group, user, record)
@@ -2439,14 +2579,16 @@ end
 -- What is due -----------------------------------------------------------------------------------------------------
 
 -- `due` has what is to happen when, in ms: 's ID', a scheduled send whose arguments are in the hash `scheduled`, and
--- 'e POSITION GROUP UNLESS', an escalation. Each is taken out in the step that does it, or drops it: so it happens once,
--- whichever gateway asks, and whoever dies.
+-- 'e POSITION GROUP UNLESS [USER]', an escalation: without a user it is for the group's own, or becomes one for each of its users.
+-- Each is taken out in the step that does it, or drops it: so it happens once, whichever gateway asks, and whoever dies. What fails
+-- is tried again after 10 s: a key may have a wrong type.
 --
 -- An escalation is an entry of the stream `escalations` for each user, and a task for each target (`task:ID`), which waits in
 -- `tasks:TARGET` by the time of its next try, or is claimed in `claims:TARGET` until a time at which another may take it.
 due.MOST = 1000000                  -- sends and escalations that may wait
 due.LONGEST = 315360000             -- seconds that a send may be put off
 due.KEPT = 100000                   -- entries of `escalations`
+due.SCANNED = 20000                 -- of what is due, looked at for one list
 due.DEAD, due.DEAD_SECONDS = 10000, 2592000   -- dead letters, and how long they are kept
 due.FULL = 'ERR tocsin: 1000000 sends and escalations are waiting already; let them become due, or cancel some'
 
@@ -2466,10 +2608,15 @@ function due.refuse(prefix)
   return count >= due.MOST and redis.error_reply(due.FULL) or nil
 end
 
--- Puts off the escalation of a message that has its position.
-function due.escalate_later(place, position, after, unless, seconds)
-  redis.call('ZADD', own(place.prefix, 'due'), string.format('%.0f', (seconds + after) * 1000),
+-- Puts off the escalation of a message that has its position; none, if the message will have expired by then.
+function due.escalate_later(place, position, options, message_ttl, seconds)
+  local policy = place.escalate or {}
+  local after = options.after or policy.after or 0
+  if after == 0 or message_ttl and message_ttl <= after then return end
+  local unless = options.unless or policy.unless or place.inbox and 'read' or 'delivered'
+  local added = redis.pcall('ZADD', own(place.prefix, 'due'), string.format('%.0f', (seconds + after) * 1000),
     'e ' .. position .. ' ' .. place.name .. ' ' .. unless)
+  if type(added) == 'table' then note_foreign(place.prefix, own(place.prefix, 'due'), seconds) end
 end
 
 -- Keeps a send for later. Its id names the group, so that several servers can be asked for it.
@@ -2495,27 +2642,35 @@ local function schedule_cancel(keys, args)
   return redis.call('HDEL', own(place.prefix, 'scheduled'), id)
 end
 
--- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first.
+-- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first; `more`: there is more than a call may cost.
+function due.listed(prefix, id, group, at)
+  local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
+  local message = kept and track.json(cmsgpack.unpack(kept).args[1]) or 'null'
+  return string.format('{"id":"%s","group":"%s","at":%.3f,"message":', id, group, at / 1000) .. message .. '}'
+end
+
 local function schedule_list(_, args)
   byte = string.byte
   local prefix, limit = args[1], whole_number(args[2] or '', 1, 1000)
   if not limit then return redis.error_reply('ERR tocsin: schedule_list wants prefix, a limit of 1 to 1000 and, if you like, a group') end
-  local texts, start = {}, 0
-  while #texts < limit do
+  local texts, start, left, more = {}, 0, RELAY_BYTES, false
+  while true do
     local members = redis.call('ZRANGE', own(prefix, 'due'), start, start + 499, 'WITHSCORES')
-    if not members[1] then break end
     for i = 1, #members, 2 do
       local id, group = string.match(members[i], '^s (%x+@(.+))$')
-      if id and #texts < limit and (not args[3] or args[3] == group) then
-        local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
-        local message = kept and track.json(cmsgpack.unpack(kept).args[1]) or 'null'
-        texts[#texts + 1] = string.format('{"id":"%s","group":"%s","at":%.3f,"message":', id, group, tonumber(members[i + 1]) / 1000)
-          .. message .. '}'
+      if id and (not args[3] or args[3] == group) then
+        more = #texts == limit or left <= 0
+        if more then break end
+        texts[#texts + 1] = due.listed(prefix, id, group, tonumber(members[i + 1]))
+        left = left - #texts[#texts]
       end
     end
     start = start + 500
+    if more or #members < 1000 then break end
+    more = start >= due.SCANNED
+    if more then break end
   end
-  return '{"scheduled":[' .. table.concat(texts, ',') .. ']}'
+  return '{"scheduled":[' .. table.concat(texts, ',') .. ']' .. (more and ',"more":true' or '') .. '}'
 end
 
 -- Escalations -----------------------------------------------------------------------------------------------------
@@ -2529,35 +2684,61 @@ function due.add_task(prefix, target, task, seconds)
   redis.call('ZADD', own(prefix, 'tasks:' .. target), string.format('%.0f', seconds * 1000), task.id)
 end
 
+-- The tasks of an escalation: one for each webhook, and one for each browser of the user.
+function due.tasks(place, escalation, data, message, rest, user, seconds)
+  local all, tasks = policies(place.prefix, redis.call('GET', place.policy)).targets, {}
+  local function add(target, id, body, subscription)
+    tasks[#tasks + 1] = { target = target, id = id, body = body, subscription = subscription }
+  end
+  for _, target in ipairs(place.escalate and place.escalate.to or due.names(all)) do
+    local kind = all[target] and all[target].kind
+    if kind == 'webhook' then
+      add(target, escalation .. '/' .. target, string.format('{"type":"notification.unseen","timestamp":%.3f,"data":{', seconds)
+        .. data .. ',"message":' .. message .. rest .. '}}')
+    elseif kind == 'web_push' then
+      local body = '{' .. data .. ',"message":' .. message .. '}'
+      if #body > due.PAYLOAD then body = '{' .. data .. '}' end
+      local subscriptions = redis.call('HGETALL', own(place.prefix, 'push:' .. user))
+      for i = 1, #subscriptions, 2 do add(target, escalation .. '/' .. target .. '/' .. subscriptions[i], body, subscriptions[i + 1]) end
+    end
+  end
+  return tasks
+end
+
+-- One record of RFC 8188 in 4096 bytes leaves so many for the payload of a Web Push. A longer message sends its position.
+due.PAYLOAD = 3993
+
+-- Stops, before anything is written, where a key has a wrong type, or a target has as many tasks waiting as may be.
+function due.check_keys(prefix, tasks)
+  local function check(family, name)
+    local key = own(prefix, name and family .. ':' .. name or family)
+    if is_foreign(key, family) then error({ key = key }) end
+    return key
+  end
+  check('escalations')
+  for _, task in ipairs(tasks) do
+    check('task', task.id)
+    local waiting = check('tasks', task.target)
+    if redis.call('ZCARD', waiting) >= due.MOST then error({ key = waiting }) end
+  end
+end
+
 -- One user has not seen a message in time.
-function due.escalate(place, position, user, message, delivered, is_read, fields, seconds)
+function due.escalate(place, position, user, delivered, is_read, fields, seconds)
   local prefix = place.prefix
-  local text = message and track.json(message) or 'null'
+  local message = fields.m and track.json(fields.m) or 'null'
   local data = string.format('"group":"%s","user":%s,"position":"%s"', place.name, quoted(user), position)
   local rest = ',"delivered":' .. tostring(delivered) .. ',"read":' .. tostring(is_read)
   local escalation = 'esc_' .. string.sub(redis.sha1hex(place.key .. ' ' .. position .. ' ' .. user), 1, 24)
+  local tasks = due.tasks(place, escalation, data, message, rest, user, seconds)
+  due.check_keys(prefix, tasks)
   redis.call('XADD', own(prefix, 'escalations'), 'MAXLEN', '~', due.KEPT, '*', 'id', escalation, 'group', place.name, 'user', user,
-    'position', position, 'message', text, 'delivered', delivered and '1' or '0', 'read', is_read and '1' or '0')
-  local all = policies(prefix, redis.call('GET', place.policy)).targets
-  for _, target in ipairs(place.escalate and place.escalate.to or due.names(all)) do
-    local kind = all[target] and all[target].kind
-    local task = { escalation = escalation, group = place.name, user = user, position = position, ttl = fields.ttl, urgency = fields.u,
-      topic = fields.k }
-    if kind == 'webhook' then
-      task.id = escalation .. '/' .. target
-      task.body = string.format('{"type":"notification.unseen","timestamp":%.3f,"data":{', seconds) .. data .. ',"message":' .. text .. rest .. '}}'
-      due.add_task(prefix, target, task, seconds)
-    elseif kind == 'web_push' then
-      -- One record of RFC 8188 in 4096 bytes leaves 3993 for the payload. A longer message sends its position.
-      task.body = '{' .. data .. ',"message":' .. text .. '}'
-      if #task.body > 3993 then task.body = '{' .. data .. '}' end
-      local subscriptions = redis.call('HGETALL', own(prefix, 'push:' .. user))
-      for i = 1, #subscriptions, 2 do
-        task.id = escalation .. '/' .. target .. '/' .. subscriptions[i]
-        task.subscription = subscriptions[i + 1]
-        due.add_task(prefix, target, task, seconds)
-      end
-    end
+    'position', position, 'message', message, 'delivered', delivered and '1' or '0', 'read', is_read and '1' or '0')
+  for _, task in ipairs(tasks) do
+    redis.call('HSET', own(prefix, 'task:' .. task.id), 'target', task.target, 'escalation', escalation, 'attempt', '0', 'since',
+      string.format('%.3f', seconds), 'group', place.name, 'user', user, 'position', position, 'body', task.body,
+      'subscription', task.subscription or '', 'ttl', fields.ttl or '', 'urgency', fields.u or '', 'topic', fields.k or '')
+    redis.call('ZADD', own(prefix, 'tasks:' .. task.target), string.format('%.0f', seconds * 1000), task.id)
   end
 end
 
@@ -2568,37 +2749,77 @@ function due.names(targets)
   return names
 end
 
--- Decides about a message that was to be seen by now: the number of escalations.
-function due.decide(place, position, unless, seconds, clock)
+-- The entry's fields; empty if it was trimmed; nil if it has expired, or a newer one, which has an escalation of its own, took its
+-- place.
+function due.fields_of(place, offset, seconds)
+  local id = string.format('%d-0', offset)
+  local entry, fields = redis.call('XRANGE', place.log, id, id)[1], {}
+  if not entry then return not track.hole_at(place, offset) and fields or nil end
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  local expires = tonumber(fields.x)
+  if expires and expires <= seconds * 1000 then return nil end
+  fields.ttl = expires and string.format('%.0f', math.ceil(expires / 1000 - seconds)) or nil
+  return fields
+end
+
+-- Decides about a message that was to be seen by now: the number of escalations. Of a group of several users each becomes an
+-- escalation of its own, so that one step never escalates more than one.
+function due.decide(place, position, unless, user, seconds, clock)
   policy(place)
   if not place.receipts then return 0 end
   local group = track.group(place, clock)
   local offset = not group.is_new and track.existing(place, group, position)
-  if not offset then return 0 end
-  local id = string.format('%d-0', offset)
-  local entry, fields = redis.call('XRANGE', place.log, id, id)[1], {}
-  if entry then
-    for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-    local expires = tonumber(fields.x)
-    if expires and expires <= seconds * 1000 then return 0 end
-    fields.ttl = expires and string.format('%.0f', math.ceil(expires / 1000 - seconds)) or nil
-  elseif track.hole_at(place, offset) then
-    return 0                        -- expired, or replaced by a newer one, which has an escalation of its own
+  local fields = offset and due.fields_of(place, offset, seconds)
+  if not fields then return 0 end
+  if user == '' then user = place.owner end
+  local function receipt(of)
+    local since, is_read = track.receipt(place, group, of, offset)
+    return not is_read and not ((unless == 'delivered' or not place.inbox) and since), since ~= nil, is_read
   end
-  local count = 0
-  for _, user in ipairs(track.users(place, group)) do
-    local since, is_read = track.receipt(place, group, user, offset)
-    local seen = is_read or unless == 'delivered' and since
-    if not seen then
-      due.escalate(place, position, user, fields.m, since ~= nil, is_read, fields, seconds)
-      count = count + 1
+  if user then
+    local is_unseen, is_delivered, is_read = receipt(user)
+    if not is_unseen then return 0 end
+    due.escalate(place, position, user, is_delivered, is_read, fields, seconds)
+    return 1
+  end
+  for _, each in ipairs(track.users(place, group)) do
+    if receipt(each) then
+      redis.call('ZADD', own(place.prefix, 'due'), string.format('%.0f', seconds * 1000), 'e ' .. position .. ' ' .. place.name .. ' ' .. unless .. ' ' .. each)
     end
   end
-  return count
+  return 0
 end
 
--- due_run: prefix, limit. Does what is due: {done, ms until the next or -1, sent, escalated}. A send that fails is tried again
--- after 10 s: its group's key may have a wrong type.
+-- Does one thing that is due: what it was ('sent', 'escalated' or 'dropped') and its bytes.
+function due.perform(prefix, member, seconds, clock)
+  local id = string.match(member, '^s (%x+@.+)$')
+  if id then
+    local scheduled = own(prefix, 'scheduled')
+    local kept = redis.call('HGET', scheduled, id)
+    if not kept then return 'dropped', 0 end
+    local send = cmsgpack.unpack(kept)
+    local answer = due.send({ send.key }, send.args, true)
+    if answer.err then error(answer) end
+    redis.call('HDEL', scheduled, id)
+    return 'sent', #kept
+  end
+  local position, name, unless, user = string.match(member, '^e (%S+) (%S+) (%a+) ?(.*)$')
+  local place = name and place_of(prefix .. ':group:' .. name)
+  local count = place and due.decide(place, position, unless, user, seconds, clock) or 0
+  return count > 0 and 'escalated' or 'dropped', count * ENTRY_COST
+end
+
+-- The key that is in the way of what is due.
+function due.foreign_key(prefix, member, failed)
+  if type(failed) == 'table' and failed.key then return failed.key end
+  if is_foreign(own(prefix, 'scheduled'), 'scheduled') then return own(prefix, 'scheduled') end
+  local place = place_of(prefix .. ':group:' .. (string.match(member, '^s %x+@(.+)$') or string.match(member, '^e %S+ (%S+)') or ''))
+  if not place then return own(prefix, 'due') end
+  if is_foreign(track.key(place, 'seen'), 'seen') then return track.key(place, 'seen') end
+  return track.foreign_key(place)
+end
+
+-- due_run: prefix, limit. Does what is due: {done, ms until the next or -1, sent, escalated}.
 local function due_run(_, args)
   local prefix, limit = args[1], whole_number(args[2] or '', 1, 10000)
   if not limit then return redis.error_reply('ERR tocsin: due_run wants prefix and a limit of 1 to 10000') end
@@ -2606,46 +2827,23 @@ local function due_run(_, args)
   local seconds, clock = now()
   local refused = refuse_replica(clock)
   if refused then return refused end
-  local key, done, sent, escalated, left = own(prefix, 'due'), 0, 0, 0, RELAY_BYTES
+  local key, done, count, left = own(prefix, 'due'), 0, { sent = 0, escalated = 0, dropped = 0 }, RELAY_BYTES
   while done < limit and left > 0 do
     local member = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', seconds * 1000), 'LIMIT', 0, 1)[1]
     if not member then break end
-    done, left = done + 1, left - ENTRY_COST
-    local id, group = string.match(member, '^s (%x+@(.+))$')
-    if id then
-      local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
-      local send = kept and cmsgpack.unpack(kept)
-      local ok, answer = true, nil
-      if send then
-        left = left - #kept
-        ok, answer = pcall(due.send, { send.key }, send.args)
-      end
-      if ok and not (type(answer) == 'table' and answer.err) then
-        redis.call('ZREM', key, member)
-        redis.call('HDEL', own(prefix, 'scheduled'), id)
-        if send then sent = sent + 1 end
-      else
-        redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
-        note_foreign(prefix, foreign_key_of(place_of(prefix .. ':group:' .. group)), seconds)
-      end
+    local ok, what, bytes = pcall(due.perform, prefix, member, seconds, clock)
+    if ok then
+      redis.call('ZREM', key, member)
+      count[what] = count[what] + 1
     else
-      local position, name, unless = string.match(member, '^e (%S+) (%S+) (%a+)$')
-      local place = name and place_of(prefix .. ':group:' .. name)
-      local ok, count = true, 0
-      if place then ok, count = pcall(due.decide, place, position, unless, seconds, clock) end
-      if ok then
-        redis.call('ZREM', key, member)
-        escalated = escalated + count
-        left = left - count * ENTRY_COST
-      else
-        redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
-        note_foreign(prefix, foreign_key_of(place), seconds)
-      end
+      redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
+      note_foreign(prefix, due.foreign_key(prefix, member, what), seconds)
     end
+    done, left = done + 1, left - ENTRY_COST - (ok and bytes or 0)
   end
-  local next_member = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  local wait = next_member[2] and math.max(tonumber(next_member[2]) - math.floor(seconds * 1000), 0) or -1
-  return { done, wait, sent, escalated }
+  local following = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local wait = following[2] and math.max(tonumber(following[2]) - math.floor(seconds * 1000), 0) or -1
+  return { done, wait, count.sent, count.escalated }
 end
 
 -- Tasks -----------------------------------------------------------------------------------------------------------
@@ -2666,8 +2864,8 @@ local function escalation_claim(_, args)
   local seconds = now()
   local ms = string.format('%.0f', seconds * 1000)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', claims, '-inf', ms, 'LIMIT', 0, 1000)) do
-    redis.call('ZREM', claims, id)
     redis.call('ZADD', tasks, ms, id)
+    redis.call('ZREM', claims, id)
   end
   local free = math.min(limit, most - redis.call('ZCARD', claims))
   local answer = {}
@@ -2675,7 +2873,7 @@ local function escalation_claim(_, args)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', tasks, '-inf', ms, 'LIMIT', 0, free)) do
     local key = own(prefix, 'task:' .. id)
     redis.call('ZREM', tasks, id)
-    if redis.call('EXISTS', key) == 1 then
+    if redis.call('TYPE', key).ok == 'hash' then
       redis.call('ZADD', claims, string.format('%.0f', (seconds + lease) * 1000), id)
       redis.call('HINCRBY', key, 'attempt', 1)
       local task = redis.call('HMGET', key, unpack(due.fields))
@@ -2696,8 +2894,8 @@ local function escalation_finish(_, args)
     return redis.error_reply('ERR tocsin: escalation_finish wants prefix, target, id, attempt, then DONE, GONE, RETRY ms reason, or DEAD reason')
   end
   local key, tasks, claims = own(prefix, 'task:' .. id), own(prefix, 'tasks:' .. target), own(prefix, 'claims:' .. target)
-  local task = redis.call('HMGET', key, 'attempt', 'user', 'subscription')
-  if not task[1] or redis.call('ZSCORE', own(prefix, 'dead'), target .. ' ' .. id) then return 0 end
+  local task = redis.call('HMGET', key, 'attempt', 'user', 'target')
+  if task[3] ~= target or redis.call('ZSCORE', own(prefix, 'dead'), target .. ' ' .. id) then return 0 end
   local is_current = task[1] == args[4] and redis.call('ZSCORE', claims, id)
   if not is_current and result ~= 'DONE' and result ~= 'GONE' then return 0 end
   local seconds = now()
@@ -2769,10 +2967,13 @@ end
 
 due.SUBSCRIPTIONS = 20              -- of a user: one for each browser
 
+function due.is_user(text) return type(text) == 'string' and text ~= '' and #text <= 1024 and is_utf8(text) end
+
 -- push_set: prefix, user, id, subscription. The number of the user's subscriptions. Gateways check what they store here.
 local function push_set(_, args)
-  if #args ~= 4 or args[2] == '' or #args[4] > 4096 or not string.find(args[3], '^%x+$') or not is_json(args[4]) then
-    return redis.error_reply('ERR tocsin: push_set wants prefix, user, id (hex) and a subscription (JSON, at most 4096 bytes)')
+  if #args ~= 4 or not due.is_user(args[2]) or #args[4] > 4096 or not string.find(args[3], '^%x+$') or #args[3] > 64
+    or not string.find(args[4], '^%s*{') or not is_json(args[4]) then
+    return redis.error_reply('ERR tocsin: push_set wants prefix, user, id (hex, at most 64 digits) and a subscription (a JSON object, at most 4096 bytes)')
   end
   local key = own(args[1], 'push:' .. args[2])
   if redis.call('HEXISTS', key, args[3]) == 0 and redis.call('HLEN', key) >= due.SUBSCRIPTIONS then
@@ -2791,7 +2992,7 @@ end
 -- user_groups: prefix, user. The groups that have a record of the user, and those that belong to the user.
 local function user_groups(_, args)
   local prefix, user = args[1], args[2]
-  if #args ~= 2 or user == '' then return redis.error_reply('ERR tocsin: user_groups wants prefix and user') end
+  if #args ~= 2 or not due.is_user(user) then return redis.error_reply('ERR tocsin: user_groups wants prefix and user') end
   local known, groups = {}, {}
   local function add(name)
     if place_of(prefix .. ':group:' .. name) and not known[name] then known[name] = true; groups[#groups + 1] = name end
@@ -2811,56 +3012,102 @@ local function user_groups(_, args)
   return groups
 end
 
--- user_erase: prefix, user, cursor (0 at first). Removes what is kept of a user: groups that are the user's with everything in them,
--- records in others, push subscriptions, tasks. The next cursor; 0: done. Entries of `escalations` go by 1000 in a call.
-local function user_erase(_, args)
-  local prefix, user, cursor = args[1], args[2], args[3] or '0'
-  local names = user_groups({}, { prefix, user })
-  if names.err then return redis.error_reply('ERR tocsin: user_erase wants prefix, user and a cursor') end
-  if cursor == '0' then
-    for _, name in ipairs(names) do
-      local place = place_of(prefix .. ':group:' .. name)
-      policy(place)
-      if place.owner == user then
-        redis.call('DEL', place.log, place.pos, track.key(place, 'seen'), track.key(place, 'holes'), track.key(place, 'expiring'), track.key(place, 'collapse'))
-      end
-      redis.call('HDEL', track.key(place, 'seen'), user)
-      redis.call('DEL', track.reads(place, user))
-    end
-    redis.call('DEL', own(prefix, 'tracked:' .. user), own(prefix, 'push:' .. user))
-    local owned = {}
-    for _, name in ipairs(names) do owned[name] = places[prefix .. ':group:' .. name].owner == user end
-    for _, member in ipairs(redis.call('ZRANGE', own(prefix, 'due'), 0, -1)) do
-      local id, group = string.match(member, '^s (%x+@(.+))$')
-      if not id then group = string.match(member, '^e %S+ (%S+)') end
-      if group and owned[group] then
-        redis.call('ZREM', own(prefix, 'due'), member)
+-- A group that belongs to the user is deleted with everything in it; of another one, the user's record. Whether it was the user's.
+function due.erase_group(place, user)
+  policy(place)
+  redis.call('HDEL', track.key(place, 'seen'), user)
+  redis.call('DEL', track.reads(place, user))
+  if place.owner ~= user then return end
+  redis.call('DEL', place.pos, track.key(place, 'seen'))
+  drop_log(place)
+  if redis.call('EXISTS', place.roster) == 0 then
+    redis.call('ZREM', own(place.prefix, 'retained'), place.name)
+    redis.call('ZREM', place.key, place.fleet)
+  end
+end
+
+-- Whether what is due is about the user: a send or an escalation of the user's own group, or an escalation for the user.
+function due.concerns(prefix, member, user)
+  local id, name = string.match(member, '^s (%x+@(.+))$')
+  local of = nil
+  if not id then name, of = string.match(member, '^e %S+ (%S+) %a+ ?(.*)$') end
+  local place = name and place_of(prefix .. ':group:' .. name)
+  if not place then return false end
+  policy(place)
+  return place.owner == user or of == user, id
+end
+
+-- The sets that have what is to be done for users, in the order in which they are searched. Claims twice, because a task may go from
+-- one set to the other meanwhile.
+function due.sets(prefix)
+  local sets = { 'due', 'dead' }
+  for _, name in ipairs(due.names(policies(prefix, redis.call('GET', own(prefix, 'policy'))).targets)) do
+    for _, family in ipairs({ 'claims:', 'tasks:', 'claims:' }) do sets[#sets + 1] = family .. name end
+  end
+  return sets
+end
+
+-- Removes what is the user's from some hundred members of one of those sets. The next cursor of ZSCAN.
+function due.erase_some(prefix, set, cursor, user)
+  local key = own(prefix, set)
+  local page = redis.call('ZSCAN', key, cursor, 'COUNT', 500)
+  for i = 1, #page[2], 2 do
+    local member = page[2][i]
+    if set == 'due' then
+      local concerns, id = due.concerns(prefix, member, user)
+      if concerns then
+        redis.call('ZREM', key, member)
         if id then redis.call('HDEL', own(prefix, 'scheduled'), id) end
       end
-    end
-    local function drop(set, task)
-      local id = string.match(task, '(esc_.*)$') or task
-      local key = own(prefix, 'task:' .. id)
-      if redis.call('HGET', key, 'user') == user then redis.call('ZREM', set, task); redis.call('DEL', key) end
-    end
-    local sets = { own(prefix, 'dead') }
-    for name in pairs(policies(prefix, redis.call('GET', own(prefix, 'policy'))).targets) do
-      sets[#sets + 1] = own(prefix, 'tasks:' .. name)
-      sets[#sets + 1] = own(prefix, 'claims:' .. name)
-    end
-    for _, set in ipairs(sets) do
-      for _, task in ipairs(redis.call('ZRANGE', set, 0, -1)) do drop(set, task) end
+    else
+      local task = own(prefix, 'task:' .. (string.match(member, '(esc_.*)$') or member))
+      if redis.call('HGET', task, 'user') == user then redis.call('ZREM', key, member); redis.call('DEL', task) end
     end
   end
-  local stream, last = own(prefix, 'escalations'), nil
-  local entries = redis.call('XRANGE', stream, cursor == '0' and '-' or '(' .. cursor, '+', 'COUNT', 1000)
-  for _, entry in ipairs(entries) do
+  return page[1]
+end
+
+-- The same for entries of `escalations` after an id. The last id; nil at the end.
+function due.erase_entries(prefix, after, user)
+  local stream, left = own(prefix, 'escalations'), RELAY_BYTES
+  while left > 0 do
+    local entry = redis.call('XRANGE', stream, after == '-' and '-' or '(' .. after, '+', 'COUNT', 1)[1]
+    if not entry then return nil end
     for i = 1, #entry[2], 2 do
       if entry[2][i] == 'user' and entry[2][i + 1] == user then redis.call('XDEL', stream, entry[1]) end
+      left = left - #entry[2][i + 1]
     end
-    last = entry[1]
+    after, left = entry[1], left - 256
   end
-  return #entries == 1000 and last or '0'
+  return after
+end
+
+-- user_erase: prefix, user, cursor (0 at first). Removes what is kept of a user: groups that are the user's with everything in them,
+-- records in others, push subscriptions, what is due, tasks, escalations. The next cursor; 0: done. A cursor is 'SET CURSOR', after the
+-- first call, so that no call is long.
+local function user_erase(_, args)
+  local prefix, user, cursor = args[1], args[2], args[3] or '0'
+  local set, at = string.match(cursor, '^(%S+) (%S+)$')
+  if #args < 2 or #args > 3 or not due.is_user(user) or cursor ~= '0' and not set then
+    return redis.error_reply('ERR tocsin: user_erase wants prefix, user and, if you like, the cursor that it answered')
+  end
+  if cursor == '0' then
+    for _, name in ipairs(user_groups({}, { prefix, user })) do due.erase_group(place_of(prefix .. ':group:' .. name), user) end
+    redis.call('DEL', own(prefix, 'tracked:' .. user), own(prefix, 'push:' .. user))
+    return 'due.1 0'
+  end
+  if set == 'escalations' then
+    local after = due.erase_entries(prefix, at, user)
+    return after and 'escalations ' .. after or '0'
+  end
+  local sets, name, n = due.sets(prefix), string.match(set, '^(.+)%.(%d+)$')
+  n = tonumber(n) or #sets
+  if sets[n] == name then
+    at = due.erase_some(prefix, name, at, user)
+    if at ~= '0' then return set .. ' ' .. at end
+  end
+  if not sets[n + 1] then return 'escalations -' end
+  return string.format('%s.%d 0', sets[n + 1], n + 1)
 end
 
 -- Policy and version ----------------------------------------------------------------------------------------------
@@ -2927,19 +3174,19 @@ local function policy_set(_, args)
       return redis.error_reply('ERR tocsin: `match` names {user} once at most')
     end
   end
-  if args[4] and not decode_layer(args[4]) then
+  local layer, targets = args[4] ~= '' and args[4], args[5] ~= '' and args[5]
+  if layer and not decode_layer(layer) then
     return redis.error_reply('ERR tocsin: the layer is {"layer":"3","serializer":"msgpack","capacity":100,"expiry":60,'
       .. '"group_expiry":86400,"random_prefix_length":12,"encrypted":false,"shard":0,"shards":1}, any of them')
   end
-  if args[5] and not due.is_targets(args[5]) then
+  if targets and not due.is_targets(targets) then
     return redis.error_reply('ERR tocsin: the targets are {"NAME":{"kind":"webhook" or "web_push"},…}')
   end
   local key = own(args[1], 'policy')
   local before = redis.call('GET', key)
   local version = policies(args[1], before).version
-  local layer = args[4] and ',"layer":' .. args[4] or ''
-  if args[5] then layer = layer .. ',"targets":' .. args[5] end
-  local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. layer .. '}' end
+  local rest = (layer and ',"layer":' .. layer or '') .. (targets and ',"targets":' .. targets or '')
+  local function text(v) return '{"version":' .. string.format('%d', v) .. ',"rules":' .. args[2] .. rest .. '}' end
   if before == text(version) then return { version, 0 } end
   local known = whole_number(args[3] or '', 0, 1e12)
   if before and known and version > known then return { version, 0 } end

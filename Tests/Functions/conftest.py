@@ -50,6 +50,30 @@ def send(redis):
 
 
 @pytest.fixture
+def ask(redis):
+    """ask("inbox", "42", "LIMIT", 1, group="g") → what the function answers, read if it is JSON"""
+    import json
+
+    def ask(function, *arguments, group="g"):
+        answer = redis.fcall(function, 1, group_key(group), *map(str, arguments))
+        return json.loads(answer) if isinstance(answer, bytes) else answer
+
+    return ask
+
+
+@pytest.fixture
+def fleet(redis):
+    """fleet("due_run", 10) → what a function of the whole prefix answers, read if it is JSON"""
+    import json
+
+    def fleet(function, *arguments):
+        answer = redis.fcall(function, 0, "asgi", *map(str, arguments))
+        return json.loads(answer) if isinstance(answer, bytes) and answer.startswith(b"{") else answer
+
+    return fleet
+
+
+@pytest.fixture
 def policy(redis):
     """policy({"match": …, "size": …, "ttl": …}, …) → version"""
     import json

@@ -46,7 +46,7 @@ def shell(tmp_path):
 
 
 @pytest.mark.usefixtures("redis")
-@pytest.mark.parametrize("title", ["Publishing", "Positions", "Looking inside"])
+@pytest.mark.parametrize("title", ["Publishing", "Positions", "Receipts, inboxes, escalations", "Looking inside"])
 def test_the_commands_work_as_printed(server, shell, title):
     found = blocks(section(title))
     assert found
@@ -88,7 +88,29 @@ def test_every_function_and_every_error_of_the_library_is_in_the_readme():
         assert ("*function* `wants …`" if ours else re.split("[,;:{]", text)[0]) in README, text
 
 
+def leave_receipts_and_escalations(redis):
+    """All keys of a group with an inbox, of what is due, and of escalations."""
+    rule = '[{"match":"{user}.in","inbox":true}]'
+    targets = '{"site":{"kind":"webhook"}}'
+    redis.fcall("policy_set", 0, "asgi", rule, "", "", targets)
+    inbox = group_key("42.in")
+    for _ in range(3):
+        redis.fcall("group_send", 1, inbox, "{}", "ESCALATE", 1)
+    redis.fcall("group_send", 1, inbox, "{}", "TTL", 60, "COLLAPSE", "k", "IN", 60)
+    for _ in range(2):
+        last = redis.fcall("group_send", 1, inbox, "{}", "TTL", 60, "COLLAPSE", "k")[0]
+    redis.fcall("push_set", 0, "asgi", "42", "a1", "{}")
+    escalations = [member for member in redis.zrange(own("due"), 0, -1) if member.startswith(b"e ")]
+    redis.zadd(own("due"), {member: 1 for member in escalations})
+    redis.fcall("due_run", 0, "asgi", 10)
+    [dead], _ = (redis.fcall("escalation_claim", 0, "asgi", "site", 9, 1, 60) for _ in range(2))
+    redis.fcall("escalation_finish", 0, "asgi", "site", dead[0], 1, "DEAD", "503")
+    redis.fcall("mark_read", 1, inbox, "42", "ONE", last)
+    return own(f"task:{dead[0].decode()}").encode()
+
+
 def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
+    dead = leave_receipts_and_escalations(redis)
     redis.fcall("policy_set", 0, "asgi", '[{"match":"x","size":5}]')
     for name in ("gw", "gone"):
         redis.fcall("gateway_lease", 0, "asgi", name, 15, "")
@@ -119,7 +141,7 @@ def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
     table = []
     for name, kind, _, _, _, expires in rows("| key | type | holds"):
         pattern = re.escape(name.strip("`"))
-        for variable, shape in (("GW", r"\w+"), ("XX", "[0-9a-f]{2}"), ("G", r"[\w.-]+"), ("K", ".+")):
+        for variable, shape in (("GW", r"\w+"), ("XX", "[0-9a-f]{2}"), ("G", r"[\w.-]+"), ("K", ".+"), ("U", ".+"), ("X", "[a-z]+"), ("T", "esc_.+")):
             pattern = re.sub(rf"(?<=[:-]){variable}(?=\b|!|$)", lambda _: shape, pattern)
         table.append((pattern, kind, expires))
     seen = set()
@@ -127,6 +149,6 @@ def test_every_key_that_a_whole_life_leaves_is_in_the_table(redis):
         [row] = [row for row in table if re.fullmatch(row[0], key.decode())]
         assert redis.type(key).decode() == row[1]
         # The inbox is Django's, which also sets its expiry.
-        assert (redis.ttl(key) == -1) == (row[2].startswith("never") or b"specific" in key), key
+        assert (redis.ttl(key) == -1) == (row[2].startswith("never") or b"specific" in key) or key == dead, key
         seen.add(row[0])
     assert seen == {row[0] for row in table}, "no row without a key"
