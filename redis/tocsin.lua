@@ -2698,7 +2698,9 @@ function due.tasks(place, escalation, data, message, rest, user, seconds)
     elseif kind == 'web_push' then
       local body = '{' .. data .. ',"message":' .. message .. '}'
       if #body > due.PAYLOAD then body = '{' .. data .. '}' end
-      local subscriptions = redis.call('HGETALL', own(place.prefix, 'push:' .. user))
+      local key = own(place.prefix, 'push:' .. user)
+      local subscriptions = redis.pcall('HGETALL', key)
+      if subscriptions.err then error({ key = key }) end
       for i = 1, #subscriptions, 2 do add(target, escalation .. '/' .. target .. '/' .. subscriptions[i], body, subscriptions[i + 1]) end
     end
   end
@@ -2842,7 +2844,7 @@ local function due_run(_, args)
     done, left = done + 1, left - ENTRY_COST - (ok and bytes or 0)
   end
   local following = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  local wait = following[2] and math.max(tonumber(following[2]) - math.floor(seconds * 1000), 0) or -1
+  local wait = following[2] and math.max(tonumber(following[2]) - math.floor(seconds * 1000 + 0.5), 0) or -1
   return { done, wait, count.sent, count.escalated }
 end
 
