@@ -221,6 +221,64 @@ def test_a_publisher_sends_with_every_option_and_without_a_refusal(unrefused):
     assert login(unrefused, "operator").xlen(own("log:p")) == 1
 
 
+def test_a_publisher_s_sends_to_inboxes_escalate_collapse_and_wait_without_a_refusal(unrefused):
+    publisher, gateway = login(unrefused, "publisher"), login(unrefused, "gateway")
+    gateway.fcall("policy_set", 0, "asgi", '[{"match":"{user}.in","size":20,"inbox":true},{"match":"late","size":20}]')
+    inbox = group_key("42.in")
+    publisher.fcall("group_send", 1, group_key("late"), "{}")
+    for n in range(150):
+        options = [("TTL", 60, "ESCALATE", 60), ("COLLAPSE", f"k{n}", "URGENCY", "low"), ("COLLAPSE", "k"), ("SIZE", 0), ("IN", 60, "KEY", n)]
+        for key in (inbox, group_key("late")):
+            option = options[n % 5]
+            answer = publisher.fcall("group_send", 1, key, "{}", *option[: 2 if key != inbox else 4])
+        if n == 75:
+            gateway.fcall("mark_read", 1, inbox, "42", "ONE", str(Position.parse(gateway.fcall("group_position", 1, inbox))))
+            gateway.zadd(own("expiring:42.in"), {gateway.zrange(own("expiring:42.in"), -1, -1)[0]: 1})
+    assert answer[1] == 0
+    gateway.delete(own("pos:42.in"))
+    assert Position.parse(publisher.fcall("group_send", 1, inbox, "{}", "COLLAPSE", "k")[0]).offset == 1
+
+
+def test_a_gateway_keeps_receipts_inboxes_and_escalations_without_a_refusal(unrefused):
+    gateway, operator = login(unrefused, "gateway"), login(unrefused, "operator")
+    rules = '[{"match":"{user}.in","size":20,"inbox":true}]'
+    gateway.fcall("policy_set", 0, "asgi", rules, "", "", '{"site":{"kind":"webhook"},"push":{"kind":"web_push"}}')
+    inbox = group_key("7.in")
+    gateway.fcall("push_set", 0, "asgi", "7", "a1", "{}")
+    for n in range(100):
+        position = gateway.fcall("group_send", 1, inbox, "{}", *[("ESCALATE", 60), ("COLLAPSE", "k"), ("SIZE", 0), ("IN", 60)][n % 4])[0]
+    gateway.fcall("mark_delivered", 1, inbox, "7", gateway.fcall("group_position", 1, inbox))
+    for mark in (("ONE",), ("UNREAD",), ("READ",)):
+        gateway.fcall("mark_read", 1, inbox, "7", *mark, gateway.fcall("group_position", 1, inbox))
+    for member in gateway.zrange(own("due"), 0, -1):
+        gateway.zadd(own("due"), {member: 1})
+    gateway.fcall("due_run", 0, "asgi", 1000)
+    for _ in range(2):
+        for target in ("site", "push"):
+            for task, result in zip(gateway.fcall("escalation_claim", 0, "asgi", target, 9, 3, 60), ("DEAD", "RETRY", "GONE")):
+                gateway.fcall("escalation_finish", 0, "asgi", target, task[0], task[2], result, 0, "x")
+        gateway.fcall("escalation_retry", 0, "asgi", "ALL")
+    gateway.fcall("push_delete", 0, "asgi", "7", "a1")
+    name = gateway.fcall("group_send", 1, inbox, "{}", "IN", 60)[0]
+    assert operator.fcall_ro("schedule_list", 0, "asgi", 9) and gateway.fcall("schedule_cancel", 1, inbox, name) == 1
+    assert operator.fcall_ro("inbox", 1, inbox, "7") == gateway.fcall("inbox", 1, inbox, "7")
+    assert operator.fcall_ro("receipts", 1, inbox, gateway.fcall("group_position", 1, inbox))
+    assert operator.fcall_ro("escalation_list", 0, "asgi", 9) and operator.fcall_ro("user_groups", 0, "asgi", "7") == [b"7.in"]
+    cursor = b"0"
+    while (cursor := gateway.fcall("user_erase", 0, "asgi", "7", cursor)) != b"0":
+        pass
+    assert position
+
+
+@pytest.mark.parametrize(
+    "function", ["mark_read", "mark_delivered", "schedule_cancel", "due_run", "escalation_claim", "escalation_finish",
+                 "escalation_retry", "push_set", "push_delete", "user_erase"])
+def test_an_operator_and_a_publisher_change_nothing_of_users(guarded, function):
+    for name in ("operator", "publisher"):
+        with pytest.raises(NoPermissionError):
+            run(guarded, name, ("FCALL", function, 1, group_key("7.in"), "7", "x"))
+
+
 def test_a_publisher_goes_on_in_a_group_that_another_server_wrote(unrefused):
     client = login(unrefused, "publisher")
     before = Position.parse(client.fcall("group_send", 1, group_key("moved"), "{}")[0])

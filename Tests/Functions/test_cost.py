@@ -145,6 +145,25 @@ def test_django_s_own_send_to_ten_thousand_of_ours_costs_what_one_of_ours_costs(
     assert calls["cmdstat_zadd"] == len(lengths) == processes + 1, "one copy for the fleet of gateways"
 
 
+def test_a_group_without_receipts_costs_what_it_cost_before_there_were_any(redis, send, counted):
+    """Each command by itself, so that nobody adds one unseen."""
+    send()
+    assert counted(send) == {f"cmdstat_{name}": n for name, n in dict(
+        fcall=1, get=1, time=1, hmget=1, xadd=1, ttl=1, hset=1, pubsub=0, publish=1, zrange=1).items() if n} | {"cmdstat_pubsub|numsub": 1}
+    assert sum(counted(lambda: send(b"{}", "SIZE", 0)).values()) == 9
+    since = redis.fcall("group_position", 1, group_key("g")).decode().rpartition(":")[0] + ":0"
+    assert sum(counted(lambda: redis.fcall_ro("group_read", 1, group_key("g"), 10, 10**5, since)).values()) <= 8
+
+
+def test_a_send_to_an_inbox_costs_the_same_however_many_messages_it_has(policy, send, counted):
+    policy({"match": "{user}.in", "size": 5000, "inbox": True})
+    send(group="42.in")
+    first = counted(lambda: send(group="42.in"))
+    for _ in range(4000):
+        send(group="42.in")
+    assert counted(lambda: send(group="42.in")) == first and sum(first.values()) <= 22
+
+
 def test_a_call_asks_for_the_history_once_however_many_groups_are_of_an_older_one(redis, send, fail_over, counted):
     groups = [f"g{n}" for n in range(100)]
     keys = [group_key(group) for group in groups]
