@@ -2721,7 +2721,7 @@ function due.check_keys(prefix, tasks)
   for _, task in ipairs(tasks) do
     check('task', task.id)
     local waiting = check('tasks', task.target)
-    if redis.call('ZCARD', waiting) >= due.MOST then error({ key = waiting }) end
+    if redis.call('ZCARD', waiting) >= due.MOST then error({ is_full = true }) end
   end
 end
 
@@ -2839,7 +2839,7 @@ local function due_run(_, args)
       count[what] = count[what] + 1
     else
       redis.call('ZADD', key, string.format('%.0f', (seconds + 10) * 1000), member)
-      note_foreign(prefix, due.foreign_key(prefix, member, what), seconds)
+      if type(what) ~= 'table' or not what.is_full then note_foreign(prefix, due.foreign_key(prefix, member, what), seconds) end
     end
     done, left = done + 1, left - ENTRY_COST - (ok and bytes or 0)
   end

@@ -195,3 +195,14 @@ def test_with_a_million_waiting_a_send_says_so(send, redis):
         with pytest.raises(ResponseError, match="1000000 sends and escalations are waiting already"):
             send(b"{}", *options, group=G)
     assert send(group=G)[0].offset == 1
+
+
+@pytest.mark.usefixtures("configure")
+def test_a_target_that_is_a_million_tasks_behind_holds_up_its_escalations_and_loses_none(send, redis, fleet, come_due):
+    position, _ = send(b"{}", "ESCALATE", 60, group=G)
+    redis.eval("for i = 1, 1000000 do redis.call('ZADD', KEYS[1], i, 'x' .. i) end", 1, own("tasks:site"))
+    redis.zadd(own("due"), {f"e {position} {G} read": 1})
+    assert fleet("due_run", 9)[3] == 0 and redis.zcard(own("due")) == 1
+    assert not redis.exists(own("foreign"), own("escalations")), "a full set is no foreign one"
+    redis.zremrangebyrank(own("tasks:site"), 0, 0)
+    assert come_due() == [("42", str(position))]
