@@ -20,7 +20,9 @@ public struct EscalationTasks: Sendable {
 
     /// - Returns: false when another has finished the task, or claimed it after this claim had ended.
     @discardableResult
-    public func finish(_ target: String, _ task: ClaimedTask, _ result: TaskResult) async throws -> Bool {
-        try await client.call(functions.escalationFinish(target, task.id, attempt: task.attempt, result)) == 1
+    public func finish(
+        _ target: String, id: String, attempt: Int, _ result: TaskResult
+    ) async throws -> Bool {
+        try await client.call(functions.escalationFinish(target, id, attempt: attempt, result)) == 1
     }
 }

@@ -50,7 +50,7 @@ public final class ShardedBackplane: Backplane {
     private init(_ router: ShardRouter<RedisBackplane>) { self.router = router }
 
     /// The deliveries of escalations, on each server.
-    public var escalationTasks: [EscalationTasks] { router.shards.map(\.escalationTasks) }
+    public var escalationTasks: ShardRouter<EscalationTasks> { router.map(\.escalationTasks) }
 
     /// Calls `work`, on the backplane's loop, when messages were escalated.
     public func onEscalation(_ work: @escaping @Sendable () -> Void) {

@@ -66,6 +66,8 @@ struct GatewayCommand: AsyncParsableCommand {
         var logger = Logger(label: "tocsin") { _ in LineLogHandler(settings: configuration.log) }
         logger[metadataKey: "gateway"] = "\(gatewayID)"
         let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
+        // A file that cannot be used prevents the start.
+        for settings in configuration.escalations { _ = try settings.escalationTarget() }
         FileLimit.raise()
         let end = Signals.End()
         let lesser = LesserSignals()
@@ -112,6 +114,15 @@ struct GatewayCommand: AsyncParsableCommand {
             await backplane.stop()
             throw error
         }
+        let senders: EscalationSenders
+        do {
+            senders = try EscalationSenders(
+                configuration.escalations, backplane, on: group, metrics: metrics, logger: logger)
+        } catch {
+            await backplane.stop()
+            throw error
+        }
+        await senders.start()
         let watch = clients.watchCredentials()
         readiness.set(.starting, false)
         if configuration.routes.isEmpty { logger.warning("no routes are configured: every path is answered 404") }
@@ -130,6 +141,7 @@ struct GatewayCommand: AsyncParsableCommand {
         logger.notice("draining", metadata: ["connections": "\(server.connections)"])
         readiness.set(.draining, true)
         await server.drain()
+        await senders.stop()
         await backplane.stop()
         await logins.stop()
         watch.cancel()

@@ -24,6 +24,10 @@ extension Configuration {
         for (name, entry) in logins { authentication[name] = try Self.authentication(entry) }
         try ConfigurationReader.checkEnvironment(of: "auth", entries: logins.map(\.reader), environment)
         for entry in try reader.sections("routes") { routes.append(try Self.route(entry, authentication)) }
+        let targets = try reader.named("escalations")
+        for (name, entry) in targets { escalations.append(try EscalationSettings(name, entry)) }
+        try ConfigurationReader.checkEnvironment(of: "escalations", entries: targets.map(\.reader), environment)
+        redis.targets = Dictionary(escalations.map { ($0.name, $0.target) }) { $1 }
         for entry in try reader.sections("groups") { groups.append(try Self.policy(entry, redis.targets)) }
         try reader.finish()
     }

@@ -65,6 +65,8 @@ struct Configuration {
         get { gateway.routes }
         set { gateway.routes = newValue }
     }
+    /// The keys under `escalations:`.
+    var escalations: [EscalationSettings] = []
     /// The keys under `groups:`.
     var groups: [GroupPolicy] {
         get { redis.policies }
