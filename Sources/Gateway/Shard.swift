@@ -17,6 +17,7 @@ final class Shard {
     private var groups: [GroupName: GroupMembers] = [:]
     private var revocations = Revocations()
     private var wheel = DeadlineWheel()
+    private var pauses = ProofPauses()
     private var clock: RepeatedTask?
     /// Number of clients when the drain began.
     private var drainTotal = 0
@@ -113,6 +114,19 @@ final class Shard {
 
     func schedule(_ one: any DeadlineOwner, in seconds: Int) { wheel.enter(one, in: seconds) }
     func unschedule(_ one: any DeadlineOwner) { wheel.leave(one) }
+
+    /// Tells the prover when its pause is over.
+    func pause(_ prover: DeliveryProver) {
+        if let wait = pauses.enter(prover, at: eventLoop.now) { endPauses(in: wait) }
+    }
+
+    private func endPauses(in wait: TimeAmount) {
+        eventLoop.assumeIsolated().scheduleTask(in: wait) {
+            let (over, next) = self.pauses.due(at: self.eventLoop.now)
+            if let next { self.endPauses(in: next) }
+            for prover in over { prover.pauseEnded() }
+        }
+    }
 
     /// One turn of the clock.
     func second() {
@@ -226,6 +240,7 @@ final class Shard {
     private func offer(_ run: inout PublicationRun, to session: Session, of members: GroupMembers) -> Int {
         var count = 0
         run.each { encodings in if session.offer(&encodings, of: members) { count += 1 } }
+        if count > 0, members.tracking != .none { session.batchEnded() }
         return count
     }
 

@@ -9,6 +9,8 @@ public enum CentrifugeReply {
         public var recovered: Bool?
         /// In order, up to `position`.
         public var publications: [Publication]
+        /// What the group's policy keeps about its users. Not part of the reply.
+        public var tracking = Tracking.none
 
         public init(position: Position, recovered: Bool?, publications: [Publication]) {
             self.position = position

@@ -53,7 +53,8 @@ final class CentrifugeDialect: ClientDialect {
     /// The protocol's own ping: an SDK in a browser cannot see WebSocket pings.
     var keepAlive: KeepAlive {
         KeepAlive(
-            ping: FrameWriter.text(CentrifugeReply.ping), interval: Self.pingSeconds, wait: Self.pongSeconds)
+            ping: FrameWriter.text(CentrifugeReply.ping), isOwn: true, interval: Self.pingSeconds,
+            wait: Self.pongSeconds)
     }
 
     var openingSeconds: Int? { Self.connectSeconds }
@@ -285,9 +286,14 @@ final class CentrifugeDialect: ClientDialect {
         let starts = all.map { subscribed in
             Session.Start(
                 position: subscribed.position,
-                isResumption: CentrifugeSubscriptions.isFull(subscribed.publications))
+                isResumption: CentrifugeSubscriptions.isFull(subscribed.publications), tracking: subscribed.tracking)
         }
         session.add(joining.take(), at: starts)
+        for (group, subscribed) in zip(joining.groups, all)
+        where subscribed.tracking != .none && !subscribed.publications.isEmpty {
+            session.wrote(subscribed.position, in: group)
+        }
+        session.batchEnded()
     }
 
     /// Called when a group's continuity was lost. The SDK re-subscribes and learns that it cannot recover; for a server-side

@@ -29,30 +29,44 @@ struct CentrifugeSubscriptions {
         _ member: Member, _ group: GroupName, outlet: Int, recovery: CentrifugeCommand.Recovery?
     ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
         let (backplane, eventLoop) = (backplane, eventLoop)
-        let joined = backplane.groupAdd(member, to: group, outlet: outlet).map(\.position).hop(to: eventLoop).flatMap {
-            now in
-            guard now == .beginning else { return eventLoop.makeSucceededFuture(now) }
+        let joined = backplane.groupAdd(member, to: group, outlet: outlet).hop(to: eventLoop).flatMap { entry in
+            guard entry.position == .beginning else { return eventLoop.makeSucceededFuture(entry) }
             // The first message may be sent before this read is answered; it counts as coming after the join.
             return backplane.position(of: group).hop(to: eventLoop).map { made in
-                Position(epoch: made.epoch, history: made.history, offset: 0)
+                GroupEntry(
+                    position: Position(epoch: made.epoch, history: made.history, offset: 0), tracking: entry.tracking)
             }
         }
-        return joined.flatMap { now in
-            guard let recovery else {
-                return eventLoop.makeSucceededFuture(
-                    CentrifugeReply.Subscribed(position: now, recovered: nil, publications: []))
+        return joined.flatMap { entry in
+            if entry.tracking != .none, let seen = recovery?.position {
+                // What a client continues from, it has.
+                backplane.confirm(Confirmation(group: group, user: member.user, position: seen))
             }
-            guard let since = recovery.position else {
-                return eventLoop.makeSucceededFuture(
-                    CentrifugeReply.Subscribed(position: now, recovered: false, publications: []))
+            return recover(group, since: recovery, now: entry.position).map { subscribed in
+                var subscribed = subscribed
+                subscribed.tracking = entry.tracking
+                return subscribed
             }
-            return collect(group, since: since, limit: Self.maximumRecovered, found: []).map { collected in
-                guard let collected else {
-                    return CentrifugeReply.Subscribed(position: now, recovered: false, publications: [])
-                }
-                return CentrifugeReply.Subscribed(
-                    position: collected.position, recovered: true, publications: collected.publications)
+        }
+    }
+
+    private func recover(
+        _ group: GroupName, since recovery: CentrifugeCommand.Recovery?, now: Position
+    ) -> EventLoopFuture<CentrifugeReply.Subscribed> {
+        guard let recovery else {
+            return eventLoop.makeSucceededFuture(
+                CentrifugeReply.Subscribed(position: now, recovered: nil, publications: []))
+        }
+        guard let since = recovery.position else {
+            return eventLoop.makeSucceededFuture(
+                CentrifugeReply.Subscribed(position: now, recovered: false, publications: []))
+        }
+        return collect(group, since: since, limit: Self.maximumRecovered, found: []).map { collected in
+            guard let collected else {
+                return CentrifugeReply.Subscribed(position: now, recovered: false, publications: [])
             }
+            return CentrifugeReply.Subscribed(
+                position: collected.position, recovered: true, publications: collected.publications)
         }
     }
 

@@ -29,13 +29,15 @@ enum EventCursor {
 
     /// Where a stream starts: at the client's cursor, or at the groups' current positions.
     static func starts(
-        _ cursor: String?, _ groups: [GroupName], _ positions: [Position]
+        _ cursor: String?, _ groups: [GroupName], _ entries: [GroupEntry]
     ) -> ([Session.Start], unreadable: [GroupName]) {
-        let now = positions.map { Session.Start(position: $0, isResumption: false) }
+        let now = entries.map {
+            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
+        }
         guard let cursor else { return (now, []) }
         guard let known = parse(cursor, groups: groups.count) else { return (now, groups) }
         let starts = zip(known, now).map { known, now in
-            known.map { Session.Start(position: $0, isResumption: true) } ?? now
+            known.map { Session.Start(position: $0, isResumption: true, tracking: now.tracking) } ?? now
         }
         return (starts, [])
     }

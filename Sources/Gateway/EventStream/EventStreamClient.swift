@@ -48,9 +48,17 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         for group in unreadable { tellLost(group, .reset) }
         // Even a client that never receives a message must know where it was.
         write(EventWriter.cursor(EventCursor.text(starts.map(\.position))))
+        confirmCursor()
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
         flush()
+    }
+
+    /// The cursor that a client brings back proves that it has everything up to there.
+    private func confirmCursor() {
+        for (group, start) in zip(session.groups, starts) where start.isResumption && start.tracking != .none {
+            shard.state.backplane.confirm(Confirmation(group: group, user: user, position: start.position))
+        }
     }
 
     /// Ignored: a client has nothing to send after its request.
@@ -68,6 +76,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     // MARK: SessionTransport
 
     var isWritable: Bool { isOpen && socket.isWritable }
+
+    var user: String? { slot.user }
 
     func write(_ bytes: ByteBuffer) {
         socket.write(bytes)

@@ -16,14 +16,14 @@ import Sockets
 /// ```
 final class Handshake: StreamSocketOwner {
     /// A request that holds a connection slot but is not a client yet.
-    private struct Entrant {
+    struct Entrant {
         let plan: HandshakePlan
         var slot: ConnectionSlot
         /// Bytes received after the request's head; passed to the client once the upgrade is done.
         var early: ByteBuffer
     }
 
-    private enum Stage {
+    enum Stage {
         case reading(RequestHeadParser)
         case loggingIn(Entrant)
         case joining(Entrant, Joining)
@@ -31,20 +31,20 @@ final class Handshake: StreamSocketOwner {
         case over
     }
 
-    private let shard: Shard
-    private let socket: any StreamSocket
-    private var stage = Stage.reading(RequestHeadParser())
+    let shard: Shard
+    let socket: any StreamSocket
+    var stage = Stage.reading(RequestHeadParser())
     /// The Origin of the page that may read the response; nil: none.
-    private var page: String?
-    private let id = ConnectionID.random()
+    var page: String?
+    let id = ConnectionID.random()
     private let began = NIODeadline.now()
     /// The client's address from the PROXY protocol; otherwise the socket's peer.
     private let peer: PeerAddress
     var wheelPlace: WheelPlace?
 
-    private var state: GatewayState { shard.state }
+    var state: GatewayState { shard.state }
     /// Those of the handshake's beginning: a plan refers to their routes.
-    private let settings: GatewaySettings
+    let settings: GatewaySettings
 
     /// Seconds for all logins and joins together.
     private static let loginSeconds = 10
@@ -154,7 +154,7 @@ final class Handshake: StreamSocketOwner {
         }
     }
 
-    private func route(of plan: HandshakePlan) -> Route { settings.configuration.routes[plan.route] }
+    func route(of plan: HandshakePlan) -> Route { settings.configuration.routes[plan.route] }
 
     // MARK: The login
 
@@ -197,7 +197,7 @@ final class Handshake: StreamSocketOwner {
     }
 
     /// A centrifuge client may instead send its token in its connect command.
-    private func connectLogin(_ plan: HandshakePlan) -> CentrifugeLogin? {
+    func connectLogin(_ plan: HandshakePlan) -> CentrifugeLogin? {
         let route = route(of: plan)
         guard route.clientProtocol == .centrifuge, case .webSocket = plan.transport else { return nil }
         return CentrifugeLogin(route.authentication.compactMap { settings.authenticators[$0] })
@@ -231,17 +231,15 @@ final class Handshake: StreamSocketOwner {
         let joining = Joining(resolved.groups, of: id, on: shard)
         stage = .joining(entrant, joining)
         let member = Member(connection: id, user: identity?.user, info: identity?.info)
-        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index).map(\.position) }) {
-            self.joined($0)
-        }
+        joining.run({ state.backplane.groupAdd(member, to: $0, outlet: shard.index) }) { self.joined($0) }
     }
 
-    private func joined(_ result: Result<[Position], any Error>) {
+    private func joined(_ result: Result<[GroupEntry], any Error>) {
         guard case .joining(let entrant, let joining) = stage else { return }
         switch result {
-        case .success(let positions):
+        case .success(let entries):
             guard !isRevoked(entrant) else { return refuse(Self.revoked) }
-            become(entrant, joining, at: positions)
+            become(entrant, joining, as: entries)
         case .failure(let error): refuse(Self.refusal(for: error))
         }
     }
@@ -259,84 +257,6 @@ final class Handshake: StreamSocketOwner {
             return Refusal(status: .internalServerError, message: "the group cannot be joined", reason: .redis)
         }
         return .later("the broker's store cannot be reached now", .redis, seconds: 2)
-    }
-
-    // MARK: The client
-
-    private func become(_ entrant: Entrant, _ joining: Joining, at positions: [Position]) {
-        let plan = entrant.plan
-        switch plan.transport {
-        case .webSocket(let key):
-            let receive = route(of: plan).receive, origin = origin(of: entrant, in: joining.groups)
-            let connection = WebSocketConnection(
-                id: id, slot: entrant.slot, socket: socket, shard: shard, form: .plain, groups: joining.groups,
-                window: plan.deflate?.window
-            ) { session, connection in
-                PlainDialect(
-                    receive, origin: origin, shard: shard, session: session, connection: connection,
-                    joining: joining, positions: positions)
-            }
-            hand(over: entrant, to: connection, saying: switching(key, plan))
-        case .eventStream(let cursor):
-            let (starts, unreadable) = EventCursor.starts(cursor, joining.groups, positions)
-            let client = EventStreamClient(
-                id: id, slot: entrant.slot, socket: socket, shard: shard, joining: joining, starts: starts,
-                unreadable: unreadable)
-            hand(over: entrant, to: client, saying: SwitchingAnswer.eventStream(page: page))
-        }
-    }
-
-    /// What a worker is told of the client; nil: its route forwards nothing.
-    private func origin(of entrant: Entrant, in groups: [GroupName]) -> ForwardedMessage? {
-        guard case .forward = route(of: entrant.plan).receive else { return nil }
-        return ForwardedMessage(
-            channel: state.backplane.channelName(of: id), user: entrant.slot.user, groups: groups,
-            path: entrant.plan.path, client: entrant.plan.client)
-    }
-
-    /// Where a centrifuge client's rpc calls go.
-    private func remote(of plan: HandshakePlan) -> CentrifugeEntry.Remote? {
-        guard case .forward(let policy) = route(of: plan).receive else { return nil }
-        return CentrifugeEntry.Remote(policy: policy, path: plan.path, client: plan.client)
-    }
-
-    /// Upgrades a centrifuge client that is not authenticated yet: its first command carries the token.
-    private func becomeUnidentified(_ entrant: Entrant, _ login: CentrifugeLogin) {
-        let (route, values) = (route(of: entrant.plan), entrant.plan.values)
-        let most = settings.configuration.maximumGroups
-        let access = { (identity: Identity) -> CentrifugeAccess? in
-            guard let (values, groups) = try? route.groups(values, identity), groups.count <= most else { return nil }
-            return route.access(values, groups, identity)
-        }
-        let entry = CentrifugeEntry(
-            access: nil, login: login, accessOf: access, remote: remote(of: entrant.plan))
-        becomeCentrifuge(entrant, entry)
-    }
-
-    private func becomeCentrifuge(_ entrant: Entrant, _ entry: CentrifugeEntry) {
-        guard case .webSocket(let key) = entrant.plan.transport else { return }
-        let connection = WebSocketConnection(
-            id: id, slot: entrant.slot, socket: socket, shard: shard, form: .centrifuge, groups: [],
-            window: entrant.plan.deflate?.window
-        ) { session, connection in
-            CentrifugeDialect(id: id, shard: shard, session: session, entry: entry, connection: connection)
-        }
-        hand(over: entrant, to: connection, saying: switching(key, entrant.plan))
-    }
-
-    private func switching(_ key: String, _ plan: HandshakePlan) -> ByteBuffer {
-        SwitchingAnswer.webSocket(key: key, deflate: plan.deflate, subprotocol: plan.subprotocol)
-    }
-
-    /// Writes the response and hands socket and slot over to the client.
-    private func hand(over entrant: Entrant, to client: some ConnectedClient, saying answer: ByteBuffer) {
-        stage = .upgraded
-        shard.unschedule(self)
-        socket.write(answer)
-        socket.owner = client
-        client.begin()
-        socket.flush()
-        if entrant.early.readableBytes > 0 { client.received(entrant.early) }
     }
 
     // MARK: Refusals

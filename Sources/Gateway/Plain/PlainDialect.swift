@@ -9,8 +9,8 @@ final class PlainDialect: ClientDialect {
     private let receive: ReceivePolicy
     private let session: Session
     private unowned let connection: any DialectConnection
-    /// Positions of the groups at the time of the join.
-    private let positions: [Position]
+    /// The groups at the time of the join.
+    private let starts: [Session.Start]
     /// nil once the session is open.
     private var joining: Joining?
     /// nil: the route forwards nothing.
@@ -19,18 +19,18 @@ final class PlainDialect: ClientDialect {
     /// - Parameters:
     ///   - origin: what a worker is told of the client, where the route forwards.
     ///   - joining: has completed its joins.
-    ///   - positions: positions of the groups at the time of the join.
+    ///   - starts: the groups at the time of the join.
     init(
         _ receive: ReceivePolicy, origin: ForwardedMessage? = nil, shard: Shard, session: Session,
         connection: any DialectConnection, joining: Joining,
-        positions: [Position]
+        starts: [Session.Start]
     ) {
         self.receive = receive
         self.shard = shard
         self.session = session
         self.connection = connection
         self.joining = joining
-        self.positions = positions
+        self.starts = starts
         guard case .forward(let policy) = receive, let origin else { return }
         forwarder = Forwarder(policy, origin, shard: shard)
     }
@@ -47,7 +47,6 @@ final class PlainDialect: ClientDialect {
     var isEstablished: Bool { true }
 
     func opened() {
-        let starts = positions.lazy.map { Session.Start(position: $0, isResumption: false) }
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
         forwarder?.connected(answer)

@@ -11,6 +11,8 @@ final class GroupMembers {
     private(set) var behind: [Session] = []
     /// Position of the last publication delivered here; nil: none since the loop has had members.
     var last: Position?
+    /// What the group's policy keeps about its users, as the last join was told.
+    var tracking = Tracking.none
     /// Number of `JoinHold`s: publications are tracked for clients that are still joining.
     private var holds = 0
     /// Encoded log entries, kept briefly while several sessions are behind.
@@ -72,6 +74,14 @@ final class GroupMembers {
             live[slot].shown = last
         }
         let bytes = run.bytes(for: live[slot].form)
+        if tracking != .none, let last = run.last {
+            // The ping that proves the run goes out in the same write.
+            transport.write(bytes)
+            live[slot].session.wrote(last, in: self)
+            live[slot].session.batchEnded()
+            if atOnce { transport.flush() }
+            return true
+        }
         if atOnce { transport.send(bytes) } else { transport.write(bytes) }
         return true
     }

@@ -12,6 +12,8 @@ final class Session {
     private unowned let transport: any SessionTransport
     private var memberships: [SessionMembership] = []
     private var isEnded = false
+    /// Made for the first message of a group with receipts; nil: nothing is to be proven.
+    private var prover: DeliveryProver?
     /// Since when a full socket has kept it behind; nil: it keeps up.
     private(set) var slowSince: NIODeadline?
 
@@ -28,6 +30,7 @@ final class Session {
         var position: Position
         /// The client was connected before, and wants what came since.
         var isResumption: Bool
+        var tracking = Tracking.none
     }
 
     /// Call when the transport is open and every group has been joined.
@@ -50,6 +53,7 @@ final class Session {
     }
 
     private func enter(_ members: GroupMembers, at start: Start) {
+        members.tracking = start.tracking
         let cursor = ClientCursor(
             at: start.position, isResumption: start.isResumption, subscribesAgain: form == .centrifuge)
         memberships.append(SessionMembership(members: members, cursor: cursor))
@@ -60,6 +64,7 @@ final class Session {
     func remove(_ group: GroupName) {
         guard let index = groups.firstIndex(of: group) else { return }
         leave(memberships.remove(at: index))
+        prover?.left(group)
         groups.remove(at: index)
         shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index)
     }
@@ -78,6 +83,7 @@ final class Session {
     func end() {
         guard !isEnded else { return }
         isEnded = true
+        prover?.end()
         for membership in memberships { leave(membership) }
         memberships = []
         for group in groups { shard.state.backplane.groupDiscard(id, from: group, outlet: shard.index) }
@@ -110,6 +116,7 @@ final class Session {
             tellMissed(missed, in: members)
             tellDropped(dropped, in: members)
             write(&encodings)
+            if members.tracking != .none, let position { wrote(position, in: members) }
             return true
         case .drop:
             shard.state.metrics.dropped.add()
@@ -138,6 +145,26 @@ final class Session {
                     ?? encodings.bytes(for: form))
         }
     }
+
+    /// A message of a group with receipts was written. Call `batchEnded` after the last one of a batch.
+    func wrote(_ position: Position, in members: GroupMembers) { wrote(position, in: members.group) }
+
+    /// Messages up to the position were written in a reply.
+    func wrote(_ position: Position, in group: GroupName) {
+        // A stream's client proves it by the cursor that it brings back.
+        guard form != .eventStream else { return }
+        let prover = self.prover ?? DeliveryProver(transport, shard: shard)
+        self.prover = prover
+        prover.wrote(position, in: group)
+    }
+
+    /// Asks for the proof of what was written.
+    func batchEnded() { prover?.batchEnded() }
+
+    func pong(_ payload: ByteBuffer) { prover?.pong(payload) }
+
+    /// The keep-alive's ping where it can prove something; nil: it needs no payload.
+    func keepAlivePing() -> ByteBuffer? { prover?.keepAlivePing() }
 
     /// A message for this connection alone: no group has it, and no log.
     ///
@@ -294,7 +321,10 @@ final class Session {
     private func take(_ entries: [HistoryEntry], _ index: Int) {
         let members = memberships[index].members
         var delivered = 0
-        defer { shard.state.metrics.delivered.add(delivered) }
+        defer {
+            shard.state.metrics.delivered.add(delivered)
+            batchEnded()
+        }
         for (at, entry) in entries.enumerated() {
             let isFollowed = at + 1 < entries.count && entries[at + 1].isUnreadable
             switch memberships[index].cursor.take(
@@ -307,6 +337,7 @@ final class Session {
                 guard let publication = entry.publication else { break }
                 var encodings = members.encodings(of: publication)
                 write(&encodings)
+                if members.tracking != .none, let position = publication.position { wrote(position, in: members) }
                 members.keep(encodings, shard.eventLoop)
                 delivered += 1
             }

@@ -21,6 +21,8 @@ protocol SessionTransport: AnyObject {
     /// Hands the bytes to the socket now, after what is already queued.
     func send(_ bytes: ByteBuffer)
     var deflateWindow: DeflateWindow? { get }
+    /// The user of the client's login; nil: none.
+    var user: String? { get }
     /// Tells the client, in terms of its protocol, that messages may be missing.
     func tellLost(_ group: GroupName, _ continuity: Continuity)
     /// Tells the client how many messages it has missed for good: they were not logged and its socket was full.

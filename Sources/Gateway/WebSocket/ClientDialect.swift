@@ -32,6 +32,8 @@ protocol ClientDialect: AnyObject {
 struct KeepAlive {
     /// The ping frame to send.
     var ping: ByteBuffer
+    /// Whether `ping` is a message of the dialect rather than a WebSocket ping.
+    var isOwn = false
     /// Seconds between two pings.
     var interval: Int
     /// Seconds within which anything must arrive from the client after a ping.

@@ -13,7 +13,7 @@ struct FrameParser {
         /// A message with a compressed payload (RFC 7692): its contents are unchecked, including UTF-8.
         case compressed(ByteBuffer, isText: Bool)
         case ping(ByteBuffer)
-        case pong
+        case pong(ByteBuffer)
         /// code: nil when the peer sent none.
         case close(code: UInt16?)
         /// The connection must be closed with this code; nothing more will be parsed.
@@ -222,9 +222,7 @@ struct FrameParser {
             guard message.utf8.isAtBoundary else { return fail(.invalidData, "the text ends inside a character") }
             return .text(message.payload)
         case .ping: return .ping(takeControl())
-        case .pong:
-            _ = takeControl()
-            return .pong
+        case .pong: return .pong(takeControl())
         case .close: return closeEvent(takeControl())
         }
     }

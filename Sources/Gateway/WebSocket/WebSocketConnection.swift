@@ -95,7 +95,7 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
             // When the socket is full, pings go unanswered, so a flood of them queues nothing.
             guard machine.frameArrived() == .handle, socket.isWritable else { return }
             write(FrameWriter.pong(payload))
-        case .pong: break
+        case .pong(let payload): if machine.isOpen { session.pong(payload) }
         case .close(let code): perform(machine.closeArrived(), code: code, reason: "")
         case .compressed(let payload, let isText):
             guard machine.frameArrived() == .handle else { return }
@@ -121,6 +121,8 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
     // MARK: SessionTransport
 
     var isWritable: Bool { machine.isOpen && socket.isWritable }
+
+    var user: String? { slot.user }
 
     var pendingBytes: Int { socket.pendingBytes }
 
@@ -227,6 +229,17 @@ extension WebSocketConnection: DeadlineOwner {
         return look().map { machine.isOpen ? slot.lookAgain(in: $0) : $0 }
     }
 
+    /// Where there is something to prove, a WebSocket ping proves it, next to a dialect's own ping or instead of the plain one.
+    private func keepAlivePing() -> ByteBuffer {
+        var ping = dialect.keepAlive.ping
+        guard let proof = session.keepAlivePing() else { return ping }
+        guard !dialect.keepAlive.isOwn else {
+            ping.writeImmutableBuffer(proof)
+            return ping
+        }
+        return proof
+    }
+
     private func look() -> Int? {
         if let since = session.slowSince {
             // With a full socket it has not seen our pings: silence means nothing, and slowness has its own limit.
@@ -246,7 +259,7 @@ extension WebSocketConnection: DeadlineOwner {
         switch machine.probeIsDue() {
         case .ignore: return nil
         case .sendPing:
-            send(dialect.keepAlive.ping)
+            send(keepAlivePing())
             return dialect.keepAlive.wait
         case .wait: return max(dialect.keepAlive.interval - dialect.keepAlive.wait, 1)
         case .end:

@@ -105,17 +105,25 @@ final class KeptSocket: StreamSocket {
 
     func takeText() -> String { String(decoding: take(), as: UTF8.self) }
 
-    /// `9` for a ping, `8 1012` for a close frame with its code, `1 {}` for a text: short frames only.
+    /// `9` for a ping, `8 1012` for a close frame with its code, `1 {}` for a text: frames of less than 64 KiB.
     func takeFrames() -> [String] {
-        var frames: [String] = [], rest = take()[...]
-        while let first = rest.popFirst(), let length = rest.popFirst() {
-            let payload = rest.prefix(Int(length))
-            rest = rest.dropFirst(Int(length))
-            switch first & 0x0F {
-            case 8: frames.append("8 \(payload.prefix(2).reduce(0) { $0 << 8 | Int($1) })")
-            case 1: frames.append("1 \(String(decoding: payload, as: UTF8.self))")
-            case let opcode: frames.append("\(opcode)")
+        takeRaw().map { opcode, payload in
+            switch opcode {
+            case 8: "8 \(payload.prefix(2).reduce(0) { $0 << 8 | Int($1) })"
+            case 1: "1 \(String(decoding: payload, as: UTF8.self))"
+            default: "\(opcode)"
             }
+        }
+    }
+
+    /// Opcodes and payloads.
+    func takeRaw() -> [(opcode: UInt8, payload: [UInt8])] {
+        var frames: [(UInt8, [UInt8])] = [], rest = take()[...]
+        while let first = rest.popFirst(), let length = rest.popFirst() {
+            let count = length < 126 ? Int(length) : rest.prefix(2).reduce(0) { $0 << 8 | Int($1) }
+            if length >= 126 { rest = rest.dropFirst(2) }
+            frames.append((first & 0x0F, Array(rest.prefix(count))))
+            rest = rest.dropFirst(count)
         }
         return frames
     }

@@ -27,12 +27,13 @@ final class SessionHouse {
 
     /// A client that has joined `g` at a position.
     func client(
-        _ form: WireForm = .eventStream, at position: Position, isResumption: Bool = false
+        _ form: WireForm = .eventStream, at position: Position, isResumption: Bool = false,
+        tracking: Tracking = .none
     ) -> FakeTransport {
         let transport = FakeTransport(form, shard)
         transport.session.open(
             JoinHold([Self.group], on: shard),
-            at: [Session.Start(position: position, isResumption: isResumption)])
+            at: [Session.Start(position: position, isResumption: isResumption, tracking: tracking)])
         return transport
     }
 
@@ -104,7 +105,7 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
 
     func attach(_ outlets: [any Outlet]) {}
     func groupAdd(_ member: Member, to group: GroupName, outlet: Int) -> EventLoopFuture<GroupEntry> {
-        loop.makeSucceededFuture(GroupEntry(position: .beginning))
+        loop.makeSucceededFuture(GroupEntry(position: now, tracking: tracking))
     }
     func position(of group: GroupName) -> EventLoopFuture<Position> { loop.makeSucceededFuture(.beginning) }
     func presence(_ group: GroupName) -> EventLoopFuture<[PresenceEntry]> { loop.makeSucceededFuture([]) }
@@ -112,6 +113,9 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
         loop.makeSucceededFuture(true)
     }
 
+    /// What joins are answered.
+    var now = Position.beginning
+    var tracking = Tracking.none
     private(set) var confirmed: [Confirmation] = []
     func confirm(_ confirmation: Confirmation) { confirmed.append(confirmation) }
     func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
@@ -141,6 +145,9 @@ final class FakeTransport: SessionTransport {
     /// Queued bytes, as set by the test.
     var pendingBytes = 0
     private let isCentrifuge: Bool
+    /// Payloads of the pings, each at its place among what was seen as `ping`.
+    private(set) var pings: [ByteBuffer] = []
+    var user: String?
 
     init(_ form: WireForm, _ shard: Shard) {
         isCentrifuge = form == .centrifuge
@@ -152,6 +159,10 @@ final class FakeTransport: SessionTransport {
     var deflateWindow: DeflateWindow? { nil }
 
     func write(_ bytes: ByteBuffer) {
+        if let ping = bytes.getSlice(at: 2, length: bytes.readableBytes - 2), bytes.readableBytesView.first == 0x89 {
+            seen.append("ping")
+            return pings.append(ping)
+        }
         for part in String(buffer: bytes).split(separator: #""n":"#).dropFirst() {
             seen.append(String(part.prefix(while: \.isNumber)))
             room -= 1

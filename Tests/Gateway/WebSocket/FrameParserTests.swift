@@ -34,7 +34,7 @@ struct Events: Equatable {
             case .compressed(let bytes, let isText):
                 "compressed \(isText ? "text" : "binary") \(Array(bytes.readableBytesView))"
             case .ping(let payload): "ping \(String(buffer: payload))"
-            case .pong: "pong"
+            case .pong(let payload): "pong \(String(buffer: payload))"
             case .close(let code): "close \(code.map(String.init) ?? "without a code")"
             case .violation(let code, _): "violation \(code.rawValue)"
             }
@@ -52,7 +52,7 @@ struct FrameParserTests {
         #expect(Array(fragments.prefix(2)) == [0x01, 0x83])
         #expect(Events(fragments).words == ["text Hello"])
         let pong: [UInt8] = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
-        #expect(Events(pong).words == ["pong"])
+        #expect(Events(pong).words == ["pong Hello"])
         #expect(
             Array(FrameMaker.binary([UInt8](repeating: 7, count: 256)).bytes.prefix(4)) == [0x82, 0xFE, 0x01, 0x00])
         let large = FrameMaker.binary([UInt8](repeating: 7, count: 65536)).bytes
@@ -78,7 +78,7 @@ struct FrameParserTests {
         ]
         #expect(
             Events(frames, piece: piece).words == [
-                "text ëΩ𝄞 one", "text ", "ping in between", "pong", "text two", "binary [0, 255]",
+                "text ëΩ𝄞 one", "text ", "ping in between", "pong x", "text two", "binary [0, 255]",
                 "ping " + String(repeating: "p", count: 125), "close 4999",
             ])
     }
