@@ -30,7 +30,7 @@ def gateway(redis_server, site):
 
 
 def mails(site, user):
-    return site.log().count(f"To: {user}@example.com")
+    return site.log.count(f"To: {user}@example.com")
 
 
 def test_only_the_user_who_is_away_gets_an_e_mail(site, gateway, clients):
@@ -41,7 +41,7 @@ def test_only_the_user_who_is_away_gets_an_e_mail(site, gateway, clients):
         site.set_balance(user, amount)
     assert '"balance":3.5' in browser.wait(1)[0].replace(" ", "")
     wait_until(lambda: mails(site, "away") == 1, AFTER + 10)
-    assert "Your balance is 4.5." in site.log()
+    assert "Your balance is 4.5." in site.log
     time.sleep(AFTER + 1)  # the time in which another one would come
     assert (mails(site, "away"), mails(site, "present")) == (1, 0)
 
@@ -50,4 +50,4 @@ def test_a_call_that_nobody_signed_sends_nothing(site):
     from harness.http_client import request
 
     answer = request(site.port, "POST", "/unseen", b"{}", {"Content-Type": "application/json"})
-    assert answer.status == 401 and "Subject:" not in site.log()
+    assert answer.status == 401 and "Subject:" not in site.log
