@@ -41,4 +41,18 @@ import Testing
     @Test func `The empty object has no keys`() throws {
         #expect(try fields("{}").keys.isEmpty)
     }
+
+    @Test(arguments: [
+        ("[]", []), ("[ ]", []), ("[1]", ["1"]),
+        (#"[ {"a":[1,2]} , "x,]" ,null,[[]] ]"#, [#"{"a":[1,2]}"#, #""x,]""#, "null", "[[]]"]),
+    ])
+    func `The elements of an array keep their text`(array: String, elements: [String]) throws {
+        #expect(try fields("{\"a\":1, \"n\": \(array) }").elements("n")?.map { String(buffer: $0) } == elements)
+    }
+
+    @Test(arguments: ["1", "{}", "null", "\"[]\""])
+    func `What is no array has no elements`(text: String) throws {
+        #expect(try fields("{\"n\":\(text)}").elements("n") == nil)
+        #expect(try fields("{}").elements("n") == nil)
+    }
 }
