@@ -30,8 +30,11 @@ extension AdminAnswer {
                 .serviceUnavailable, "channel_full", error.message,
                 remedy: "start what reads the channel, or try again", headers: [("Retry-After", "1")])
         case .refused:
-            .error(
-                .badRequest, "refused", error.message, remedy: "change the request: the same is refused again")
+            .error(FunctionRefusal(error.message))
         }
+    }
+
+    static func error(_ refusal: FunctionRefusal) -> AdminAnswer {
+        .error(refusal.status, refusal.code, refusal.message, remedy: refusal.remedy)
     }
 }

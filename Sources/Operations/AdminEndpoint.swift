@@ -60,6 +60,20 @@ public struct AdminEndpoint: Sendable {
         }
     }
 
+    /// Whether a request has a body, which is a JSON object.
+    public enum Body: Sendable { case none, optional, required }
+
+    /// A status that is no error.
+    public struct Success: Sendable {
+        public var status: Int
+        public var meaning: String
+
+        public init(_ status: Int, _ meaning: String) {
+            self.status = status
+            self.meaning = meaning
+        }
+    }
+
     public var method: HTTPMethod
     /// Literal and `{name}` segments.
     public var path: String
@@ -69,11 +83,13 @@ public struct AdminEndpoint: Sendable {
     public var work: Work
     /// In the query and the headers.
     public var parameters: [Parameter]
+    public var body: Body
+    public var successes: [Success]
     private let segments: [Substring]
 
     public init(
         _ method: HTTPMethod, _ path: String, _ summary: String, _ level: AdminAccess.Level, _ work: Work,
-        _ parameters: [Parameter] = []
+        _ parameters: [Parameter] = [], body: Body = .none, successes: [Success] = [Success(200, "done")]
     ) {
         self.method = method
         self.path = path
@@ -81,6 +97,8 @@ public struct AdminEndpoint: Sendable {
         self.level = level
         self.work = work
         self.parameters = parameters
+        self.body = body
+        self.successes = successes
         segments = path.split(separator: "/", omittingEmptySubsequences: false)
     }
 

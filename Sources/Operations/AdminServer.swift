@@ -14,8 +14,10 @@ public final class AdminServer: Sendable {
     ) async throws -> AdminServer {
         var endpoints =
             standardEndpoints(readiness: readiness, metrics: metrics) + GroupEndpoints.all(administration)
-            + ChannelEndpoints.all(administration)
-            + UserEndpoints.all(administration) + GatewayEndpoints.all(administration)
+            + ChannelEndpoints.all(administration) + UserEndpoints.all(administration)
+            + InboxEndpoints.all(administration) + PushEndpoints.all(administration)
+            + ScheduleEndpoints.all(administration) + EscalationEndpoints.all(administration)
+            + GatewayEndpoints.all(administration)
         endpoints.append(OpenAPI.endpoint(endpoints))
         let table = endpoints
         do {

@@ -9,7 +9,8 @@ enum ChannelEndpoints {
             AdminEndpoint(
                 .POST, "/v1/channels/{channel}/messages",
                 "send a message to one worker, one consumer of Django, or one connection", .api,
-                .later { request in await send(request, administration) })
+                .later { request in await send(request, administration) }, body: .required,
+                successes: [.init(201, "it is in the channel")])
         ]
     }
 

@@ -1,10 +1,14 @@
 import Broker
 import NIOHTTP1
 
-/// The body of a request that sends a message.
+/// A body that is a JSON object: a message, or a request's terms.
 enum MessageBody {
-    /// Why it cannot be sent; nil: it is a JSON object.
-    static func refusal(of request: AdminRequest) -> AdminAnswer? {
+    /// Why it is refused; nil: it is a JSON object.
+    ///
+    /// - Parameter example: an object that would be accepted.
+    static func refusal(
+        of request: AdminRequest, code: String = "bad_message", _ example: String? = nil
+    ) -> AdminAnswer? {
         if let type = request.headers["content-type"].first,
             type.prefix(while: { $0 != ";" }).lowercased() != "application/json"
         {
@@ -14,7 +18,8 @@ enum MessageBody {
         }
         guard (try? JSONFields(request.body)) != nil else {
             return .error(
-                .badRequest, "bad_message", "the body is not a JSON object", remedy: "send one, in UTF-8")
+                .badRequest, code, "the body is not a JSON object",
+                remedy: "send one\(example.map { " like \($0)" } ?? ""), in UTF-8")
         }
         return nil
     }

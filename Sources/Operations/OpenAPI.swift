@@ -74,9 +74,9 @@ enum OpenAPI {
                 }
             }
         }
-        if endpoint.method == .POST {
+        if endpoint.body != .none {
             json.object("requestBody") { json in
-                json.bool("required", true)
+                json.bool("required", endpoint.body == .required)
                 content(&json) { $0.string("type", "object") }
             }
         }
@@ -84,7 +84,9 @@ enum OpenAPI {
             json.array("security") { json in json.object { $0.array("key") { _ in } } }
         }
         json.object("responses") { json in
-            json.object(endpoint.method == .POST ? "201" : "200") { $0.string("description", "done") }
+            for success in endpoint.successes {
+                json.object(String(success.status)) { $0.string("description", success.meaning) }
+            }
             json.object("default") { json in
                 json.string("description", "an error")
                 content(&json) { $0.string("$ref", "#/components/schemas/Error") }

@@ -55,14 +55,14 @@ final class LayerAdministration: Administration {
         try await ask { try await $0.gateways() }.map { FleetGateway(id: $0.id, fields: $0.fields) }
     }
 
-    private func ask<R: Sendable>(
+    func ask<R: Sendable>(
         _ question: @Sendable (ShardedInspector) async throws -> R
     ) async throws(BackplaneError) -> R {
         guard let inspector = inspector.withLock({ $0 }) else { throw BackplaneError(.unavailable, "starting") }
         do {
             return try await question(inspector)
         } catch {
-            throw LayerInspector.told(error)
+            throw LayerInspector.told(error).withoutPrefix
         }
     }
 }

@@ -1,4 +1,5 @@
 import Broker
+import Foundation
 import NIOCore
 import NIOPosix
 import TestSupport
@@ -24,6 +25,44 @@ struct AdminServerTests {
         func get(_ path: String, method: String = "GET", _ headers: [String] = []) async throws -> String {
             let lines = ["\(method) \(path) HTTP/1.1", "Connection: close"] + (headers.isEmpty ? ["Host: x"] : headers)
             return try await ask((lines + ["", ""]).joined(separator: "\r\n"))
+        }
+
+        /// As a program on this machine asks: without a body.
+        func read(_ path: String, method: String = "GET") async throws -> String {
+            try await get(path, method: method, ["Host: 127.0.0.1"])
+        }
+
+        func post(
+            _ path: String, _ body: String, _ headers: [String] = [], method: String = "POST"
+        ) async throws -> String {
+            let lines = [
+                "\(method) \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close",
+                "Content-Length: \(body.utf8.count)",
+            ]
+            return try await ask((lines + headers + ["", body]).joined(separator: "\r\n"))
+        }
+
+        static func body(_ answer: String) -> String {
+            answer.components(separatedBy: "\r\n\r\n").last?.trimmingCharacters(in: .newlines) ?? ""
+        }
+
+        private struct Told: Decodable {
+            struct Error: Decodable {
+                var code: String
+                var message: String
+                var remedy: String
+            }
+            var error: Error
+        }
+
+        /// An error for programs and for people.
+        static func expectError(
+            _ answer: String, _ status: Int, _ code: String, sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)", sourceLocation: sourceLocation)
+            let told = try JSONDecoder().decode(Told.self, from: Data(body(answer).utf8)).error
+            #expect(told.code == code, sourceLocation: sourceLocation)
+            #expect(!told.message.isEmpty && !told.remedy.isEmpty, sourceLocation: sourceLocation)
         }
     }
 

@@ -8,31 +8,17 @@ import Testing
 struct GroupEndpointTests {
     private typealias House = AdminServerTests.House
 
-    private func post(
-        _ house: House, _ path: String, _ body: String, _ headers: [String] = []
-    ) async throws -> String {
-        let lines = [
-            "POST \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "Content-Length: \(body.utf8.count)",
-        ]
-        return try await house.ask((lines + headers + ["", body]).joined(separator: "\r\n"))
-    }
-
-    private func get(_ house: House, _ path: String) async throws -> String {
-        try await house.get(path, method: "GET", ["Host: 127.0.0.1"])
-    }
-
-    private func body(_ answer: String) -> String {
-        answer.components(separatedBy: "\r\n\r\n").last?.trimmingCharacters(in: .newlines) ?? ""
-    }
-
     @Test func `A message that is posted is sent as it was written, with its options`() async throws {
         try await AdminServerTests.run { house async throws in
-            let answer = try await post(
-                house, "/v1/groups/a.b/messages?ttl=60", #"{"n": 1.0}"#,
+            let answer = try await house.post(
+                "/v1/groups/a.b/messages?ttl=60", #"{"n": 1.0}"#,
                 ["Content-Type: application/json; charset=utf-8", "Idempotency-Key: k-1"])
-            #expect(answer.hasPrefix("HTTP/1.1 201 ") && body(answer) == #"{"position":"e.a:1","gateways":2}"#)
-            #expect(house.fleet.sent == [.init(group: "a.b", json: #"{"n": 1.0}"#, ttl: 60, key: "k-1")])
-            #expect(try await post(house, "/v1/groups/g/messages", "{}").hasPrefix("HTTP/1.1 201 "))
+            #expect(answer.hasPrefix("HTTP/1.1 201 ") && House.body(answer) == #"{"position":"e.a:1","gateways":2}"#)
+            #expect(
+                house.fleet.sent == [
+                    .init(group: "a.b", json: #"{"n": 1.0}"#, options: SendOptions(ttl: 60, key: "k-1"))
+                ])
+            #expect(try await house.post("/v1/groups/g/messages", "{}").hasPrefix("HTTP/1.1 201 "))
         }
     }
 
@@ -54,64 +40,67 @@ struct GroupEndpointTests {
     func `What cannot be sent is told why, for programs and for people`(
         path: String, message: String, headers: [String], status: Int, code: String
     ) async throws {
-        struct Told: Decodable {
-            struct Error: Decodable {
-                var code: String
-                var message: String
-                var remedy: String
-            }
-            var error: Error
-        }
         try await AdminServerTests.run { house async throws in
-            let answer = try await post(house, path, message, headers)
-            #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
-            let told = try JSONDecoder().decode(Told.self, from: Data(body(answer).utf8)).error
-            #expect(told.code == code && !told.message.isEmpty && !told.remedy.isEmpty)
+            let answer = try await house.post(path, message, headers)
+            try House.expectError(answer, status, code)
             #expect(house.fleet.sent.isEmpty)
         }
     }
 
     @Test func `A group's log is read in pages`() async throws {
         try await AdminServerTests.run { house async throws in
-            for n in 1...3 { _ = try await post(house, "/v1/groups/g/messages", "{\"n\":\(n)}") }
+            for n in 1...3 { _ = try await house.post("/v1/groups/g/messages", "{\"n\":\(n)}") }
             #expect(
-                body(try await get(house, "/v1/groups/g/messages?since=e.a:2"))
+                House.body(try await house.read("/v1/groups/g/messages?since=e.a:2"))
                     == #"{"continuity":"resumed","position":"e.a:3","next":"e.a:3","messages":[{"position":"e.a:3","#
                     + #""message":{"n":3}}]}"#)
-            #expect(try await get(house, "/v1/groups/g/messages").contains(#"{"position":"e.a:1","message":{"n":1}}"#))
-            #expect(try await get(house, "/v1/groups/g/messages?since=x").hasPrefix("HTTP/1.1 400 "))
+            #expect(try await house.read("/v1/groups/g/messages").contains(#"{"position":"e.a:1","message":{"n":1}}"#))
+            #expect(try await house.read("/v1/groups/g/messages?since=x").hasPrefix("HTTP/1.1 400 "))
         }
     }
 
     @Test func `Members and gateways are lists, their texts quoted`() async throws {
         try await AdminServerTests.run { house async throws in
             #expect(
-                body(try await get(house, "/v1/groups/g/members"))
+                House.body(try await house.read("/v1/groups/g/members"))
                     == #"{"members":[{"channel":"specific.gw!1","user":"a\"b","gateway":"gw","since":5,"info":{"n":1}},"#
                     + #"{"channel":"specific.gw!2","user":null,"gateway":"gw","since":6,"info":null}]}"#)
             #expect(
-                body(try await get(house, "/v1/gateways"))
+                House.body(try await house.read("/v1/gateways"))
                     == #"{"gateways":[{"gateway":"gw","connections":3,"host":"h","pid":"x"}]}"#)
         }
     }
 
     @Test func `The description names every path, and is JSON`() async throws {
         try await AdminServerTests.run(key: "0123456789abcdef") { house async throws in
-            let text = body(try await get(house, "/openapi.json"))
+            let text = House.body(try await house.read("/openapi.json"))
             let parsed = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
             let paths = try #require(parsed?["paths"] as? [String: [String: Any]])
             #expect(paths["/v1/groups/{group}/messages"]?.keys.sorted() == ["get", "post"])
+            #expect(paths["/v1/users/{user}/push-subscriptions"]?.keys.sorted() == ["delete", "put"])
             #expect(paths["/v1/users/{user}/connections"]?.keys.sorted() == ["delete"])
-            #expect(paths.count == 8)
+            #expect(paths.count == 17)
+            let send = try #require(paths["/v1/groups/{group}/messages"]?["post"] as? [String: Any])
+            #expect((send["responses"] as? [String: Any])?.keys.sorted() == ["201", "202", "default"])
+            let names = (send["parameters"] as? [[String: Any]])?.compactMap { $0["name"] as? String }
+            #expect(
+                names == [
+                    "group", "ttl", "at", "in", "collapse", "urgency", "escalate", "unless", "size", "Idempotency-Key",
+                ])
+            func body(_ method: String) -> Bool? {
+                let endpoint = paths["/v1/users/{user}/push-subscriptions"]?[method] as? [String: Any]
+                return (endpoint?["requestBody"] as? [String: Any])?["required"] as? Bool
+            }
+            #expect(body("put") == true && body("delete") == false)
         }
     }
 
     @Test func `Without Redis all of it is 503`() async throws {
         try await AdminServerTests.run { house async throws in
             house.fleet.fail(BackplaneError(.unavailable, "away"))
-            #expect(try await post(house, "/v1/groups/g/messages", "{}").hasPrefix("HTTP/1.1 503 "))
+            #expect(try await house.post("/v1/groups/g/messages", "{}").hasPrefix("HTTP/1.1 503 "))
             for path in ["/v1/groups/g/messages", "/v1/groups/g/members", "/v1/gateways"] {
-                let answer = try await get(house, path)
+                let answer = try await house.read(path)
                 #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("Retry-After: "))
             }
         }

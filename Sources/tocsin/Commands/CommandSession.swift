@@ -3,6 +3,7 @@ import ChannelLayer
 import Logging
 import NIOCore
 import NIOPosix
+import Operations
 import RedisClient
 
 /// Connections to `redis.hosts` for an interactive command: fails with an explanation instead of waiting forever.
@@ -15,6 +16,20 @@ struct CommandSession {
             configuration.redis.router.map { shard in
                 LayerInspector(client: clients.shards[shard], keys: configuration.keys(shard: shard))
             })
+    }
+
+    /// What the admin port offers, asked of Redis directly.
+    ///
+    /// - Throws: `CommandFailure` in place of `BackplaneError`.
+    func ask<R>(_ question: (LayerAdministration) async throws(BackplaneError) -> R) async throws -> R {
+        let administration = LayerAdministration(
+            waitReplicas: configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
+        administration.use(inspector)
+        do {
+            return try await question(administration)
+        } catch {
+            throw CommandFailure(error.code == .refused ? FunctionRefusal(error.message).text : error.message)
+        }
     }
 
     /// Runs `body` when Redis has answered.

@@ -11,7 +11,12 @@ struct SendCommand: AsyncParsableCommand {
         discussion: """
             Prints the message's position, the number of gateways that were listening, and how many consumers that Daphne
             holds were told. The same without tocsin:
-              redis-cli -n 3 FCALL group_send 1 asgi:group:GROUP JSON [TTL s] [KEY k]
+              redis-cli -n 3 FCALL group_send 1 asgi:group:GROUP JSON [TTL s] [KEY k] …
+
+            With --at or --in it is sent later, whichever gateways live then, and the line is the id by which
+            tocsin scheduled --cancel ID takes it back:
+              tocsin send 42.inbox '{"text":"Your parcel comes today"}' --in 2h --collapse parcel
+              tocsin send 42.inbox '{"text":"Confirm"}' --at $(date -d 'tomorrow 9:00' +%s) --escalate 300 --unless read
 
             A name with "!", as tocsin who shows them, is one connection's or one consumer's; with --channel it is a worker's
             channel (manage.py runworker NAME):
@@ -27,31 +32,27 @@ struct SendCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("A JSON object. Django consumers want a \"type\" in it.", valueName: "json"))
     var message: String
 
-    @Option(name: .long, help: ArgumentHelp("Do not deliver it later than this many seconds from now.", valueName: "s"))
-    var ttl: Int?
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Idempotency key: sending again with the same key sends nothing.", valueName: "k"))
-    var key: String?
-
+    @OptionGroup(title: "Terms of a message to a group") var terms: SendOptionGroup
     @OptionGroup var output: OutputOptions
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
         if channel || group.contains("!") { return try await sendToChannel() }
         let name = try groupName(group)
-        if let ttl, ttl < 1 { throw CommandFailure("--ttl wants 1 second or more") }
+        let sendOptions = try terms.options()
         let answer = try await CommandSession.run(options, about: name) { session in
-            try await session.inspector
-                .send(
-                    ByteBuffer(string: message), to: name, SendOptions(ttl: ttl, key: key),
-                    waitReplicas: session.configuration.redis.waitReplicas, logger: Logger(label: "tocsin"))
+            try await session.ask { administration throws(BackplaneError) in
+                try await administration.send(ByteBuffer(string: message), to: name, sendOptions)
+            }
         }
         if output.json {
             return print(JSONWriter.line(answer.write))
         }
-        guard case .sent(let receipt) = answer else { return }
+        let receipt: Receipt
+        switch answer {
+        case .sent(let sent): receipt = sent
+        case .scheduled(let id): return print("\(id)  scheduled")
+        }
         var line = "\(receipt.position)  \(receipt.gateways) gateway\(receipt.gateways == 1 ? "" : "s")"
         if let consumers = receipt.consumers {
             line += "  \(consumers.told) of \(consumers.told + consumers.skipped) Django consumers"
@@ -62,7 +63,7 @@ struct SendCommand: AsyncParsableCommand {
     private func sendToChannel() async throws {
         let name: ChannelName
         do { name = try ChannelName(group) } catch { throw CommandFailure("\"\(group)\": \(error)") }
-        guard ttl == nil, key == nil else { throw CommandFailure("--ttl and --key are for groups") }
+        if let given = terms.firstGiven { throw CommandFailure("--\(given) is for groups") }
         let isThere = try await CommandSession.run(options) { session in
             try await session.inspector
                 .channelSend(ByteBuffer(string: message), to: name, logger: Logger(label: "tocsin"))

@@ -22,7 +22,8 @@ struct Tocsin: AsyncParsableCommand {
         version: version,
         subcommands: [
             GatewayCommand.self, DevCommand.self, SendCommand.self, TailCommand.self, WhoCommand.self, KickCommand.self,
-            GatewaysCommand.self, HistoryCommand.self, DoctorCommand.self, TokenCommand.self, BenchCommand.self,
+            GatewaysCommand.self, HistoryCommand.self, ReceiptCommand.self, InboxCommand.self, ScheduledCommand.self,
+            EscalationsCommand.self, EraseCommand.self, DoctorCommand.self, TokenCommand.self, BenchCommand.self,
         ]
     )
 }

@@ -209,8 +209,8 @@ final class ConfigurationReader {
         }
     }
 
-    /// The Levenshtein distance, for suggesting a similar key.
-    private static func distance(_ one: String, _ other: String) -> Int {
+    /// The Levenshtein distance, for suggesting a similar name.
+    static func distance(_ one: String, _ other: String) -> Int {
         let one = Array(one), other = Array(other)
         var row = Array(0...other.count)
         for (i, a) in one.enumerated() {
