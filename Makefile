@@ -5,7 +5,7 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing
 PYTEST := .venv/bin/pytest -c Tests/pytest.ini -q
 
 .PHONY: help run build test check style format swift-test function-test interop-test browser-test conformance-test fault-test \
-        conformance fuzz fuzz-test faults leaks cost-test bench deps test-deps stacks clean
+        conformance interop fuzz fuzz-test faults leaks cost-test bench deps test-deps stacks clean
 
 help:
 	@echo "make run           a private Redis, two gateways and a page to try them"
@@ -15,6 +15,7 @@ help:
 	@echo "make swift-test | cost-test | fuzz-test | function-test | interop-test | browser-test | conformance-test | fault-test | leaks"
 	@echo "                   parts of make test"
 	@echo "make conformance   the Autobahn suite's cases, all of them, and a table of the results (wants Python 2.7)"
+	@echo "make interop       the whole matrix of Django stacks, what make interop-test leaves out included (about half an hour)"
 	@echo "make fuzz          all that reads other people's bytes under libFuzzer, a minute for each of scripts/fuzz' targets"
 	@echo "make stacks        the old Django stacks that make interop-test talks to: a Python environment for each"
 	@echo "make faults        every fault of docs/reliability.md at full scale (about an hour, as root)"
@@ -59,6 +60,10 @@ function-test: test-deps
 
 interop-test: test-deps stacks
 	$(PYTEST) Tests/Interop Tests/Bench
+
+# The tests at full scale too, which only run when they are asked for.
+interop: interop-test
+	$(PYTEST) Tests/Interop -m full
 
 # Headless Chromium.
 browser-test: test-deps

@@ -15,7 +15,7 @@
 -- gateway_release   -                           prefix gateway [process]                                                                         1; 0 when it is another process'
 -- gateway_sweep     -                           prefix limit                                                                                     number swept, or {it, foreign key, ...}
 -- gateway_retain    -                           prefix group_expiry start limit                                                                  next start, 0 at the end, or {it, foreign key, ...}
--- gateway_trial     -                           prefix database [PRESENCE] [WAIT] [LISTS] [SCAN]                                                 {right, ...}
+-- gateway_trial     -                           prefix database [PRESENCE] [WAIT] [LISTS] [SCAN] [CHANNEL=name]...                                 {right, ...}
 -- gateway_collect   inbox                       limit [push]                                                                                     {message, ...}
 -- outgoing_collect  -                           prefix limit                                                                                     {{id, message}, ...}
 -- outgoing_commit   -                           prefix id token                                                                                  1; -1 gone, -2 not its turn
@@ -921,7 +921,29 @@ local function put_outgoing(prefix, to, message)
   return true
 end
 
-local function ring_outgoing(prefix) redis.call('PUBLISH', prefix .. '__group__!outgoing', '') end
+-- Gateways look once a second in any case.
+local function ring_outgoing(prefix) redis.pcall('PUBLISH', prefix .. '__group__!outgoing', '') end
+
+-- What happens to a message after it is in the log must not fail the send: its sender would send it again. A refusal (a right that
+-- the caller lacks, in nearly all cases) is written to Redis' log instead, once a minute, and to ACL LOG by Redis itself.
+local after_acceptance = { noted = -60 }
+
+function after_acceptance.note(what, refused)
+  local seconds = now()
+  if seconds - after_acceptance.noted < 60 then return end
+  after_acceptance.noted = seconds
+  if type(refused) == 'table' then refused = refused.err end
+  redis.log(redis.LOG_WARNING, 'tocsin: a message was accepted, but ' .. what .. ': ' .. tostring(refused)
+    .. ' (ACL LOG names user and right; see redis/users.acl)')
+end
+
+-- How many subscribers a message reached, and the refusal, if it was refused.
+function after_acceptance.publish(channel, text)
+  local reached = redis.pcall('PUBLISH', channel, text)
+  if type(reached) == 'number' then return reached end
+  after_acceptance.note('it could not be published on ' .. channel, reached)
+  return 0, reached
+end
 
 -- Members of the group that are no member of the fleet, by the name whose key they share; and the names that are gateways'. A
 -- gateway's connection is a member by its own name when Django added it (channel_layer.group_add(group, reply_channel)).
@@ -968,15 +990,27 @@ local function tell_consumers(place, message, position, seconds)
     elseif layer.lists then
       for _, member in ipairs(members) do
         local ok, has_room = pcall(put, name, { member, is_one = true }, mark)
+        if not ok then after_acceptance.note('consumers were skipped', has_room) end
         if ok and has_room then told = told + 1 else skipped = skipped + 1 end
       end
     else
       local ok, has_room = pcall(put, name, members, mark)
+      if not ok then after_acceptance.note('consumers were skipped', has_room) end
       if ok and has_room then told = told + #members else skipped = skipped + #members end
     end
   end
   if layer.encrypted and told > 0 then ring_outgoing(place.prefix) end
   return told, skipped
+end
+
+-- Members of the group besides the fleet's, for a sender that lacks a right to tell them.
+local function others_in(place)
+  local members = redis.pcall('ZRANGE', place.key, 0, -1)
+  local count = 0
+  for _, member in ipairs(members.err and {} or members) do
+    if not string.find(member, '^specific%.tocsin%-%x%x[.!]') then count = count + 1 end
+  end
+  return count
 end
 
 -- Processes of Django's pub/sub layer subscribe to a channel of their own for each consumer. One such channel is kept, by
@@ -995,8 +1029,8 @@ local function has_pubsub_layer(prefix)
   return true
 end
 
--- Publishes a message to the gateways that listen, and to whatever else does. How many do, and how many processes of Django's
--- pub/sub layer were told and skipped.
+-- Publishes a message to the gateways that listen, and to whatever else does. How many do, how many processes of Django's
+-- pub/sub layer were told and skipped, and the refusal if the caller may not publish to gateways.
 --
 -- A gateway subscribes to `channel` and to `gateways` in one command, so more subscribers of `channel` are not gateways. Consumers
 -- of Django among them can be sent nothing but what their layer reads: then the gateways are told on `gateways`, where nobody else
@@ -1005,19 +1039,25 @@ local function publish(place, message, text)
   local counts = redis.pcall('PUBSUB', 'NUMSUB', place.channel, place.gateways)
   local others = counts.err and 0 or counts[2] - counts[4]
   if others <= 0 or not has_pubsub_layer(place.prefix) then
-    return redis.call('PUBLISH', place.channel, stamp(message, text)), 0, 0
+    local reached, refused = after_acceptance.publish(place.channel, stamp(message, text))
+    return reached, 0, 0, refused
   end
-  local gateways = redis.call('PUBLISH', place.gateways, stamp(message, text))
+  local gateways, refused = after_acceptance.publish(place.gateways, stamp(message, text))
   local copy = for_layer(message, place.layer)
-  if not copy then return gateways, 0, others end
+  if not copy then return gateways, 0, others, refused end
   copy = stamp(copy, text .. COPY)
   if place.layer.encrypted then
-    if not pcall(put_outgoing, place.prefix, 'PUBLISH ' .. place.channel, copy) then return gateways, 0, others end
+    local ok, why = pcall(put_outgoing, place.prefix, 'PUBLISH ' .. place.channel, copy)
+    if not ok then
+      after_acceptance.note('consumers were skipped', why)
+      return gateways, 0, others, refused
+    end
     ring_outgoing(place.prefix)
   else
-    redis.call('PUBLISH', place.channel, copy)
+    local _, why = after_acceptance.publish(place.channel, copy)
+    if why then return gateways, 0, others, refused end
   end
-  return gateways, others, 0
+  return gateways, others, 0, refused
 end
 
 -- The log ---------------------------------------------------------------------------------------------------------
@@ -1069,7 +1109,9 @@ local function append(place, message, size, ttl, message_ttl, seconds, clock, op
     holes = track.logged(place, offset, size, expires, options.collapse, seconds, holes)
   end
   if size > 0 and place.receipts then due.escalate_later(place, position, options, message_ttl, seconds) end
-  local gateways, told, skipped = publish(place, message, size > 0 and position or position .. LIVE)
+  local gateways, told, skipped, cannot = publish(place, message, size > 0 and position or position .. LIVE)
+  -- Without a log the message is nowhere.
+  if cannot and size == 0 then return nil, cannot end
   if place.receipts and place.owner then pcall(track.remember, place, place.owner) end
   if place.inbox and place.owner then pcall(track.sent, place, { epoch = epoch, history = history, offset = offset, holes = holes }, seconds) end
   return position, gateways, told, skipped
@@ -1160,8 +1202,8 @@ local function group_send(keys, args, is_due)
   if idempotency then
     local before = redis.call('GET', idempotency)
     if before then
-      local position, gateways = string.match(before, '^(%S+) (%d+)$')
-      return { position, tonumber(gateways) }
+      local position, gateways, told, skipped = string.match(before, '^(%S+) (%d+) ?(%d*) ?(%d*)$')
+      return { position, tonumber(gateways), tonumber(told), tonumber(skipped) }
     end
   end
   local size, ttl = policy(place)
@@ -1180,10 +1222,18 @@ local function group_send(keys, args, is_due)
   else
     position, gateways, told, skipped = append(place, args[1], size, ttl, options.ttl, seconds, clock, options)
     if not position then return gateways end
-    local told_too, skipped_too = tell_consumers(place, args[1], position, seconds)
+    local ok, told_too, skipped_too = pcall(tell_consumers, place, args[1], position, seconds)
+    if not ok then
+      after_acceptance.note('consumers were skipped', told_too)
+      told_too, skipped_too = 0, others_in(place)
+    end
     told, skipped = told + told_too, skipped + skipped_too
   end
-  if idempotency then redis.call('SET', idempotency, position .. ' ' .. gateways, 'EX', math.max(ttl, 86400)) end
+  if idempotency then
+    local answer = position .. ' ' .. gateways .. (told + skipped > 0 and ' ' .. told .. ' ' .. skipped or '')
+    local kept = redis.pcall('SET', idempotency, answer, 'EX', math.max(ttl, 86400))
+    if kept.err then after_acceptance.note('its KEY could not be kept', kept) end
+  end
   if told + skipped > 0 then return { position, gateways, told, skipped } end
   return { position, gateways }
 end
@@ -1727,7 +1777,7 @@ local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'gr
 local function gateway_trial(_, args)
   local prefix, database = args[1], whole_number(args[2], 0, 1e6)
   if not prefix or not database then
-    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT, LISTS, SCAN')
+    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT, LISTS, SCAN, CHANNEL=name')
   end
   local used = {}
   for i = 3, #args do used[args[i]] = true end
@@ -1765,9 +1815,14 @@ local function gateway_trial(_, args)
   local all = {}
   for i, work in ipairs(WORK) do all[i] = work end
   if used.LISTS then all[#all + 1] = LIST_WORK end
+  for name in pairs(used) do
+    local channel = string.match(name, '^CHANNEL=([%w%-_%.]+)$')
+    if channel then all[#all + 1] = { '=' .. channel, 'ZADD', 'ZCARD', 'ZREMRANGEBYSCORE', 'EXPIRE' } end
+  end
   for _, work in ipairs(all) do
     local name, pattern = work[1], nil
     if string.find(name, '^:') then name, pattern = prefix .. name, '~' .. prefix .. ':*'
+    elseif string.find(name, '^=') then name = prefix .. string.sub(name, 2); pattern = '~' .. name
     elseif string.find(name, '^specific') then name, pattern = prefix .. name, '~' .. prefix .. 'specific.*'
     else name, pattern = own(prefix, name), '~' .. own(prefix, '*') end
     for i = 2, #work do try(work[i], name, pattern, { 'GET', 'EXISTS', 'TTL', 'ZADD', 'HGET', work[i] }) end

@@ -10,6 +10,7 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from harness.consumers import CoreLayer, consumer, inbox
 from harness.names import Position, fleet_member, group_key, inbox_key, live_channel, own
 from harness.redis_server import LIBRARY, USERS, RedisServer
 
@@ -397,3 +398,79 @@ def test_a_new_password_counts_after_the_operator_had_the_file_read_again(tmp_pa
 @pytest.mark.usefixtures("redis")
 def test_without_the_file_the_default_user_may_send(server):
     assert server.cli("FCALL", "group_send", 1, KEY, '{"type":"receive","balance":3.5}').splitlines()[1] == "0"
+
+
+@pytest.mark.parametrize("user", ["publisher", "gateway"])
+def test_whoever_sends_may_send_to_a_worker_s_channel(unrefused, user):
+    client = login(unrefused, user)
+    assert client.fcall("channel_send", 1, "asgi:channel:tasks", '{"type":"run"}') == 1
+
+
+@pytest.mark.parametrize("user", ["publisher", "gateway"])
+def test_whoever_sends_may_not_read_what_a_worker_is_sent(guarded, user):
+    with pytest.raises(NoPermissionError):
+        login(guarded, user).zrange("asgitasks", 0, -1)
+
+
+# What a sender may lack for telling consumers, and what it is answered then: gateways, told, skipped. The log has the message.
+LACKING = {
+    "-zremrangebyscore": ["~*", "&*", "+@all", "-zremrangebyscore"],
+    "-exists": ["~*", "&*", "+@all", "-exists"],
+    "-zadd": ["~*", "&*", "+@all", "-zadd"],
+    "~asgispecific.*": ["~asgi:*", "~tocsin:*", "&*", "+@all"],
+}
+
+
+@pytest.fixture
+def lacking(redis, server):
+    """lacking(*rules) → a client of a user with these rules; ACL LOG and the users are as before at the end"""
+
+    def lacking(*rules):
+        redis.execute_command("ACL", "SETUSER", "lacking", "reset", "on", ">x", *rules)
+        return server.client(username="lacking", password="x")
+
+    yield lacking
+    redis.execute_command("ACL", "DELUSER", "lacking")
+    redis.execute_command("ACL", "LOG", "RESET")
+
+
+@pytest.mark.parametrize("rules", LACKING.values(), ids=LACKING)
+def test_a_right_that_is_missing_for_consumers_skips_them_after_the_message_is_accepted(redis, server, lacking, rules):
+    layer = CoreLayer(redis)
+    layer.join(consumer(1), consumer(2), fleet_member("g"))
+    server.load_library()
+    position, *counts = lacking(*rules).fcall("group_send", 1, KEY, '{"type":"receive"}')
+    assert counts == [0, 0, 2] and Position.parse(position).offset == 1
+    assert redis.xlen(own("log:g")) == 1 and not redis.exists(inbox())
+    assert redis.acl_log()[0]["username"] == "lacking"
+    assert "tocsin: a message was accepted, but consumers were skipped" in server.log
+
+
+def test_without_the_right_to_publish_a_message_is_accepted_where_there_is_a_log_and_refused_where_there_is_none(
+    redis, server, lacking, listen
+):
+    listen("g")
+    sender = lacking("~*", "resetchannels", "+@all")
+    position, *counts = sender.fcall("group_send", 1, KEY, "{}")
+    assert counts == [0] and redis.xlen(own("log:g")) == 1
+    with pytest.raises(ResponseError, match="can't|No permission|NOPERM|ACL"):
+        sender.fcall("group_send", 1, KEY, "{}", "SIZE", 0)
+
+
+def test_without_the_right_to_the_gateways_channel_consumers_of_pub_sub_are_told(redis, lacking, server):
+    with server.client().pubsub() as django, server.client().pubsub() as gateway:
+        django.subscribe("asgispecific." + "a" * 32, live_channel("g"))
+        gateway.subscribe(live_channel("g"), "asgi__gateways__g")
+        for pubsub in (django, gateway):
+            for _ in range(2):
+                assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+        sender = lacking("~*", "resetchannels", "&asgi__group__*", "+@all")
+        assert sender.fcall("group_send", 1, KEY, '{"type":"receive"}')[1:] == [0, 1, 0]
+        assert msgpack.unpackb(django.get_message(timeout=5)["data"])["type"] == "receive"
+        sender = lacking("~*", "resetchannels", "&asgi__gateways__*", "+@all")
+        assert sender.fcall("group_send", 1, KEY, '{"type":"receive"}')[1:] == [1, 0, 1]
+
+
+def test_a_key_that_cannot_be_kept_is_no_error_after_the_message_is_accepted(redis, lacking):
+    sender = lacking("~asgi:*", "~tocsin:pos:*", "~tocsin:log:*", "~tocsin:policy", "%R~tocsin:key:*", "&*", "+@all")
+    assert Position.parse(sender.fcall("group_send", 1, KEY, "{}", "KEY", "k")[0]).offset == 1

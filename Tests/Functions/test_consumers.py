@@ -215,3 +215,19 @@ def test_the_fleet_s_own_member_is_never_sent_a_copy(redis, layer):
     layer.join(fleet_member("g"), consumer())
     assert layer.send(PACKED) == [0, 1, 0]
     assert redis.keys("asgispecific.tocsin-*") == []
+
+
+def test_a_repeated_key_is_answered_as_the_first_send_was(redis, layer):
+    layer.join(consumer(process="a"), consumer(process="b"))
+    fill(redis, inbox("b"), 100)
+    first = redis.fcall("group_send", 1, group_key("g"), PACKED, "KEY", "k")
+    assert first[1:] == [0, 1, 1]
+    redis.delete(inbox("b"))
+    assert redis.fcall("group_send", 1, group_key("g"), PACKED, "KEY", "k") == first
+    assert len(layer.in_inbox("a")) == 1 and not redis.exists(inbox("b"))
+
+
+def test_a_key_that_an_older_library_has_written_is_answered_too(redis, layer):
+    layer.join(consumer())
+    redis.set(layer.own("key:g:k"), "a.b:7 2")
+    assert redis.fcall("group_send", 1, group_key("g"), PACKED, "KEY", "k") == [b"a.b:7", 2]
