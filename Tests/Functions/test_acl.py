@@ -472,5 +472,6 @@ def test_without_the_right_to_the_gateways_channel_consumers_of_pub_sub_are_told
 
 
 def test_a_key_that_cannot_be_kept_is_no_error_after_the_message_is_accepted(redis, lacking):
-    sender = lacking("~asgi:*", "~tocsin:pos:*", "~tocsin:log:*", "~tocsin:policy", "%R~tocsin:key:*", "&*", "+@all")
+    beside = ("~tocsin:holes:*", "~tocsin:expiring:*", "~tocsin:collapse:*")  # what lies beside a log, and goes with it
+    sender = lacking("~asgi:*", "~tocsin:pos:*", "~tocsin:log:*", *beside, "~tocsin:policy", "%R~tocsin:key:*", "&*", "+@all")
     assert Position.parse(sender.fcall("group_send", 1, KEY, "{}", "KEY", "k")[0]).offset == 1
