@@ -17,13 +17,13 @@ class IsInsufficientConsumer(WebsocketConsumer):
     def connect(self):
         user_id = self.scope["session"].get("userId")
         if user_id is None:
-            self.close()  # before accept(): the browser is answered 403
+            self.close()  # before accept(): the browser gets a 403
             return
         self.group = f"{user_id}isInsufficient"
         async_to_sync(self.channel_layer.group_add)(self.group, self.channel_name)
         self.accept()
 
-    # Called with the text of a browser's frame, and, because group messages have "type": "receive", with each of them.
+    # Called with the text of each frame from the browser, and with each group message, because their "type" is "receive".
     def receive(self, text_data=None, bytes_data=None):
         print(text_data, flush=True)
         self.send(text_data=json.dumps(text_data))

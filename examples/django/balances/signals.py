@@ -9,7 +9,7 @@ from .models import Balance
 
 @receiver(post_save, sender=Balance)
 def tell_user_of_low_balance(sender, instance, **kwargs):
-    """Tells the user's browsers, whoever holds their WebSockets: Daphne, or a gateway."""
+    """Notifies the user's browsers, whether Daphne or a gateway holds their WebSockets."""
     if instance.amount >= settings.SUFFICIENT_BALANCE:
         return
     async_to_sync(get_channel_layer().group_send)(

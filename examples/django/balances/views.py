@@ -34,7 +34,7 @@ def index(request):
 
 @require_POST
 def login(request):
-    """Believes the name it is given. A real site checks a password here; what follows the check is the same."""
+    """Accepts any name. A real site checks a password here; the rest is the same."""
     user_id = request.POST.get("user", "")
     if not USER_ID.fullmatch(user_id):
         return HttpResponseBadRequest("user: 1 to 85 letters, digits, '-', '_' or '.'")
@@ -51,7 +51,7 @@ def logout(request):
 
 @require_POST
 def change_balance(request):
-    """Sets the balance of whoever is logged in; saving it fires the signal."""
+    """Sets the balance of the user who is logged in; saving it fires the signal."""
     user_id = request.session.get("userId")
     if user_id is None:
         return JsonResponse({"error": "not logged in"}, status=401)
@@ -68,7 +68,7 @@ def change_balance(request):
 @require_GET
 @never_cache
 def ws_auth(request):
-    """Asked by the gateway before it accepts a WebSocket, with the browser's own cookies: who is this?"""
+    """Called by the gateway before it accepts a WebSocket, with the browser's cookies, to identify the user."""
     user_id = request.session.get("userId")
     if user_id is None:
         return JsonResponse({"error": "not logged in"}, status=401)

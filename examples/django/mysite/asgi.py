@@ -1,4 +1,4 @@
-"""The Channels side of the site. For what a gateway serves, plain WSGI is enough."""
+"""The Channels side of the site. Behind a gateway, plain WSGI is enough."""
 
 import os
 

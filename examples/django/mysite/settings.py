@@ -1,4 +1,4 @@
-"""Settings of the example site. Everything that differs between two machines comes from the environment."""
+"""Settings of the example site. Whatever depends on the machine comes from the environment."""
 
 import os
 from pathlib import Path
@@ -35,7 +35,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("DATABASE", BASE_DIR / "db.sqlite3"),
-        # Two processes may share the file: a writer waits for the other one instead of failing.
+        # Two processes may share the file: a writer waits for the other instead of failing.
         "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
     }
 }
@@ -53,10 +53,10 @@ if CHANNEL_LAYER not in LAYERS:
     raise ImproperlyConfigured(f"CHANNEL_LAYER is {CHANNEL_LAYER!r}, and must be one of: {', '.join(LAYERS)}")
 CHANNEL_LAYERS = {"default": {"BACKEND": LAYERS[CHANNEL_LAYER], "CONFIG": {"hosts": [REDIS_URL]}}}
 
-# Where the page opens its WebSocket: empty is this server (the Channels consumer), ws://localhost:8080 is a gateway.
+# Where the page opens its WebSocket. Empty: this server (the Channels consumer), ws://localhost:8080 is a gateway.
 WEBSOCKET_URL = os.environ.get("WEBSOCKET_URL", "")
 
-# Below this, a balance is insufficient and its user is told.
+# Below this, a balance is insufficient and its user is notified.
 SUFFICIENT_BALANCE = 20.0
 
 # E-mails are printed. The secret is the one of `escalations:` in tocsin.yaml: "whsec_" and 24 to 64 bytes in Base64.
