@@ -173,7 +173,9 @@ final class Shard {
                 for member in members.live { member.session.tellPresence(push) }
             case .direct(let connection, let json): count += direct(json, to: connection)
             case .end(let selection): end(selection)
-            case .inbox: break
+            case .inbox(let group, let change):
+                guard let members = groups[group] else { continue }
+                for session in members.live.map(\.session) + members.behind { session.tellInbox(change, in: members) }
             case .mayHaveMissed(let group):
                 guard let members = groups[group] else { continue }
                 for session in members.live.map(\.session) + members.behind { session.mayHaveMissed(in: members) }

@@ -8,18 +8,9 @@ extension Handshake {
         let plan = entrant.plan
         switch plan.transport {
         case .webSocket(let key):
-            let receive = route(of: plan).receive, origin = origin(of: entrant, in: joining.groups)
-            let starts = entries.map {
-                Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
-            }
-            let connection = WebSocketConnection(
-                id: id, slot: entrant.slot, socket: socket, shard: shard, form: .plain, groups: joining.groups,
-                window: plan.deflate?.window
-            ) { session, connection in
-                PlainDialect(
-                    receive, origin: origin, shard: shard, session: session, connection: connection,
-                    joining: joining, starts: starts)
-            }
+            let connection =
+                plan.subprotocol == Subprotocol.inbox
+                ? inbox(entrant, joining, entries) : plain(entrant, joining, entries)
             hand(over: entrant, to: connection, saying: switching(key, plan))
         case .eventStream(let cursor):
             let (starts, unreadable) = EventCursor.starts(cursor, joining.groups, entries)
@@ -28,6 +19,42 @@ extension Handshake {
                 unreadable: unreadable)
             hand(over: entrant, to: client, saying: SwitchingAnswer.eventStream(page: page))
         }
+    }
+
+    private func plain(_ entrant: Entrant, _ joining: Joining, _ entries: [GroupEntry]) -> WebSocketConnection {
+        let starts = entries.map {
+            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
+        }
+        return webSocket(entrant, .plain, joining.groups) { session, connection in
+            PlainDialect(
+                input(of: entrant, session), shard: shard, session: session, connection: connection,
+                joining: joining, starts: starts)
+        }
+    }
+
+    private func inbox(_ entrant: Entrant, _ joining: Joining, _ entries: [GroupEntry]) -> WebSocketConnection {
+        let (starts, unreadable) = SinceCursor.starts(entrant.plan.since, joining.groups, entries)
+        let form = joining.groups.count > 1 ? WireForm.namedInbox : .inbox
+        return webSocket(entrant, form, joining.groups) { session, connection in
+            InboxDialect(
+                shard: shard, session: session, connection: connection, input: input(of: entrant, session),
+                user: entrant.slot.user, joining: joining, starts: starts, unreadable: unreadable)
+        }
+    }
+
+    private func webSocket(
+        _ entrant: Entrant, _ form: WireForm, _ groups: [GroupName],
+        _ dialect: (Session, WebSocketConnection) -> any ClientDialect
+    ) -> WebSocketConnection {
+        WebSocketConnection(
+            id: id, slot: entrant.slot, socket: socket, shard: shard, form: form, groups: groups,
+            window: entrant.plan.deflate?.window, dialect: dialect)
+    }
+
+    private func input(of entrant: Entrant, _ session: Session) -> ClientInput {
+        ClientInput(
+            route(of: entrant.plan).receive, origin: origin(of: entrant, in: session.groups), shard: shard,
+            session: session)
     }
 
     /// What a worker is told of the client; nil: its route forwards nothing.
@@ -59,10 +86,7 @@ extension Handshake {
 
     func becomeCentrifuge(_ entrant: Entrant, _ entry: CentrifugeEntry) {
         guard case .webSocket(let key) = entrant.plan.transport else { return }
-        let connection = WebSocketConnection(
-            id: id, slot: entrant.slot, socket: socket, shard: shard, form: .centrifuge, groups: [],
-            window: entrant.plan.deflate?.window
-        ) { session, connection in
+        let connection = webSocket(entrant, .centrifuge, []) { session, connection in
             CentrifugeDialect(id: id, shard: shard, session: session, entry: entry, connection: connection)
         }
         hand(over: entrant, to: connection, saying: switching(key, entrant.plan))

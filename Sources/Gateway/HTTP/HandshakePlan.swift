@@ -18,6 +18,8 @@ struct HandshakePlan {
     let deflate: DeflateAgreement?
     /// The subprotocol to answer with; nil: none.
     let subprotocol: String?
+    /// Where a `tocsin.v1` client goes on; nil: it starts now.
+    let since: String?
     /// The client's address as reported by trusted proxies; otherwise the socket's peer.
     let client: PeerAddress
     /// The Origin of the page that may read the response; nil: none.
@@ -72,7 +74,9 @@ extension HandshakePlan {
         return .handshake(
             HandshakePlan(
                 route: match.index, path: head.path, values: match.values, transport: transport, deflate: deflate,
-                subprotocol: subprotocol, client: client(head, peer, configuration), page: origin.page))
+                subprotocol: subprotocol,
+                since: subprotocol == Subprotocol.inbox ? SinceCursor.brought(by: head) : nil,
+                client: client(head, peer, configuration), page: origin.page))
     }
 
     private static func unrouted(

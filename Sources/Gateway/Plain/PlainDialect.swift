@@ -6,42 +6,30 @@ import NIOCore
 /// Lives on its shard's loop; owned by its connection.
 final class PlainDialect: ClientDialect {
     private let shard: Shard
-    private let receive: ReceivePolicy
+    private let input: ClientInput
     private let session: Session
     private unowned let connection: any DialectConnection
     /// The groups at the time of the join.
     private let starts: [Session.Start]
     /// nil once the session is open.
     private var joining: Joining?
-    /// nil: the route forwards nothing.
-    private var forwarder: Forwarder?
 
     /// - Parameters:
-    ///   - origin: what a worker is told of the client, where the route forwards.
     ///   - joining: has completed its joins.
     ///   - starts: the groups at the time of the join.
     init(
-        _ receive: ReceivePolicy, origin: ForwardedMessage? = nil, shard: Shard, session: Session,
-        connection: any DialectConnection, joining: Joining,
+        _ input: ClientInput, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
         starts: [Session.Start]
     ) {
-        self.receive = receive
+        self.input = input
         self.shard = shard
         self.session = session
         self.connection = connection
         self.joining = joining
         self.starts = starts
-        guard case .forward(let policy) = receive, let origin else { return }
-        forwarder = Forwarder(policy, origin, shard: shard)
     }
 
-    /// The interval varies by ± 10 %, derived from the connection's random id.
-    var keepAlive: KeepAlive {
-        let interval = shard.settings.configuration.pingSeconds, spread = interval / 10
-        let own = interval - spread + Int(session.id.value % UInt64(2 * spread + 1))
-        return KeepAlive(
-            ping: FrameWriter.ping(), interval: max(own, 1), wait: shard.settings.configuration.pongSeconds)
-    }
+    var keepAlive: KeepAlive { KeepAlive.pings(of: session.id, shard.settings.configuration) }
 
     var openingSeconds: Int? { nil }
     var isEstablished: Bool { true }
@@ -49,51 +37,32 @@ final class PlainDialect: ClientDialect {
     func opened() {
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
-        forwarder?.connected(answer)
+        input.connected(answer)
     }
 
     // MARK: Input
 
     func received(_ text: ByteBuffer) {
-        switch receive {
-        case .ignore: break
-        case .echo:
-            var answer = ByteBuffer()
-            JSONText.appendPythonString(text.readableBytesView, to: &answer)
-            sayBack(answer)
-        case .mirror: sayBack(text)
-        case .groupSend:
-            guard let message = ClientMessage.message(from: text) else { return connection.close(.badMessage) }
-            for group in session.groups { send(message, to: group) }
-        case .forward: forwarder?.received(text, answer)
-        }
+        // A message that was not accepted: closing keeps the client from believing that it was.
+        input.received(text, answer, fail: { self.connection.close($0) })
     }
 
     func received(binary: ByteBuffer) -> Bool {
-        guard receive == .mirror else { return false }
+        guard input.receive == .mirror else { return false }
         if connection.isWritable { connection.say(binary: binary) }
         return true
     }
 
-    /// What the site answers, or why a message was lost.
-    private func answer(_ result: Result<ByteBuffer?, ForwardError>) {
+    /// What the client is answered, or why a message was lost.
+    private func answer(_ result: Result<ByteBuffer, ForwardError>) {
         switch result {
-        case .success(let text): if let text { sayBack(text) }
+        case .success(let text): sayBack(text)
         case .failure(let error): sayBack(error.text)
         }
     }
 
     /// Sends an answer to the client. Skipped when the socket is full, so a client that does not read queues no answers.
     private func sayBack(_ text: ByteBuffer) { if connection.isWritable { connection.say(text) } }
-
-    private func send(_ message: ByteBuffer, to group: GroupName) {
-        let sent = shard.state.backplane.groupSend(message, to: group).hop(to: shard.eventLoop)
-        sent.assumeIsolated().whenFailure { error in
-            // The message was not accepted; closing keeps the client from believing that it was.
-            let isFinal = (error as? BackplaneError)?.code == .refused
-            self.connection.close(isFinal ? .messageRefused : .messageNotAccepted)
-        }
-    }
 
     // MARK: Output
 
@@ -108,7 +77,7 @@ final class PlainDialect: ClientDialect {
         }
     }
 
-    func ended() { forwarder?.disconnected() }
+    func ended() { input.disconnected() }
 
     static func words(for reason: CloseReason) -> CloseWords? {
         switch reason {

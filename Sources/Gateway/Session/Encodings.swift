@@ -9,6 +9,10 @@ enum WireForm {
     case eventStream
     /// A WebSocket text frame with a push of the centrifuge protocol.
     case centrifuge
+    /// A WebSocket text frame of `tocsin.v1`.
+    case inbox
+    /// The same with the group's name, for a connection with several.
+    case namedInbox
 }
 
 /// The encoded bytes for each wire form, filled in on demand. Looked up on every delivery, so it avoids hashing.
@@ -16,6 +20,8 @@ struct BytesByForm {
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
     private var push: ByteBuffer?
+    private var inbox: ByteBuffer?
+    private var namedInbox: ByteBuffer?
 
     subscript(form: WireForm) -> ByteBuffer? {
         get {
@@ -23,6 +29,8 @@ struct BytesByForm {
             case .plain: plain
             case .eventStream: event
             case .centrifuge: push
+            case .inbox: inbox
+            case .namedInbox: namedInbox
             }
         }
         set {
@@ -30,6 +38,8 @@ struct BytesByForm {
             case .plain: plain = newValue
             case .eventStream: event = newValue
             case .centrifuge: push = newValue
+            case .inbox: inbox = newValue
+            case .namedInbox: namedInbox = newValue
             }
         }
     }
@@ -54,6 +64,7 @@ struct Encodings {
             switch form {
             case .plain: FrameWriter.text(publication.json)
             case .centrifuge: FrameWriter.text(CentrifugeReply.push(publication))
+            case .inbox, .namedInbox: FrameWriter.text(InboxFrame.message(publication, form))
             case .eventStream: EventWriter.message(publication.json, id: publication.position?.description)
             }
         encoded[form] = bytes
@@ -67,6 +78,7 @@ struct Encodings {
         switch form {
         case .plain: text = publication.json
         case .centrifuge: text = CentrifugeReply.push(publication)
+        case .inbox, .namedInbox: text = InboxFrame.message(publication, form)
         case .eventStream: return bytes(for: form)
         }
         let frame = deflater.frame(text: text, window: window) ?? bytes(for: form)

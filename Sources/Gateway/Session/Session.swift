@@ -92,6 +92,9 @@ final class Session {
     /// The last position shown to the client in each of its groups, in order.
     var shown: [Position?] { memberships.map(\.shown) }
 
+    /// The groups that keep what their users have read.
+    var inboxes: [GroupName] { memberships.filter { $0.members.tracking == .inbox }.map(\.members.group) }
+
     private func index(in members: GroupMembers) -> Int? { memberships.firstIndex { $0.members === members } }
 
     /// Called when another session's departure has moved this one to a different slot.
@@ -175,6 +178,7 @@ final class Session {
         case .plain: transport.write(FrameWriter.text(json))
         case .centrifuge: transport.write(FrameWriter.text(CentrifugeReply.message(json)))
         case .eventStream: transport.write(EventWriter.message(json, id: nil))
+        case .inbox, .namedInbox: transport.write(FrameWriter.text(InboxFrame.message(json, id: nil, of: nil)))
         }
         return true
     }
@@ -197,6 +201,27 @@ final class Session {
     /// Join and leave events exist only in the centrifuge protocol; a lagging client misses them.
     func tellPresence(_ push: ByteBuffer) {
         if form == .centrifuge, transport.isWritable { transport.write(push) }
+    }
+
+    /// A change of a user's read state.
+    func tellInbox(_ change: ReadStateChange, in members: GroupMembers) {
+        switch form {
+        case .inbox, .namedInbox, .eventStream:
+            if transport.isOpen { transport.tellInbox(members.group, change) }
+        case .plain, .centrifuge: break
+        }
+    }
+
+    /// Only `tocsin.v1` tells what has been read already. No other client has the same bytes.
+    private func isRead(_ publication: Publication) -> Bool {
+        guard form == .inbox || form == .namedInbox, let position = publication.position else { return false }
+        return transport.isRead(position, in: publication.group)
+    }
+
+    private func writeRead(_ publication: Publication) {
+        let text = InboxFrame.message(publication, form, isRead: true)
+        let compressed = transport.deflateWindow.flatMap { shard.deflater.frame(text: text, window: $0) }
+        transport.write(compressed ?? FrameWriter.text(text))
     }
 
     // MARK: Losses
@@ -336,7 +361,11 @@ final class Session {
             case .write:
                 guard let publication = entry.publication else { break }
                 var encodings = members.encodings(of: publication)
-                write(&encodings)
+                if isRead(publication) {
+                    writeRead(publication)
+                } else {
+                    write(&encodings)
+                }
                 if members.tracking != .none, let position = publication.position { wrote(position, in: members) }
                 members.keep(encodings, shard.eventLoop)
                 delivered += 1

@@ -27,6 +27,10 @@ protocol SessionTransport: AnyObject {
     func tellLost(_ group: GroupName, _ continuity: Continuity)
     /// Tells the client how many messages it has missed for good: they were not logged and its socket was full.
     func tellDropped(_ group: GroupName, _ count: Int)
+    /// Tells the client that a user's read state has changed, if it is the client's.
+    func tellInbox(_ group: GroupName, _ change: ReadStateChange)
+    /// Whether the client's user has read a message of the log.
+    func isRead(_ position: Position, in group: GroupName) -> Bool
 }
 
 extension SessionTransport {
@@ -36,6 +40,9 @@ extension SessionTransport {
         flush()
         return isWritable
     }
+
+    func tellInbox(_ group: GroupName, _ change: ReadStateChange) {}
+    func isRead(_ position: Position, in group: GroupName) -> Bool { false }
 
     /// The client's compression window; nil: it does not use compression.
     var deflateWindow: DeflateWindow? { nil }

@@ -1,7 +1,7 @@
 import Broker
 import NIOCore
 
-/// The protocol spoken over a WebSocket: plain or centrifuge. `WebSocketConnection` handles frames, keep-alive and the close
+/// The protocol spoken over a WebSocket: plain, `tocsin.v1` or centrifuge. `WebSocketConnection` handles frames, keep-alive and the close
 /// handshake.
 ///
 /// Lives on its shard's loop; owned by its connection.
@@ -21,11 +21,24 @@ protocol ClientDialect: AnyObject {
     func roomAgain()
     /// Called when the continuity of a group was lost.
     func lost(_ group: GroupName, _ continuity: Continuity)
+    /// Called when messages of a group without history were dropped: the client was too slow.
+    func dropped(_ group: GroupName, _ count: Int)
+    /// Called when a user's read state in one of the groups has changed.
+    func inboxChanged(_ group: GroupName, _ change: ReadStateChange)
+    /// Whether the client's user has read a message of the log.
+    func isRead(_ position: Position, in group: GroupName) -> Bool
     /// Called when the connection has ended.
     func ended()
 
     /// The contents of the close frame for a reason; nil: the connection ends without one.
     static func words(for reason: CloseReason) -> CloseWords?
+}
+
+/// Dialects without words for these.
+extension ClientDialect {
+    func dropped(_ group: GroupName, _ count: Int) {}
+    func inboxChanged(_ group: GroupName, _ change: ReadStateChange) {}
+    func isRead(_ position: Position, in group: GroupName) -> Bool { false }
 }
 
 /// How to check that a client is still alive.
@@ -38,6 +51,13 @@ struct KeepAlive {
     var interval: Int
     /// Seconds within which anything must arrive from the client after a ping.
     var wait: Int
+
+    /// WebSocket pings. The interval varies by ± 10 %, derived from the connection's random id.
+    static func pings(of connection: ConnectionID, _ configuration: GatewayConfiguration) -> KeepAlive {
+        let interval = configuration.pingSeconds, spread = interval / 10
+        let own = interval - spread + Int(connection.value % UInt64(2 * spread + 1))
+        return KeepAlive(ping: FrameWriter.ping(), interval: max(own, 1), wait: configuration.pongSeconds)
+    }
 }
 
 /// What a dialect may use of its connection. On the shard's loop only.

@@ -4,6 +4,8 @@ public struct Subprotocol: Sendable, Hashable {
 
     /// Reserved for the gateway's own subprotocols.
     static let ownPrefix = "tocsin."
+    /// Messages with positions, read states and commands on inboxes; spoken on every route of plain clients.
+    static let inbox = "tocsin.v1"
     /// Offered by SDKs of the centrifuge protocol, if anything. Only the JSON form is supported.
     static let centrifugeJSON = "centrifuge-json"
     static let centrifugeBinary = "centrifuge-protobuf"

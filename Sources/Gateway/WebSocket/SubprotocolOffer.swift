@@ -39,6 +39,9 @@ struct SubprotocolOffer: Equatable {
 extension Route {
     fileprivate func speaks(_ name: String) -> Bool {
         if subprotocols.contains(where: { $0.text == name }) { return true }
-        return clientProtocol == .centrifuge && name == Subprotocol.centrifugeJSON
+        switch clientProtocol {
+        case .plain: return name == Subprotocol.inbox
+        case .centrifuge: return name == Subprotocol.centrifugeJSON
+        }
     }
 }

@@ -126,8 +126,11 @@ final class WebSocketConnection: ConnectedClient, SessionTransport {
 
     var pendingBytes: Int { socket.pendingBytes }
 
-    /// No dialect can report this to its client; it is only counted in the metrics.
-    func tellDropped(_ group: GroupName, _ count: Int) {}
+    func tellDropped(_ group: GroupName, _ count: Int) { dialect.dropped(group, count) }
+
+    func tellInbox(_ group: GroupName, _ change: ReadStateChange) { dialect.inboxChanged(group, change) }
+
+    func isRead(_ position: Position, in group: GroupName) -> Bool { dialect.isRead(position, in: group) }
 
     func tellLost(_ group: GroupName, _ continuity: Continuity) { dialect.lost(group, continuity) }
 

@@ -1,6 +1,7 @@
 import Broker
 import NIOCore
 import NIOEmbedded
+import Sockets
 import Testing
 
 @testable import Gateway
@@ -8,6 +9,7 @@ import Testing
 /// Pings behind messages, over whole connections: what is written, what a pong confirms.
 struct DeliveryProverTests {
     private typealias House = SessionHouse
+    private typealias Confirmation = Broker.Confirmation
 
     private func house(_ tracking: Tracking = .receipts) throws -> SessionHouse {
         let house = try SessionHouse.open()

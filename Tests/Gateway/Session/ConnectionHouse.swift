@@ -9,8 +9,11 @@ import Sockets
 /// test says so.
 extension SessionHouse {
     /// With a route `/ws/{room}`, and its clock running.
-    static func open(_ change: (inout GatewayConfiguration) -> Void = { _ in }) throws -> SessionHouse {
-        let route = try GatewayHouse.route("/ws/{room}", ["{room}"])
+    static func open(
+        groups: [String] = ["{room}"], receive: ReceivePolicy = .ignore,
+        _ change: (inout GatewayConfiguration) -> Void = { _ in }
+    ) throws -> SessionHouse {
+        let route = try GatewayHouse.route("/ws/{room}", groups, receive: receive)
         let house = SessionHouse {
             $0.routes = [route]
             $0.allowedHosts = AllowedHosts(["*"])
@@ -29,8 +32,8 @@ extension SessionHouse {
     }
 
     /// A WebSocket that stands.
-    func webSocket(_ path: String = "/ws/g") -> KeptSocket {
-        let socket = connect(GatewayHouse.handshake(path))
+    func webSocket(_ path: String = "/ws/g", _ headers: [String] = []) -> KeptSocket {
+        let socket = connect(GatewayHouse.handshake(path, headers))
         _ = socket.take()
         return socket
     }
@@ -102,6 +105,9 @@ final class KeptSocket: StreamSocket {
         defer { flushed = [] }
         return flushed
     }
+
+    /// What is to be taken once more.
+    func give(back bytes: [UInt8]) { flushed = bytes + flushed }
 
     func takeText() -> String { String(decoding: take(), as: UTF8.self) }
 

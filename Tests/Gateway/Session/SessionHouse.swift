@@ -118,13 +118,32 @@ final class ScriptedBackplane: Backplane, @unchecked Sendable {
     var tracking = Tracking.none
     private(set) var confirmed: [Confirmation] = []
     func confirm(_ confirmation: Confirmation) { confirmed.append(confirmation) }
+    /// The state that an inbox answers; nil: there is none.
+    var inbox: InboxState?
+    /// Messages of a page, newest first.
+    var entries: [InboxPage.Entry] = []
+    /// Marks and pages fail with it.
+    var inboxError: BackplaneError?
+    private(set) var marks: [ReadMark] = []
+    private(set) var pages: [String] = []
+
     func mark(_ mark: ReadMark, in group: GroupName, user: String?) -> EventLoopFuture<InboxState> {
-        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
+        marks.append(mark)
+        return answer { $0 }
     }
+
     func inbox(
         of group: GroupName, user: String?, before: Position?, limit: Int
     ) -> EventLoopFuture<InboxPage> {
-        loop.makeFailedFuture(BackplaneError(.refused, "no inbox"))
+        pages.append("\(group) \(before?.description ?? "newest") \(limit)")
+        return answer { InboxPage(state: $0, entries: limit > 0 ? self.entries : []) }
+    }
+
+    private func answer<T: Sendable>(_ value: (InboxState) -> T) -> EventLoopFuture<T> {
+        guard let inbox, inboxError == nil else {
+            return loop.makeFailedFuture(inboxError ?? BackplaneError(.refused, "no inbox"))
+        }
+        return loop.makeSucceededFuture(value(inbox))
     }
 
     func channelName(of connection: ConnectionID) -> String { "specific.gw!\(connection)" }
