@@ -8,10 +8,10 @@ final class CentrifugeDialect: ClientDialect {
     private enum Stage { case waiting, connecting, connected, ended }
 
     private let id: ConnectionID
-    private let shard: Shard
-    private let session: Session
+    let shard: Shard
+    let session: Session
     private let entry: CentrifugeEntry
-    private var access: CentrifugeAccess
+    private(set) var access: CentrifugeAccess
     private unowned let connection: any DialectConnection
     private var stage = Stage.waiting
     /// Subscriptions in progress.
@@ -106,6 +106,7 @@ final class CentrifugeDialect: ClientDialect {
         switch request {
         case .subscribe(let channel, _), .unsubscribe(let channel): pending.keys.contains { $0.text == channel }
         case .history, .presence, .presenceStats: isReading
+        case .rpc(let method, _) where method.hasPrefix(Self.inboxMethods): isReading
         default: false
         }
     }
@@ -141,6 +142,8 @@ final class CentrifugeDialect: ClientDialect {
         case .history(let channel, let limit, let since, let reverse):
             history(id, try group(channel, access.allowsSeeing), limit, since, reverse)
         case .ping: connection.say(CentrifugeReply.empty(id, "ping"))
+        case .rpc(let method, let data) where method.hasPrefix(Self.inboxMethods):
+            try callInbox(id, method, data)
         case .rpc(let method, let data): try call(id, method, data)
         case .unknown: throw .methodNotFound
         case .refresh(let token): try refresh(id, token)
@@ -366,7 +369,7 @@ final class CentrifugeDialect: ClientDialect {
         }
     }
 
-    private func read<T: Sendable>(_ id: UInt32, _ future: EventLoopFuture<T>, _ reply: @escaping (T) -> ByteBuffer) {
+    func read<T: Sendable>(_ id: UInt32, _ future: EventLoopFuture<T>, _ reply: @escaping (T) -> ByteBuffer) {
         isReading = true
         answer(id, future, reply)
         future.hop(to: shard.eventLoop).assumeIsolated().whenComplete { _ in

@@ -19,6 +19,10 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     private var joining: Joining?
     /// Groups whose cursor in the request was unreadable; reported to the client when the stream begins.
     private let unreadable: [GroupName]
+    /// nil: no group of the stream has an inbox.
+    private var states: InboxStates?
+    /// Inboxes whose state is to be told when there is room.
+    private var owed: Set<GroupName> = []
     private var isUnflushed = false
     /// Whether a comment was sent recently whose acknowledgement is still to be checked.
     private var isProbing = false
@@ -51,6 +55,7 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         confirmCursor()
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
+        followInboxes()
         flush()
     }
 
@@ -61,14 +66,38 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         }
     }
 
+    private func followInboxes() {
+        guard starts.contains(where: { $0.tracking == .inbox }) else { return }
+        let desk = InboxDesk(
+            backplane: shard.state.backplane, eventLoop: shard.eventLoop, user: user, namesGroups: true)
+        let states = InboxStates(desk, session.groups, starts) { [unowned self] in tellState(of: $0, $1) }
+        self.states = states
+        states.begin {}
+    }
+
+    private func tellState(of group: GroupName, _ mark: ReadMark? = nil) {
+        guard isOpen, let state = states?.state(of: group) else { return }
+        guard isWritable else {
+            owed.insert(group)
+            return
+        }
+        write(EventWriter.state(state, mark, of: group))
+    }
+
     /// Ignored: a client has nothing to send after its request.
     func received(_ bytes: ByteBuffer) {}
 
-    func becameWritable() { session.proceedAll() }
+    func becameWritable() {
+        session.proceedAll()
+        let groups = owed
+        owed = []
+        for group in groups { tellState(of: group) }
+    }
 
     func ended() {
         isOpen = false
         shard.unschedule(self)
+        states?.end()
         session.end()
         shard.closed(self)
     }
@@ -108,6 +137,8 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
     func tellDropped(_ group: GroupName, _ count: Int) {
         write(EventWriter.dropped(group: group.text, count: count))
     }
+
+    func tellInbox(_ group: GroupName, _ change: ReadStateChange) { states?.changed(group, change) }
 
     func cut() { socket.close() }
 

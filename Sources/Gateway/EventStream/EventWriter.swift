@@ -28,6 +28,15 @@ enum EventWriter {
         }
     }
 
+    /// A user's read state in a group, and what was marked where the change was about a single message. Without an id: the cursor
+    /// stays where it is.
+    static func state(_ state: InboxState, _ mark: ReadMark?, of group: GroupName) -> ByteBuffer {
+        var text = ByteBuffer(string: "event: state\ndata: ")
+        text.writeImmutableBuffer(InboxFrame.state(state, mark, of: group))
+        text.writeStaticString("\n\n")
+        return text
+    }
+
     /// Messages of a group without history were dropped because this client was too slow.
     static func dropped(group: String, count: Int) -> ByteBuffer {
         event("dropped", id: nil) { json in
