@@ -23,7 +23,8 @@ struct Tocsin: AsyncParsableCommand {
         subcommands: [
             GatewayCommand.self, DevCommand.self, SendCommand.self, TailCommand.self, WhoCommand.self, KickCommand.self,
             GatewaysCommand.self, HistoryCommand.self, ReceiptCommand.self, InboxCommand.self, ScheduledCommand.self,
-            EscalationsCommand.self, EraseCommand.self, DoctorCommand.self, TokenCommand.self, BenchCommand.self,
+            EscalationsCommand.self, EraseCommand.self, DoctorCommand.self, TokenCommand.self, VapidCommand.self,
+            BenchCommand.self,
         ]
     )
 }
