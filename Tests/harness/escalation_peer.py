@@ -15,6 +15,7 @@ def escalate(expected="done", **task):
     `timeout_ms`. `reason`: what the result has to mention; `not_before`: seconds until the next try, at least; `hidden`: words that
     neither the log nor the result may contain.
     """
+    assert PROGRAM.exists(), f"{PROGRAM.name} is missing: build it with make swift-test"
     done = subprocess.run(
         [PROGRAM, "--testing-library", "swift-testing", "--filter", "PeerTests"],
         env={**os.environ, "TOCSIN_TEST_PEER": json.dumps({"expected": expected, **task})},
