@@ -28,6 +28,10 @@ final class RedisLink {
     private var endObservation: (@Sendable () -> Void)?
     /// Where the server went while it was dialled.
     private var movedTo: RedisAddress?
+    private var pace = MovePace()
+    /// Where the server went last, by an announcement that is not followed yet, and when it will be.
+    private var announced: RedisAddress?
+    private var following: Scheduled<Void>?
     private var failures = 0
     private var trouble = TroubleLog()
     /// Whether the owner has confirmed the current connection.
@@ -70,6 +74,8 @@ final class RedisLink {
         probes = nil
         endObservation?()
         endObservation = nil
+        following?.cancel()
+        following = nil
         let before = state
         state = .stopped
         switch before {
@@ -91,17 +97,32 @@ final class RedisLink {
         }
     }
 
-    /// Dials anew unless that is the server in use, or the one that is being dialled.
+    /// Dials anew unless that is the server in use, or the one that is being dialled: at once, or when `MovePace` allows it.
     private func moved(to address: RedisAddress) {
+        switch state {
+        case .dialling: movedTo = address
+        case .up, .waiting:
+            announced = address
+            guard following == nil else { return }
+            let delay = pace.delay(at: eventLoop.now, using: &generator)
+            guard delay > .zero else { return follow() }
+            following = eventLoop.assumeIsolated().scheduleTask(in: delay) { self.follow() }
+        case .idle, .stopped: break
+        }
+    }
+
+    private func follow() {
+        following = nil
+        guard let address = announced else { return }
+        announced = nil
         switch state {
         case .up(let connection):
             if connection.address != address { connection.close(Self.out(of: connection.address, address)) }
-        case .dialling: movedTo = address
         case .waiting(let retry):
             retry.cancel()
             backoff.reset()
             wait(backoff.next(using: &generator))
-        case .idle, .stopped: break
+        case .idle, .dialling, .stopped: break
         }
     }
 

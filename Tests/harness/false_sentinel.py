@@ -16,6 +16,7 @@ class FalseSentinel(Listener):
         self.answer = answer
         self.questions = 0
         self.sent = 0  # bytes of endless replies
+        self.subscribers = []
         super().__init__()
 
     @staticmethod
@@ -31,6 +32,7 @@ class FalseSentinel(Listener):
                 words = data.upper()
                 if b"SUBSCRIBE" in words:
                     near.sendall(b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n")
+                    self.subscribers.append(near)
                     continue
                 near.sendall(b"+OK\r\n" * words.count(b"\r\nCLIENT\r\n"))
                 if b"GET-MASTER-ADDR" in words:
@@ -38,6 +40,13 @@ class FalseSentinel(Listener):
                     self._answer(near)
                 if b"\r\nPING\r\n" in words:
                     near.sendall(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+
+    def announce(self, old, new, host="127.0.0.1"):
+        """Tells everybody who has subscribed that the primary has moved from one port to another."""
+        words = f"mymaster {host} {old} {host} {new}".encode()
+        for near in self.subscribers:
+            with contextlib.suppress(OSError):
+                near.sendall(b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$%d\r\n%s\r\n" % (len(words), words))
 
     def _answer(self, near):
         if self.answer is None:
