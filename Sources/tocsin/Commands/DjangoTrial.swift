@@ -102,13 +102,28 @@ struct DjangoTrial {
         for _ in 0..<(seconds * 10) {
             if let trouble = heard.withLockedValue({ $0 }) { return came(by: "pub/sub", trouble) }
             switch try await client.send(RedisCommand("TYPE", inbox)).text {
-            case "zset": return came(by: "core", configuration.redis.version == .three ? "" : "it is not 2.x")
+            case "zset":
+                let member = try await client.send(RedisCommand("ZRANGE", inbox, "0", "0")).array?.first?.bytes
+                return came(by: "core", configuration.redis.version == .three ? trouble(member) : "it is not 2.x")
             case "list":
-                return came(by: "core (2.x)", configuration.redis.version == .two ? "" : "set redis.layer to \"2\"")
+                let member = try await client.send(RedisCommand("LINDEX", inbox, "0")).bytes
+                return came(
+                    by: "core (2.x)",
+                    configuration.redis.version == .two ? trouble(member) : "set redis.layer to \"2\"")
             default: try await Task.sleep(for: .milliseconds(100))
             }
         }
         return nil
+    }
+
+    /// Why gateways could not read a message of an inbox, or the site's consumers not what gateways send; empty: neither.
+    private func trouble(_ member: ByteBuffer?) -> String {
+        guard let member, let keys = try? configuration.redis.encryption.keys() else { return "" }
+        let redis = configuration.redis
+        let form = InboxForm.of(
+            member, prefixLength: redis.version == .two ? 0 : redis.randomPrefixLength,
+            encryption: FernetKeys(keys))
+        return form.trouble(encrypts: !keys.isEmpty, serializer: redis.serializer) ?? ""
     }
 
     private func came(by layer: String, _ trouble: String) -> Examination.Finding {
