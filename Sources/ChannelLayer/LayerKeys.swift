@@ -49,6 +49,9 @@ public struct LayerKeys: Sendable {
         channel.hasPrefix(gatewaysPrefix) ? livePrefix + channel.dropFirst(gatewaysPrefix.count) : nil
     }
 
+    /// A glob that matches the channels of Django's pub/sub layer's consumers; for an operator's `PUBSUB CHANNELS`.
+    var consumerPattern: String { prefix.replacing(/[*?\[\]\\]/, with: { "\\\($0.output)" }) + "specific.*" }
+
     /// Who joins a group and leaves it.
     public func presenceChannel(_ group: GroupName) -> String { presencePrefix + group.text }
     var presencePrefix: String { "\(prefix)__presence__" }

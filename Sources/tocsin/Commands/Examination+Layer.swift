@@ -12,6 +12,7 @@ extension Examination {
             await checked("key types") { try await foreignKeys() },
             await checked("fleet's members") { try await fleetMembers() },
             await checked("Django's layer") { try await djangoLayer() },
+            await checked("mixed groups") { try await mixedGroups() },
         ]
     }
 
@@ -50,6 +51,23 @@ extension Examination {
             : Finding(
                 check: "Django's layer", verdict: .warning,
                 detail: strangers.map { $0.words(beside: keys) }.joined(separator: ". "))
+    }
+
+    /// Groups of gateways and of Django's pub/sub layer: `FCALL group_send` sends each what it reads, `PUBLISH` does not.
+    private func mixedGroups() async throws -> Finding {
+        let sample = try await inspector.sampleMixedGroups(limit: 100)
+        guard let example = sample.mixed.first.flatMap({ try? GroupName($0) }) else {
+            return Finding(
+                check: "mixed groups", verdict: .fine,
+                detail: "Django's pub/sub layer listens in none of \(sample.looked) groups that were looked at")
+        }
+        let keys = configuration.keys(shard: shard)
+        return Finding(
+            check: "mixed groups", verdict: .warning,
+            detail:
+                "Django's pub/sub layer listens in \(sample.mixed.count) of \(sample.looked) groups, too. A bare PUBLISH "
+                + "\(keys.liveChannel(example)) of JSON, from redis-cli for example, ends its consumers: send with FCALL "
+                + "group_send 1 \(keys.group(example)), which sends each side what it reads")
     }
 
     /// Keys that functions met and could not use, if they still have the wrong type.
