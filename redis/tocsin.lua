@@ -15,7 +15,7 @@
 -- gateway_release   -                           prefix gateway [process]                                                                         1; 0 when it is another process'
 -- gateway_sweep     -                           prefix limit                                                                                     number swept, or {it, foreign key, ...}
 -- gateway_retain    -                           prefix group_expiry start limit                                                                  next start, 0 at the end, or {it, foreign key, ...}
--- gateway_trial     -                           prefix database [PRESENCE] [WAIT] [LISTS] [SCAN] [CHANNEL=name]...                                 {right, ...}
+-- gateway_trial     -                           prefix database use...                                                                             {right, ...}
 -- gateway_collect   inbox                       limit [push]                                                                                     {message, ...}
 -- outgoing_collect  -                           prefix limit                                                                                     {{id, message}, ...}
 -- outgoing_commit   -                           prefix id token                                                                                  1; -1 gone, -2 not its turn
@@ -1777,7 +1777,7 @@ local CALLS = { 'group_send', 'channel_send', 'group_add', 'group_position', 'gr
 local function gateway_trial(_, args)
   local prefix, database = args[1], whole_number(args[2], 0, 1e6)
   if not prefix or not database then
-    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT, LISTS, SCAN, CHANNEL=name')
+    return redis.error_reply('ERR tocsin: gateway_trial wants prefix and database, then what else is used: PRESENCE, WAIT, ROLE, LISTS, SCAN, CHANNEL=name')
   end
   local used = {}
   for i = 3, #args do used[args[i]] = true end
@@ -1833,6 +1833,7 @@ local function gateway_trial(_, args)
   for _, command in ipairs({ 'INFO', 'TIME', 'UNSUBSCRIBE', used.WAIT and 'WAIT' or nil }) do
     if not may(command) then lack('+' .. string.lower(command)) end
   end
+  if used.ROLE and not may('ROLE') then lack('+role') end
   if used.SCAN and not may('SCAN') then lack('+scan') end
   for _, name in ipairs(CALLS) do
     if not may('FCALL', name) then lack('+fcall|' .. name) end

@@ -8,7 +8,7 @@ import RedisClient
 enum GatewayTrial {
     static func call(_ functions: LayerFunctions, _ configuration: LayerConfiguration) -> FunctionCall<[String]> {
         functions.gatewayTrial(
-            presence: configuration.policies.contains(where: \.joinLeave), replicas: configuration.waitReplicas > 0,
+            presence: configuration.policies.contains(where: \.joinLeave), replicas: configuration.waitReplicas,
             lists: configuration.version == .two)
     }
 

@@ -1,4 +1,4 @@
-import Broker
+public import Broker
 import NIOCore
 public import RedisClient
 
@@ -48,11 +48,15 @@ extension LayerInspector {
     ///
     /// - Parameters:
     ///   - presence: joins and leaves are published.
-    ///   - replicas: acknowledgements of replicas are waited for.
+    ///   - replicas: those whose acknowledgements are waited for.
+    ///   - workers: general channels that clients' messages are forwarded to.
     /// - Throws: `RedisError`.
-    public func missingRights(presence: Bool, replicas: Bool) async throws -> [String]? {
+    public func missingRights(presence: Bool, replicas: ReplicaQuorum, workers: [ChannelName] = []) async throws
+        -> [String]?
+    {
         do {
-            return try await client.call(functions.gatewayTrial(presence: presence, replicas: replicas))
+            return try await client.call(
+                functions.gatewayTrial(presence: presence, replicas: replicas, workers: workers))
         } catch let error as RedisError where error.kind == "NOPERM" {
             return ["+fcall"]
         } catch let error as RedisError where RedisErrorMeaning.isTransient(error) {

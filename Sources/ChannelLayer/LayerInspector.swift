@@ -121,9 +121,9 @@ public struct LayerInspector: Sendable {
     /// Sends with `FCALL group_send`, and loads the function library if Redis has none.
     ///
     /// - Parameters:
-    ///   - waitReplicas: number of replicas that must acknowledge it.
+    ///   - waitReplicas: the replicas that must acknowledge it.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: Int = 0,
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: ReplicaQuorum = .zero,
         logger: Logger
     ) async throws -> SendAnswer {
         let call = functions.groupSend(message, to: group, options)

@@ -1,5 +1,6 @@
 public import Broker
 public import NIOCore
+public import RedisClient
 
 /// The channel layer's settings, as a site configures them: the keys of `redis:` and `groups:` that say how groups are kept.
 public struct LayerSettings: Sendable {
@@ -37,7 +38,7 @@ public struct LayerSettings: Sendable {
     /// How often memberships are written again. Default: a third of `groupExpiry`, at most 10 minutes.
     public var refreshInterval: TimeAmount?
     /// Replicas that must acknowledge a message before the send succeeds. Default 0.
-    public var waitReplicas = 0
+    public var waitReplicas = ReplicaQuorum.zero
 
     public init() {}
 

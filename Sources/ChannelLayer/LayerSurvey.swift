@@ -45,7 +45,7 @@ public enum LayerSurvey {
         var databases: Set<Int> = [keys.database]
         try await connected(configuration, on: eventLoop, logger: logger) { client in
             // Without the functions, whether it may is tried; a command that is refused would be an entry in ACL LOG.
-            let trial = LayerFunctions(keys: keys).gatewayTrial(presence: false, replicas: false, scans: true)
+            let trial = LayerFunctions(keys: keys).gatewayTrial(presence: false, replicas: .zero, scans: true)
             if let missing = try? await client.call(trial), missing.contains("+scan") {
                 throw RedisError(.server, "NOPERM this user may not list keys (+scan)")
             }

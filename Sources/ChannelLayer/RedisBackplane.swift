@@ -12,7 +12,7 @@ public final class RedisBackplane: Backplane {
     private let client: RedisClient
     /// Connection for messages: waiting for replicas delays everything that shares a connection.
     private let sender: RedisClient
-    private let waitReplicas: Int
+    private let waitReplicas: ReplicaQuorum
     private let functions: LayerFunctions
     private let gatewayID: String
     private let sent: Counter
@@ -33,7 +33,7 @@ public final class RedisBackplane: Backplane {
             configuration.redis, on: eventLoop, logger: logger, confirmation: .owner
         ) { event in owner.value?.commands(event) }
         let sender =
-            configuration.waitReplicas == 0
+            configuration.waitReplicas == .zero
             ? client
             : try await RedisClient.start(configuration.redis, on: eventLoop, logger: logger) { event in
                 owner.value?.messages(event)
@@ -55,7 +55,7 @@ public final class RedisBackplane: Backplane {
     }
 
     private init(
-        _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: Int,
+        _ core: BackplaneCore, client: RedisClient, sender: RedisClient, waitReplicas: ReplicaQuorum,
         functions: LayerFunctions, gatewayID: String, sent: Counter, eventLoop: any EventLoop
     ) {
         self.sender = sender

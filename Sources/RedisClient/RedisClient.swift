@@ -81,27 +81,56 @@ public final class RedisClient: Sendable {
 
     /// Sends a command followed by WAIT on the same connection, so that WAIT covers its writes (redis.io, "WAIT").
     ///
-    /// - Throws (in the future): as `submit`; `.timeout` when fewer replicas acknowledged in time: Redis has executed the
-    ///   command, but it may be lost with this server.
+    /// - Throws (in the future): as `submit`; `.timeout` when fewer replicas acknowledged in time, or none is connected where all
+    ///   are waited for: Redis has executed the command, but it may be lost with this server.
     public func submit(
-        _ command: RedisCommand, waitingFor replicas: Int, milliseconds: Int
+        _ command: RedisCommand, waitingFor replicas: ReplicaQuorum, milliseconds: Int
     ) -> EventLoopFuture<RedisValue> {
-        guard replicas > 0 else { return submit(command) }
-        let reply = eventLoop.makePromise(of: RedisValue.self)
-        let acknowledged = eventLoop.makePromise(of: RedisValue.self)
-        let wait = RedisCommand("WAIT", String(replicas), String(milliseconds))
+        switch replicas {
+        case .count(let count) where count <= 0: return submit(command)
+        case .count(let count):
+            let (reply, acknowledged) = submit(command, then: Self.wait(count, milliseconds))
+            return reply.and(acknowledged).flatMapThrowing { reply, acknowledged in
+                try Self.check(acknowledged, count, milliseconds)
+                return reply
+            }
+        case .all:
+            let (reply, role) = submit(command, then: RedisCommand("ROLE"))
+            let acknowledged = role.flatMap { role -> EventLoopFuture<Void> in
+                guard let count = ReplicaQuorum.connected(role), count > 0 else {
+                    return self.eventLoop.makeFailedFuture(
+                        RedisError(.timeout, "no replica is connected to the primary, and all are waited for"))
+                }
+                return self.submit(Self.wait(count, milliseconds)).flatMapThrowing {
+                    try Self.check($0, count, milliseconds)
+                }
+            }
+            return reply.and(acknowledged).map { reply, _ in reply }
+        }
+    }
+
+    private static func wait(_ count: Int, _ milliseconds: Int) -> RedisCommand {
+        RedisCommand("WAIT", String(count), String(milliseconds))
+    }
+
+    private static func check(_ acknowledged: RedisValue, _ count: Int, _ milliseconds: Int) throws {
+        let number = acknowledged.int ?? 0
+        guard number >= count else {
+            throw RedisError(.timeout, "\(number) of \(count) replicas acknowledged within \(milliseconds) ms")
+        }
+    }
+
+    /// Sends two commands on the same connection.
+    private func submit(
+        _ command: RedisCommand, then second: RedisCommand
+    ) -> (EventLoopFuture<RedisValue>, EventLoopFuture<RedisValue>) {
+        let first = eventLoop.makePromise(of: RedisValue.self), other = eventLoop.makePromise(of: RedisValue.self)
         let sendBoth: @Sendable () -> Void = {
-            self.send(command, reply)
-            self.send(wait, acknowledged)
+            self.send(command, first)
+            self.send(second, other)
         }
         if eventLoop.inEventLoop { sendBoth() } else { eventLoop.execute(sendBoth) }
-        return reply.futureResult.and(acknowledged.futureResult).flatMapThrowing { reply, acknowledged in
-            let count = acknowledged.int ?? 0
-            guard count >= replicas else {
-                throw RedisError(.timeout, "\(count) of \(replicas) replicas acknowledged within \(milliseconds) ms")
-            }
-            return reply
-        }
+        return (first.futureResult, other.futureResult)
     }
 
     private func send(_ command: RedisCommand, _ promise: EventLoopPromise<RedisValue>) {

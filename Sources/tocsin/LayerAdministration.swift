@@ -10,11 +10,11 @@ import Synchronization
 final class LayerAdministration: Administration {
     private let inspector = Mutex<ShardedInspector?>(nil)
 
-    private let waitReplicas: Int
+    private let waitReplicas: ReplicaQuorum
     private let logger: Logger
 
-    /// - Parameter waitReplicas: number of replicas that must acknowledge a message before it counts as accepted.
-    init(waitReplicas: Int, logger: Logger) {
+    /// - Parameter waitReplicas: the replicas that must acknowledge a message before it counts as accepted.
+    init(waitReplicas: ReplicaQuorum, logger: Logger) {
         self.waitReplicas = waitReplicas
         self.logger = logger
     }

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import signal
+import time
 
 import pytest
 from harness.false_sentinel import ENDLESS, FalseSentinel
@@ -70,6 +73,51 @@ def test_when_every_sentinel_is_wrong_all_are_named_and_the_gateway_waits(sentin
             one.answer = FalseSentinel.address(sentinels.primary.port)
             wait_until(gateway.ready, 10, "a gateway that has found its primary")
     assert real.running
+
+
+def test_one_failover_after_the_other_that_is_only_announced_does_not_make_a_gateway_redial_without_end(sentinels, clients):
+    """By a Sentinel that is wrong, or by anybody who may publish on its channel."""
+    primary, replica = sentinels.primary, sentinels.replicas[0]
+    with (
+        FalseSentinel(FalseSentinel.address(primary.port)) as false,
+        Gateway(sentinels.url_of(*sentinels.sentinels, ports=[false.port]), "chased") as gateway,
+    ):
+        [socket] = clients.open(gateway.url("/ws/chased"))
+        wait_until(lambda: false.subscribers, 5, "a gateway that listens to the false Sentinel")
+        def dialled():
+            return sum(server.client().info("stats")["total_connections_received"] for server in sentinels.servers)
+
+        before = dialled()
+        for number in range(300):
+            false.announce(*((primary.port, replica.port) if number % 2 == 0 else (replica.port, primary.port)))
+            time.sleep(0.01)
+        count = dialled() - before
+        assert count < 20, "300 announcements in three seconds, for two connections"
+        wait_until(gateway.ready, 15, "a gateway that is at its primary")
+        tocsin("send", "chased", '{"n":1}', "--redis", sentinels.url)
+        assert json.loads(socket.wait(1, timeout=15)[0]) == {"n": 1}
+
+
+def test_all_replicas_are_waited_for_where_that_is_wanted(sentinels):
+    [replica] = sentinels.replicas
+    with Gateway(None, "all", config(redis={"hosts": [sentinels.url], "wait_replicas": "all"})) as gateway:
+        file = gateway.directory / "tocsin.yaml"
+        assert json.loads(tocsin("send", "g", '{"n":1}', "--json", "--config", file).stdout)["position"]
+        before = replica.client().xlen("tocsin:log:g")
+        assert before == 1, "it has what was accepted"
+        os.kill(replica.pid, signal.SIGSTOP)
+        try:
+            done = tocsin("send", "g", '{"n":2}', "--config", file, check=False)
+        finally:
+            os.kill(replica.pid, signal.SIGCONT)
+        assert done.returncode == 1 and "0 of 1 replicas acknowledged" in done.stderr, done.stderr
+
+
+def test_where_all_replicas_are_waited_for_one_has_to_be_there(redis_server, tmp_path):
+    file = tmp_path / "tocsin.yaml"
+    file.write_text(json.dumps({"redis": {"hosts": [redis_server.url], "wait_replicas": "all"}}))
+    done = tocsin("send", "g", '{"n":1}', "--config", file, check=False)
+    assert done.returncode == 1 and "no replica is connected to the primary" in done.stderr, done.stderr
 
 
 def test_every_command_finds_the_primary(sentinels):

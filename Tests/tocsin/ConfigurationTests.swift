@@ -47,6 +47,14 @@ struct ConfigurationTests {
         #expect(configuration.log.level == .notice && configuration.log.format == .auto)
     }
 
+    @Test func `All replicas can be waited for, and nothing that is no number`() throws {
+        #expect(try read("redis: { wait_replicas: all }").redis.waitReplicas == .all)
+        for text in ["some", "17", "-1", "1.5"] {
+            let error = #expect(throws: ConfigurationError.self) { try read("redis: { wait_replicas: \(text) }") }
+            #expect(error?.description.contains("from 0 to 16, or all, not \"\(text)\"") == true)
+        }
+    }
+
     @Test func `Every key of redis is read`() throws {
         let redis = try read(
             """
@@ -65,7 +73,7 @@ struct ConfigurationTests {
         #expect(redis.prefix == "site2")
         #expect(redis.groupExpiry == 3600)
         #expect(redis.refreshInterval == .seconds(30))
-        #expect(redis.waitReplicas == 2)
+        #expect(redis.waitReplicas == .count(2))
         #expect(redis.commandTimeout == .milliseconds(750))
         #expect(redis.caFile == "/etc/redis-ca.pem")
         #expect(try read("redis: { hosts: redis://one }").redis.hosts == [RedisHost("redis://one")])

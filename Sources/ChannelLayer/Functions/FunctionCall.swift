@@ -116,7 +116,7 @@ extension RedisClient {
     ///
     /// - Throws (in the future): `RedisError`, as `submit(_:waitingFor:milliseconds:)`; `.unexpectedAnswer`.
     func call<Answer>(
-        _ call: FunctionCall<Answer>, waitingFor replicas: Int = 0
+        _ call: FunctionCall<Answer>, waitingFor replicas: ReplicaQuorum = .zero
     ) -> EventLoopFuture<Answer> {
         submit(call.command, waitingFor: replicas, milliseconds: LayerConfiguration.waitMilliseconds)
             .flatMapThrowing { try call.answer($0) }

@@ -1,3 +1,4 @@
+import Broker
 import NIOCore
 import RedisClient
 
@@ -72,16 +73,20 @@ extension LayerFunctions {
     }
 
     /// Which rights the caller lacks for a gateway's work, as ACL rules; `no:COMMAND` for what this Redis does not have.
+    ///
+    /// - Parameter workers: general channels that are sent to.
     func gatewayTrial(
-        presence: Bool, replicas: Bool, lists: Bool = false, scans: Bool = false
+        presence: Bool, replicas: ReplicaQuorum, lists: Bool = false, scans: Bool = false, workers: [ChannelName] = []
     ) -> FunctionCall<[String]> {
         var call = FunctionCall(.gatewayTrial) { $0.array?.compactMap(\.text) }
         call.append(keys.prefix)
         call.append(keys.database)
         if presence { call.append("PRESENCE") }
-        if replicas { call.append("WAIT") }
+        if replicas != .zero { call.append("WAIT") }
+        if replicas == .all { call.append("ROLE") }
         if lists { call.append("LISTS") }
         if scans { call.append("SCAN") }
+        for worker in workers { call.append("CHANNEL=\(worker.text)") }
         return call
     }
 }

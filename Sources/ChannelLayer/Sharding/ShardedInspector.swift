@@ -1,6 +1,7 @@
 public import Broker
 public import Logging
 public import NIOCore
+public import RedisClient
 
 /// Operators' queries and commands over all Redis servers of `redis.hosts`.
 ///
@@ -50,7 +51,7 @@ public struct ShardedInspector: Sendable {
 
     /// As `LayerInspector.send`.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: Int = 0,
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: ReplicaQuorum = .zero,
         logger: Logger
     ) async throws -> SendAnswer {
         try await router[group].send(message, to: group, options, waitReplicas: waitReplicas, logger: logger)

@@ -1,5 +1,6 @@
 import Broker
 import ChannelLayer
+import Gateway
 import NIOCore
 import NIOPosix
 import RedisClient
@@ -33,6 +34,17 @@ extension Examination {
         return Finding(check: "writes", verdict: .wrong, detail: "\(refusal.words)\(remedy)")
     }
 
+    /// The channels of workers that routes forward to.
+    private var workers: [ChannelName] {
+        let channels = configuration.routes.compactMap { route -> ChannelName? in
+            guard case .forward(let policy) = route.receive, case .channel(let channel) = policy.destination else {
+                return nil
+            }
+            return channel
+        }
+        return Set(channels).sorted { $0.text < $1.text }
+    }
+
     /// Whether the user has all rights that a gateway needs.
     func rights(_ host: RedisHost) async throws -> Finding {
         let presence = configuration.groups.contains(where: \.joinLeave)
@@ -51,7 +63,7 @@ extension Examination {
         }
         await listener.close()
         let all = try await inspector.missingRights(
-            presence: presence, replicas: configuration.redis.waitReplicas > 0)
+            presence: presence, replicas: configuration.redis.waitReplicas, workers: workers)
         missing += (all ?? []).filter { !missing.contains($0) }
         let user = host.user ?? "default"
         guard missing.isEmpty else {

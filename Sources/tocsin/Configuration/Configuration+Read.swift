@@ -52,7 +52,14 @@ extension Configuration {
         try layer(reader, &redis)
         redis.encryption = try LayerEncryption(reader)
         redis.refreshInterval = try reader.integer("refresh_seconds", 1...86_400).map { .seconds(Int64($0)) }
-        if let replicas = try reader.integer("wait_replicas", 0...16) { redis.waitReplicas = replicas }
+        if let text = try reader.text("wait_replicas") {
+            switch (text, Int(text)) {
+            case ("all", _): redis.waitReplicas = .all
+            case (_, let count?) where (0...16).contains(count): redis.waitReplicas = .count(count)
+            default:
+                throw reader.bad("wait_replicas", "must be a whole number from 0 to 16, or all, not \"\(text)\"")
+            }
+        }
         if let timeout = try reader.duration("command_timeout") {
             guard timeout > 0 else { throw reader.bad("command_timeout", "must be greater than zero") }
             redis.commandTimeout = .milliseconds(Int64(timeout))

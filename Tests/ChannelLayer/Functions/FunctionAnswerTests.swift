@@ -141,8 +141,8 @@ struct FunctionAnswerTests {
         let release = functions.gatewayRelease("gw", process: "a1")
         #expect(try release.answer(.integer(1)) && !release.answer(.integer(0)))
         #expect(
-            try functions.gatewayTrial(presence: false, replicas: false).answer(.array([text("+info")])) == ["+info"])
-        #expect(refusal(functions.gatewayTrial(presence: false, replicas: false), .integer(0)) != nil)
+            try functions.gatewayTrial(presence: false, replicas: .zero).answer(.array([text("+info")])) == ["+info"])
+        #expect(refusal(functions.gatewayTrial(presence: false, replicas: .zero), .integer(0)) != nil)
         #expect(try functions.policySet([], known: nil).answer(.array([.integer(4), .integer(1)])).isChanged)
         #expect(refusal(functions.policySet([], known: nil), .integer(4)) != nil)
         #expect(
