@@ -184,6 +184,7 @@ let package = Package(
             name: "TocsinTests",
             dependencies: [
                 "tocsin", "Broker", "Escalation", "Gateway", "RedisClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),

@@ -10,7 +10,9 @@ extension LayerAdministration {
     }
 
     func groups(of user: String) async throws(BackplaneError) -> [GroupName] {
-        try await ask { try await $0.groups(of: user) }
+        // A group that a policy gives to the user is named by every server.
+        let groups = Set(try await ask { try await $0.groups(of: user) })
+        return groups.sorted { $0.text < $1.text }
     }
 
     func inbox(

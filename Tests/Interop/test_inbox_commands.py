@@ -7,6 +7,7 @@ import time
 
 import pytest
 from harness.gateway import Gateway, binary, config, tocsin
+from harness.redis_server import RedisServer
 
 GROUPS = [
     {"match": "{user}.inbox", "inbox": True, "history": {"size": 100, "ttl": "1d"}},
@@ -181,6 +182,12 @@ def test_erase_asks_first_and_does_what_it_says(run, send, redis, redis_server):
     assert redis.keys("tocsin:*6.inbox*") == []
     told = json.loads(run("erase", "--user", "6", "--yes", "--json").stdout)
     assert told["erased"] == "6" and told["living"] == 1
+
+
+def test_a_redis_without_the_library_is_told_from_one_without_messages():
+    with RedisServer() as server:
+        done = tocsin("scheduled", "--redis", server.url, check=False)
+    assert done.returncode != 0 and "no function library" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["receipt", "inbox", "scheduled", "escalations", "erase", "send"])

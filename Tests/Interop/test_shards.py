@@ -149,3 +149,36 @@ def handshake(gateway, group) -> int:
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         return int(tcp.recv(4096).split()[1])
+
+
+# Inboxes --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_s_inboxes_schedule_and_erasure_are_one_over_both_servers(servers):
+    hosts = [server.url for server in servers]
+    groups = [{"match": "{user}.inbox", "inbox": True}, {"match": "{user}.news", "inbox": True}]
+    # A user whose groups are on different servers.
+    user = next(f"u{n}" for n in range(100) if shard_of(f"u{n}.inbox", 2) != shard_of(f"u{n}.news", 2))
+    names = [f"{user}.inbox", f"{user}.news"]
+    with Gateway(None, "sharded-inbox", config(redis={"hosts": hosts}, groups=groups)) as gateway:
+
+        def ask(method, path, body=None):
+            answer = request(gateway.admin_port, method, path, json.dumps(body).encode() if body else None)
+            assert answer.status in (200, 201, 202), answer.text
+            return answer.json
+
+        for name in names:
+            ask("POST", f"/v1/groups/{name}/messages", {"n": 1})
+        inboxes = ask("GET", f"/v1/users/{user}/inbox")["inboxes"]
+        assert [(inbox["group"], inbox["unread"]) for inbox in inboxes] == [(name, 1) for name in names]
+        ids = [
+            ask("POST", f"/v1/groups/{name}/messages?in={hours}h", {"n": hours})["scheduled"]
+            for hours, name in zip((2, 3, 1, 4), names + names, strict=True)
+        ]
+        listed = ask("GET", "/v1/scheduled?limit=3")["scheduled"]
+        assert [entry["message"]["n"] for entry in listed] == [1, 2, 3]
+        assert ask("DELETE", f"/v1/scheduled/{ids[0]}") == {"cancelled": ids[0]}
+        assert ask("DELETE", f"/v1/users/{user}")["groups"] == names
+        assert ask("GET", "/v1/scheduled")["scheduled"] == []
+        for server in servers:
+            assert server.client().keys(f"tocsin:*{user}.*") == []

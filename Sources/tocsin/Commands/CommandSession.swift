@@ -28,8 +28,15 @@ struct CommandSession {
         do {
             return try await question(administration)
         } catch {
-            throw CommandFailure(error.code == .refused ? FunctionRefusal(error.message).text : error.message)
+            throw CommandFailure(Self.words(error))
         }
+    }
+
+    private static func words(_ error: BackplaneError) -> String {
+        if error.code == .refused { return FunctionRefusal(error.message).text }
+        guard error.message.contains("ERR Function not found") else { return error.message }
+        return
+            "Redis has no function library of this version: a gateway loads it when it starts, and so does tocsin send"
     }
 
     /// Runs `body` when Redis has answered.
