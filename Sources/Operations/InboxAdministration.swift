@@ -1,4 +1,5 @@
 public import Broker
+public import Escalation
 public import NIOCore
 
 /// What users have and have read of messages, and what is kept of a user.
@@ -22,6 +23,9 @@ public protocol InboxAdministration: Sendable {
     ) async throws(BackplaneError) -> InboxPage
 
     func mark(_ mark: ReadMark, in group: GroupName, user: String) async throws(BackplaneError) -> InboxState
+
+    /// Which addresses a browser's subscription may name.
+    var outbound: OutboundPolicy { get }
 
     /// - Returns: how many subscriptions the user has.
     func register(_ subscription: PushSubscription, of user: String) async throws(BackplaneError) -> Int

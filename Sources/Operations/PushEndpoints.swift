@@ -1,4 +1,5 @@
 import Broker
+import Escalation
 import NIOCore
 import NIOHTTP1
 
@@ -12,7 +13,7 @@ enum PushEndpoints {
                 .PUT, path, "register a browser's push subscription", .api,
                 .later { request in
                     await .of {
-                        let subscription = try PushSubscription(try request.object(PushSubscription.example))
+                        let subscription = try subscription(in: request, administration.outbound)
                         let count = try await administration.register(subscription, of: request.user)
                         return .json(.ok) { json in
                             json.string("id", subscription.id)
@@ -24,7 +25,7 @@ enum PushEndpoints {
                 .DELETE, path, "remove a browser's push subscription", .api,
                 .later { request in
                     await .of {
-                        let id = PushSubscription.id(try endpoint(request))
+                        let id = PushSubscription.id(of: try endpoint(request))
                         let removed = try await administration.removeSubscription(id, of: request.user)
                         return .json(.ok) { json in
                             json.string("id", id)
@@ -34,6 +35,17 @@ enum PushEndpoints {
                 }, [.init("endpoint", .query, "the subscription's endpoint, if the body does not name it")],
                 body: .optional),
         ]
+    }
+
+    private static func subscription(
+        in request: AdminRequest, _ policy: OutboundPolicy
+    ) throws(AdminFailure) -> PushSubscription {
+        _ = try request.object(#"{"endpoint":"https://…","keys":{"p256dh":"…","auth":"…"}}"#)
+        do throws(EscalationError) {
+            return try PushSubscription(json: request.body, policy: policy)
+        } catch {
+            throw .bad("bad_subscription", error.description, "pass on what PushSubscription.toJSON() gives")
+        }
     }
 
     /// What is removed need not be an address that would be accepted now.

@@ -1,5 +1,6 @@
 import Broker
 import ChannelLayer
+import Escalation
 import NIOCore
 import Operations
 

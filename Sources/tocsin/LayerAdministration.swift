@@ -1,5 +1,6 @@
 import Broker
 import ChannelLayer
+import Escalation
 import Logging
 import NIOCore
 import Operations
@@ -12,10 +13,14 @@ final class LayerAdministration: Administration {
 
     private let waitReplicas: ReplicaQuorum
     private let logger: Logger
+    let outbound: OutboundPolicy
 
-    /// - Parameter waitReplicas: the replicas that must acknowledge a message before it counts as accepted.
-    init(waitReplicas: ReplicaQuorum, logger: Logger) {
+    /// - Parameters:
+    ///   - waitReplicas: the replicas that must acknowledge a message before it counts as accepted.
+    ///   - outbound: which addresses a push subscription may name.
+    init(waitReplicas: ReplicaQuorum, outbound: OutboundPolicy = OutboundPolicy(), logger: Logger) {
         self.waitReplicas = waitReplicas
+        self.outbound = outbound
         self.logger = logger
     }
 

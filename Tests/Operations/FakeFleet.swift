@@ -1,4 +1,5 @@
 import Broker
+import Escalation
 import NIOCore
 import Synchronization
 
@@ -122,6 +123,8 @@ final class FakeFleet: Administration {
         state.withLock { $0.marks.append(mark) }
         return InboxState(unread: 0, read: Self.position(3))
     }
+
+    var outbound: OutboundPolicy { OutboundPolicy() }
 
     func register(_ subscription: PushSubscription, of user: String) async throws(BackplaneError) -> Int {
         try check()

@@ -43,14 +43,14 @@ struct PushEndpointTests {
     }
 
     @Test(arguments: [
-        ("", "bad_body"), ("[]", "bad_body"), ("{}", "bad_endpoint"),
-        (body("https://push.example/\(String(repeating: "a", count: 2_048))"), "bad_endpoint"),
-        (body("http://push.example/a"), "bad_endpoint"), (body("https://127.0.0.1/a"), "bad_endpoint"),
-        (body(p256dh: ""), "bad_p256dh"), (body(p256dh: auth), "bad_p256dh"), (body(p256dh: point + "="), "bad_p256dh"),
+        ("", "bad_body"), ("[]", "bad_body"), ("{}", "bad_subscription"),
+        (body("https://push.example/\(String(repeating: "a", count: 2_048))"), "bad_subscription"),
+        (body("http://push.example/a"), "bad_subscription"), (body("https://127.0.0.1/a"), "bad_subscription"),
+        (body(p256dh: ""), "bad_subscription"), (body(p256dh: auth), "bad_subscription"),
         // Not on the curve: its last bit is changed.
-        (body(p256dh: point.dropLast() + "U"), "bad_p256dh"), (body(auth: "MDEy"), "bad_auth"),
-        (body(auth: "??"), "bad_auth"),
-        (#"{"endpoint":"https://push.example/a"}"#, "bad_p256dh"),
+        (body(p256dh: point.dropLast() + "U"), "bad_subscription"), (body(auth: "MDEy"), "bad_subscription"),
+        (body(auth: "??"), "bad_subscription"),
+        (#"{"endpoint":"https://push.example/a"}"#, "bad_subscription"),
     ])
     func `A subscription that nothing could be sent to is refused`(body: String, code: String) async throws {
         try await AdminServerTests.run { house async throws in
@@ -64,31 +64,5 @@ struct PushEndpointTests {
         try await AdminServerTests.run { house async throws in
             try House.expectError(try await house.post(Self.path, body, method: "DELETE"), 400, code)
         }
-    }
-
-    @Test(arguments: [
-        "https://fcm.googleapis.com/fcm/send/abc:def", "https://updates.push.services.mozilla.com/wpush/v2/gAAA",
-        "HTTPS://web.push.apple.com/Q", "https://push.example:8443/a?b=c", "https://8.8.8.8/a", "https://172.32.0.1/",
-        "https://[2606:4700::1]/a", "https://10.example/", "https://x.example./",
-    ])
-    func `An address of a push service is accepted`(endpoint: String) {
-        #expect(pushEndpointRefusal(endpoint) == nil)
-    }
-
-    @Test(arguments: [
-        "", "push.example/a", "http://push.example/a", "wss://push.example/a", "https:///a", "https://", "https://a b/",
-        "https://bücher.example/", "https://user@push.example/", "https://u:p@push.example/", "https://localhost/a",
-        "https://LOCALHOST:8443/a", "https://localhost./a", "https://x.localhost/a", "https://127.0.0.1/a",
-        "https://127.1/a", "https://2130706433/a", "https://0x7f000001/a", "https://0x7f.1/a", "https://0177.0.0.1/a",
-        "https://127.0.0.1./a", "https://0.0.0.0/", "https://10.1.2.3/", "https://100.64.0.1/",
-        "https://169.254.169.254/latest",
-        "https://172.16.0.1/", "https://192.168.1.1/", "https://198.18.0.1/", "https://203.0.113.1/",
-        "https://224.0.0.1/",
-        "https://255.255.255.255/", "https://256.1.1.1/", "https://[::1]/a", "https://[::]/", "https://[fe80::1]/",
-        "https://[fd00::1]/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://[2001:db8::1]/",
-        "https://[2002:7f00:1::]/", "https://[ff02::1]/", "https://[::1/",
-    ])
-    func `An address inside a network, or none, is refused`(endpoint: String) {
-        #expect(pushEndpointRefusal(endpoint) != nil)
     }
 }

@@ -47,6 +47,16 @@ public struct PushSubscription: Sendable, Equatable, CustomStringConvertible {
         try self.init(endpoint: endpoint, p256dh: key, auth: secret, policy: policy)
     }
 
+    /// The first 16 hex digits of the SHA-256 of the endpoint: a browser that subscribes again replaces its old subscription.
+    public var id: String { Self.id(of: endpoint.url) }
+
+    /// The id of a subscription with this endpoint.
+    public static func id(of endpoint: String) -> String {
+        SHA256.hash(data: Array(endpoint.utf8)).prefix(8).map { byte in
+            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }.joined()
+    }
+
     /// The entries that are needed, in a fixed order: the same subscription gives the same bytes.
     public var json: ByteBuffer {
         JSONWriter.object { object in

@@ -81,7 +81,8 @@ struct GatewayCommand: AsyncParsableCommand {
         let hosts = configuration.redis.hosts
         let readiness = Readiness()
         let eviction = Eviction()
-        let administration = LayerAdministration(waitReplicas: configuration.redis.waitReplicas, logger: logger)
+        let administration = LayerAdministration(
+            waitReplicas: configuration.redis.waitReplicas, outbound: configuration.outbound, logger: logger)
         let admin = try await PortHolder.named(configuration.gateway.admin) {
             try await AdminServer.start(
                 host: configuration.gateway.admin.host, port: configuration.gateway.admin.port, access: access,

@@ -49,7 +49,19 @@ struct EscalationSettings {
             self.timeout = .milliseconds(Int64(timeout))
         }
         policy.trustRoots = try reader.text("ca_file")
+        if case .webPush = kind { policy.allowedPrivateNetworks = try Self.networks(reader) }
         try reader.finish()
+    }
+
+    private static func networks(_ reader: ConfigurationReader) throws(ConfigurationError) -> [AddressBlock] {
+        let texts = try reader.texts("allowed_networks") ?? []
+        var blocks: [AddressBlock] = []
+        do throws(EscalationError) {
+            for text in texts { blocks.append(try AddressBlock(text)) }
+        } catch {
+            throw reader.bad("allowed_networks", ": \(error)")
+        }
+        return blocks
     }
 
     private static func webhook(_ reader: ConfigurationReader) throws(ConfigurationError) -> Kind {
@@ -109,5 +121,12 @@ struct EscalationSettings {
                 throw ConfigurationError("\(key).vapid_key_file: \(error)")
             }
         }
+    }
+}
+
+extension Configuration {
+    /// The addresses that some target delivers to.
+    var outbound: OutboundPolicy {
+        OutboundPolicy(allowedPrivateNetworks: escalations.flatMap(\.policy.allowedPrivateNetworks))
     }
 }
