@@ -22,13 +22,10 @@ extension Handshake {
     }
 
     private func plain(_ entrant: Entrant, _ joining: Joining, _ entries: [GroupEntry]) -> WebSocketConnection {
-        let starts = entries.map {
-            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
-        }
-        return webSocket(entrant, .plain, joining.groups) { session, connection in
+        webSocket(entrant, .plain, joining.groups) { session, connection in
             PlainDialect(
                 input(of: entrant, session), shard: shard, session: session, connection: connection,
-                joining: joining, starts: starts)
+                joining: joining, entries: entries)
         }
     }
 

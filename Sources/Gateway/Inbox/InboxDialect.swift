@@ -61,7 +61,7 @@ final class InboxDialect: ClientDialect {
             // What a client goes on from, it has.
             desk.backplane.confirm(Confirmation(group: group, user: desk.user, position: start.position))
         }
-        input.connected { [unowned self] in answer($0, reference: nil) }
+        if input.forwards { input.connected { [unowned self] in answer($0, reference: nil) } }
         states.begin { [unowned self] in openSession() }
     }
 

@@ -3,8 +3,8 @@ import NIOCore
 
 /// What becomes of a text that a client of a route sends, by the route's `receive`: the same in `plain` and `tocsin.v1`.
 ///
-/// Lives on its shard's loop; owned by its connection's dialect.
-final class ClientInput {
+/// Used on its shard's loop only, by its connection's dialect.
+struct ClientInput {
     let receive: ReceivePolicy
     private let shard: Shard
     private let session: Session
@@ -25,6 +25,9 @@ final class ClientInput {
             forwarder = nil
         }
     }
+
+    /// Whether `connected` has anybody to tell.
+    var forwards: Bool { forwarder != nil }
 
     func connected(_ answer: @escaping Answer) { forwarder?.connected(Self.spoken(answer)) }
 

@@ -10,23 +10,23 @@ final class PlainDialect: ClientDialect {
     private let session: Session
     private unowned let connection: any DialectConnection
     /// The groups at the time of the join.
-    private let starts: [Session.Start]
+    private let entries: [GroupEntry]
     /// nil once the session is open.
     private var joining: Joining?
 
     /// - Parameters:
     ///   - joining: has completed its joins.
-    ///   - starts: the groups at the time of the join.
+    ///   - entries: the groups at the time of the join.
     init(
         _ input: ClientInput, shard: Shard, session: Session, connection: any DialectConnection, joining: Joining,
-        starts: [Session.Start]
+        entries: [GroupEntry]
     ) {
         self.input = input
         self.shard = shard
         self.session = session
         self.connection = connection
         self.joining = joining
-        self.starts = starts
+        self.entries = entries
     }
 
     var keepAlive: KeepAlive { KeepAlive.pings(of: session.id, shard.settings.configuration) }
@@ -35,9 +35,12 @@ final class PlainDialect: ClientDialect {
     var isEstablished: Bool { true }
 
     func opened() {
+        let starts = entries.lazy.map {
+            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
+        }
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
-        input.connected(answer)
+        if input.forwards { input.connected(answer) }
     }
 
     // MARK: Input

@@ -20,8 +20,8 @@ struct BytesByForm {
     private var plain: ByteBuffer?
     private var event: ByteBuffer?
     private var push: ByteBuffer?
-    private var inbox: ByteBuffer?
-    private var namedInbox: ByteBuffer?
+    /// The forms of `tocsin.v1`. Apart, because a delivery of the others must not pay for them.
+    private var inbox: [WireForm: ByteBuffer] = [:]
 
     subscript(form: WireForm) -> ByteBuffer? {
         get {
@@ -29,8 +29,7 @@ struct BytesByForm {
             case .plain: plain
             case .eventStream: event
             case .centrifuge: push
-            case .inbox: inbox
-            case .namedInbox: namedInbox
+            case .inbox, .namedInbox: inbox[form]
             }
         }
         set {
@@ -38,8 +37,7 @@ struct BytesByForm {
             case .plain: plain = newValue
             case .eventStream: event = newValue
             case .centrifuge: push = newValue
-            case .inbox: inbox = newValue
-            case .namedInbox: namedInbox = newValue
+            case .inbox, .namedInbox: inbox[form] = newValue
             }
         }
     }

@@ -74,14 +74,6 @@ final class GroupMembers {
             live[slot].shown = last
         }
         let bytes = run.bytes(for: live[slot].form)
-        if tracking != .none, let last = run.last {
-            // The ping that proves the run goes out in the same write.
-            transport.write(bytes)
-            live[slot].session.wrote(last, in: self)
-            live[slot].session.batchEnded()
-            if atOnce { transport.flush() }
-            return true
-        }
         if atOnce { transport.send(bytes) } else { transport.write(bytes) }
         return true
     }
@@ -95,7 +87,8 @@ struct LiveMember {
     let session: Session
     let transport: any SessionTransport
     let form: WireForm
-    /// Whether the client gets the same bytes as others: not with compression, nor with a cursor over several groups.
+    /// Whether the client gets the same bytes as others, and nothing besides: not with compression, nor with a cursor over several
+    /// groups, nor with pings behind the messages of a group with receipts.
     let takesRuns: Bool
     /// The last position shown to the client.
     var shown: Position?

@@ -376,7 +376,9 @@ final class Session {
     private func enterLive(_ index: Int) {
         let members = memberships[index].members
         members.removeBehind(self)
-        let takesRuns = transport.deflateWindow == nil && (form != .eventStream || groups.count == 1)
+        let takesRuns =
+            form == .eventStream
+            ? groups.count == 1 : transport.deflateWindow == nil && members.tracking == .none
         memberships[index].slot = members.addLive(
             LiveMember(
                 session: self, transport: transport, form: form, takesRuns: takesRuns,
