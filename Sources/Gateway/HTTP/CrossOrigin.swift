@@ -27,7 +27,7 @@ enum CrossOrigin {
     static func preflight(page: String, names: [String]) -> ByteBuffer {
         var allowed = usualNames
         for name in names where !allowed.contains(name) && !isBrowsers(name) { allowed.append(name) }
-        var text = "HTTP/1.1 204 No Content\r\nConnection: close\r\nAccess-Control-Allow-Methods: GET\r\n"
+        var text = "HTTP/1.1 204 No Content\r\nConnection: close\r\nAccess-Control-Allow-Methods: GET, POST\r\n"
         text += "Access-Control-Allow-Headers: \(allowed.joined(separator: ", "))\r\n"
         text += "Access-Control-Max-Age: \(maximumAge)\r\n"
         for (name, value) in fields(for: page) { text += "\(name): \(value)\r\n" }

@@ -18,6 +18,7 @@ extension Handshake {
                 id: id, slot: entrant.slot, socket: socket, shard: shard, joining: joining, starts: starts,
                 unreadable: unreadable)
             hand(over: entrant, to: client, saying: SwitchingAnswer.eventStream(page: page))
+        case .command: refuse(.bad("a command joins no group"))
         }
     }
 

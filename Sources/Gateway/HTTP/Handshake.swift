@@ -27,6 +27,7 @@ final class Handshake: StreamSocketOwner {
         case reading(RequestHeadParser)
         case loggingIn(Entrant)
         case joining(Entrant, Joining)
+        case commanding(Entrant, PostedCommand)
         case upgraded
         case over
     }
@@ -84,6 +85,10 @@ final class Handshake: StreamSocketOwner {
             entrant.early.writeImmutableBuffer(bytes)
             stage = .joining(entrant, joining)
             checkEarly(entrant)
+        case .commanding(var entrant, let posted):
+            if !posted.isAsked { entrant.early.writeImmutableBuffer(bytes) }
+            stage = .commanding(entrant, posted)
+            performCommand()
         case .upgraded: stage = .upgraded
         case .over: break
         }
@@ -118,7 +123,7 @@ final class Handshake: StreamSocketOwner {
     /// Releases whatever the handshake has acquired.
     private func undo() {
         switch stage {
-        case .loggingIn(let entrant): state.admission.leave(entrant.slot)
+        case .loggingIn(let entrant), .commanding(let entrant, _): state.admission.leave(entrant.slot)
         case .joining(let entrant, let joining):
             joining.cancel()
             state.admission.leave(entrant.slot)
@@ -228,6 +233,9 @@ final class Handshake: StreamSocketOwner {
                 access: access, login: connectLogin(plan), accessOf: { _ in access }, remote: remote(of: plan))
             return becomeCentrifuge(entrant, entry)
         }
+        if case .command(let bytes) = plan.transport {
+            return takeCommand(entrant, bytes, of: identity?.user, in: resolved.groups)
+        }
         let joining = Joining(resolved.groups, of: id, on: shard)
         stage = .joining(entrant, joining)
         let member = Member(connection: id, user: identity?.user, info: identity?.info)
@@ -261,16 +269,16 @@ final class Handshake: StreamSocketOwner {
 
     // MARK: Refusals
 
-    private func refuse(_ refusal: Refusal) {
+    func refuse(_ refusal: Refusal) {
         switch stage {
         case .over, .upgraded: return
-        case .reading, .loggingIn, .joining: break
+        case .reading, .loggingIn, .joining, .commanding: break
         }
         state.metrics.refused(refusal.reason)
         respond(HTTPAnswer(refusal, page: page).bytes)
     }
 
-    private func respond(_ answer: ByteBuffer) {
+    func respond(_ answer: ByteBuffer) {
         undo()
         socket.write(answer)
         socket.flush()
@@ -284,7 +292,9 @@ extension Handshake: DeadlineOwner {
         switch stage {
         case .over: socket.close()  // The peer has had time to read the refusal.
         case .loggingIn, .joining: refuse(.later("the login takes too long", .loginUnavailable, seconds: 2))
-        case .reading:
+        case .commanding(_, let posted) where posted.isAsked:
+            refuse(.later("the broker's store does not answer now", .redis, seconds: 2))
+        case .reading, .commanding:
             refuse(Refusal(status: .requestTimeout, message: "the handshake took too long", reason: .timeout))
         case .upgraded: break
         }

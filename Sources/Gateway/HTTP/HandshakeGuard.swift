@@ -22,10 +22,10 @@ enum HandshakeGuard {
         guard head.isPath else { throw .bad("the request target must be a path") }
         // A body on a GET is a means of request smuggling past proxies.
         guard !head.has("transfer-encoding") else { throw .bad("the request must not have a body") }
-        if head.has("content-length"), head.only("content-length") != "0" {
+        if head.has("content-length"), !head.isCommand, head.only("content-length") != "0" {
             throw .bad("the request must not have a body")
         }
-        guard head.isGET || CrossOrigin.isPreflight(head) else {
+        guard head.isGET || head.isCommand || CrossOrigin.isPreflight(head) else {
             throw Refusal(
                 status: .methodNotAllowed, message: "only GET is answered here", headers: [("Allow", "GET")],
                 reason: .method)

@@ -49,13 +49,25 @@ extension HandshakePlan {
     ) throws(Refusal) -> RequestDecision {
         try HandshakeGuard.checkRequest(head)
         let match = router.match(head.path)
-        guard head.isGET else {
+        guard head.isGET || head.isCommand else {
             guard let page = origin.page else { throw RequestOrigin.refusal }
             return .answer(CrossOrigin.preflight(page: page, names: pageHeaders(match?.index)))
         }
         guard let match else { return try unrouted(head, configuration) }
         let transport = try RequestedTransport(head)
         guard origin.admits(transport) else { throw RequestOrigin.refusal }
+        if case .command(let bytes) = transport {
+            guard configuration.routes[match.index].clientProtocol == .plain else {
+                throw Refusal(
+                    status: .methodNotAllowed, message: "inboxes of this route are read by rpc",
+                    headers: [("Allow", "GET")], reason: .method)
+            }
+            guard bytes <= configuration.maximumMessageBytes else {
+                throw Refusal(
+                    status: .payloadTooLarge,
+                    message: "a command has at most \(configuration.maximumMessageBytes) bytes", reason: .malformed)
+            }
+        }
         if case .eventStream(EventCursor.end?) = transport {
             return .endOfStream(SwitchingAnswer.endOfStream(page: origin.page))
         }

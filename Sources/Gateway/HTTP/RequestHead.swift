@@ -34,6 +34,11 @@ struct RequestHead: Sendable {
     }
     var fieldCount: Int { fields.count }
     var isGET: Bool { equals(methodPlace, "GET") }
+    /// Whether this is a `POST` of JSON: a command on an inbox. A page cannot send that type without a preflight.
+    var isCommand: Bool {
+        guard equals(methodPlace, "POST"), let type = only("content-type") else { return false }
+        return type.prefix { $0 != ";" }.trimmed.lowercased() == "application/json"
+    }
     var isHTTP11: Bool { equals(versionPlace, "HTTP/1.1") }
     var isPath: Bool { bytes[targetPlace].first == UInt8(ascii: "/") }
 

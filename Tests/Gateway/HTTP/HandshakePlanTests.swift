@@ -48,6 +48,7 @@ struct HandshakePlanTests {
                 switch plan.transport {
                 case .webSocket: return ("webSocket", plan)
                 case .eventStream(let cursor): return ("eventStream \(cursor ?? "-")", plan)
+                case .command(let bytes): return ("command \(bytes)", plan)
                 }
             }
         } catch {
