@@ -8,11 +8,11 @@ struct EraseCommand: AsyncParsableCommand {
         commandName: "erase",
         abstract: "End a user's connections, and remove what is kept of the user.",
         discussion: """
-            Removed are: the groups that belong to the user by a policy's {user}, with their messages; what the user had and had
-            read in other groups; push subscriptions; escalations, and scheduled messages to the user's groups. Not removed are
+            Removed are: the groups that belong to the user by a policy's {user}, with their messages; what the user had and had \
+            read in other groups; push subscriptions; escalations, and scheduled messages to the user's groups. Not removed are \
             what others were sent, even if it is about the user, and backups of Redis.
 
-            End the login first, or the user's pages come back and are recorded again. It cannot be undone, so it asks for the
+            End the login first, or the user's pages come back and are recorded again. It cannot be undone, so it asks for the \
             user once more; --yes does not ask.
               tocsin erase --user 42
             """)

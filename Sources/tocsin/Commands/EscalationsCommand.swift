@@ -7,7 +7,7 @@ struct EscalationsCommand: AsyncParsableCommand {
         commandName: "escalations",
         abstract: "Show what waits for webhooks and push services, and what they would not take; send that again.",
         discussion: """
-            Targets are those of escalations: in the configuration. A delivery that a target refuses for good, or does not take
+            Targets are those of escalations: in the configuration. A delivery that a target refuses for good, or does not take \
             in time, is a dead letter: it is kept for 30 days, the newest 10,000 of them.
               tocsin escalations
               tocsin escalations --retry esc_9f0a4b12c3d4e5f6a7b8c9d0/site

@@ -8,7 +8,7 @@ struct InboxCommand: AsyncParsableCommand {
         commandName: "inbox",
         abstract: "Show a user's messages and what of them is read, or mark them.",
         discussion: """
-            For groups whose policy has inbox: true. Without --group it lists the user's inboxes; with it, the messages that
+            For groups whose policy has inbox: true. Without --group it lists the user's inboxes; with it, the messages that \
             are still in the group's log, newest first:
               tocsin inbox --user 42
               tocsin inbox --user 42 --group 42.inbox --limit 10

@@ -7,10 +7,10 @@ struct ReceiptCommand: AsyncParsableCommand {
         commandName: "receipt",
         abstract: "Show who has a message, since when, and who has read it.",
         discussion: """
-            For groups whose policy has receipts: true or inbox: true. Where the policy names a user ("{user}.inbox"), the
+            For groups whose policy has receipts: true or inbox: true. Where the policy names a user ("{user}.inbox"), the \
             line is about that user, connected or not; elsewhere there is one for everybody who is connected or has been.
               tocsin receipt 42.inbox 5f3a.9c01ab23de:17
-            Delivered: a browser or program of the user has the message, which does not say that a page showed it. Read: the
+            Delivered: a browser or program of the user has the message, which does not say that a page showed it. Read: the \
             page, or the site, has marked it.
             """)
 

@@ -8,7 +8,7 @@ struct ScheduledCommand: AsyncParsableCommand {
         commandName: "scheduled",
         abstract: "List the messages that are sent later, soonest first, or cancel one.",
         discussion: """
-            Messages that were sent with --at or --in (HTTP: ?at=, ?in=; redis-cli: AT, IN). They wait in Redis, not in a
+            Messages that were sent with --at or --in (HTTP: ?at=, ?in=; redis-cli: AT, IN). They wait in Redis, not in a \
             gateway.
               tocsin scheduled --group 42.inbox
               tocsin scheduled --cancel 5a0c1fd2b76e8890@42.inbox

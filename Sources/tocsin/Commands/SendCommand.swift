@@ -9,16 +9,16 @@ struct SendCommand: AsyncParsableCommand {
         commandName: "send",
         abstract: "Send a JSON object to a group, or to one channel.",
         discussion: """
-            Prints the message's position, the number of gateways that were listening, and how many consumers that Daphne
+            Prints the message's position, the number of gateways that were listening, and how many consumers that Daphne \
             holds were told. The same without tocsin:
               redis-cli -n 3 FCALL group_send 1 asgi:group:GROUP JSON [TTL s] [KEY k] …
 
-            With --at or --in it is sent later, whichever gateways live then, and the line is the id by which
+            With --at or --in it is sent later, whichever gateways live then, and the line is the id by which \
             tocsin scheduled --cancel ID takes it back:
               tocsin send 42.inbox '{"text":"Your parcel comes today"}' --in 2h --collapse parcel
               tocsin send 42.inbox '{"text":"Confirm"}' --at $(date -d 'tomorrow 9:00' +%s) --escalate 300 --unless read
 
-            A name with "!", as tocsin who shows them, is one connection's or one consumer's; with --channel it is a worker's
+            A name with "!", as tocsin who shows them, is one connection's or one consumer's; with --channel it is a worker's \
             channel (manage.py runworker NAME):
               redis-cli -n 3 FCALL channel_send 1 asgi:channel:NAME JSON
             """)
