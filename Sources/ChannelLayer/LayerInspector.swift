@@ -123,7 +123,8 @@ public struct LayerInspector: Sendable {
     /// - Parameters:
     ///   - waitReplicas: the replicas that must acknowledge it.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: ReplicaQuorum = .zero,
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(),
+        waitReplicas: ReplicaQuorum = .zero,
         logger: Logger
     ) async throws -> SendAnswer {
         let call = functions.groupSend(message, to: group, options)

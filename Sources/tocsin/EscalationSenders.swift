@@ -60,9 +60,12 @@ private struct LayerEscalationQueue: EscalationQueue {
             do {
                 let claimed = try await shard.claim(target, most: most, limit: limit - tasks.count)
                 for task in claimed {
-                    if let readable = read(task, target) { tasks.append(readable) } else {
+                    if let readable = read(task, target) {
+                        tasks.append(readable)
+                    } else {
                         try await shard.finish(
-                            target, id: task.id, attempt: task.attempt, .dead(reason: "the push subscription cannot be used"))
+                            target, id: task.id, attempt: task.attempt,
+                            .dead(reason: "the push subscription cannot be used"))
                     }
                 }
             } catch {

@@ -1,4 +1,5 @@
 import Broker
+import Escalation
 import NIOCore
 import Testing
 

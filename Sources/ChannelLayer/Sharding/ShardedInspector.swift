@@ -51,7 +51,8 @@ public struct ShardedInspector: Sendable {
 
     /// As `LayerInspector.send`.
     public func send(
-        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(), waitReplicas: ReplicaQuorum = .zero,
+        _ message: ByteBuffer, to group: GroupName, _ options: SendOptions = SendOptions(),
+        waitReplicas: ReplicaQuorum = .zero,
         logger: Logger
     ) async throws -> SendAnswer {
         try await router[group].send(message, to: group, options, waitReplicas: waitReplicas, logger: logger)

@@ -32,7 +32,9 @@ struct InboxError: Error, Equatable {
     /// - Parameter error: of the backplane.
     init(_ error: any Error) {
         if let error = error as? BackplaneError, error.code == .refused {
-            self.init(.refused, error.message)
+            // What a function of the library says is meant for people; its prefix is not.
+            let text = error.message
+            self.init(.refused, String(text.range(of: "ERR tocsin: ").map { text[$0.upperBound...] } ?? text[...]))
         } else {
             self.init(.unavailable, "the store cannot be reached now; try again")
         }

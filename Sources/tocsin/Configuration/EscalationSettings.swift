@@ -68,7 +68,8 @@ struct EscalationSettings {
         guard let text = try reader.text("url") else { throw reader.bad("url", "is missing: the address to post to") }
         let secrets = try reader.secrets("secret") ?? [], file = try reader.text("secret_file")
         guard secrets.isEmpty != (file == nil) else {
-            throw reader.bad("secret", "or secret_file is needed, and not both: \"whsec_\" and 24 to 64 bytes in Base64")
+            throw reader.bad(
+                "secret", "or secret_file is needed, and not both: \"whsec_\" and 24 to 64 bytes in Base64")
         }
         do throws(EscalationError) {
             for secret in secrets { _ = try WebhookSecret(secret) }
