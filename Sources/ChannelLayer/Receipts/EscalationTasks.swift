@@ -13,9 +13,14 @@ public struct EscalationTasks: Sendable {
     /// - Parameters:
     ///   - most: tasks in flight for the target, in the whole fleet.
     ///   - limit: 1 to 1,000.
+    /// - Returns: nothing while Redis is away, or has no library yet: the links to it report that.
     public func claim(_ target: String, most: Int, limit: Int) async throws -> [ClaimedTask] {
-        try await client.call(
-            functions.escalationClaim(target, most: most, limit: limit, seconds: Self.claimSeconds))
+        do {
+            return try await client.call(
+                functions.escalationClaim(target, most: most, limit: limit, seconds: Self.claimSeconds))
+        } catch let error as RedisError where error.code != .server || RedisErrorMeaning.isTransient(error) {
+            return []
+        }
     }
 
     /// - Returns: false when another has finished the task, or claimed it after this claim had ended.
