@@ -77,6 +77,7 @@ def test_unread_counts_receipts_and_escalations_survive_kills(scale):
             sender = Sender(redis, users, count)
             urls = [gateway.url("/mine") for gateway in gateways]
             with Devices(lambda: urls, users, 3, ORIGIN, marks_per_second=scale.pick(1.0, 0.3)) as devices:
+                wait_until(lambda: devices.connected, 60, "all devices")
                 began = time.monotonic()
                 kills = {count // 4: gateways[0], count // 2: redis, 3 * count // 4: gateways[1]}
                 for number in range(count):

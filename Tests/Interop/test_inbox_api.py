@@ -231,7 +231,7 @@ def test_a_push_subscription_is_registered_once_and_removed_by_its_endpoint(gate
     first = ask(gateways[0], "PUT", path, subscription()).json
     assert first == ask(gateways[1], "PUT", path, subscription()).json and first["subscriptions"] == 1
     assert json.loads(redis.hget("tocsin:push:6", first["id"])) == subscription()
-    assert refused(ask(gateways[0], "PUT", path, subscription("https://10.0.0.1/a")), 400, "bad_endpoint")
+    assert refused(ask(gateways[0], "PUT", path, subscription("https://10.0.0.1/a")), 400, "bad_subscription")
     for n in range(19):
         assert ask(gateways[0], "PUT", path, subscription(f"https://push.example/{n}")).status == 200
     assert refused(ask(gateways[0], "PUT", path, subscription("https://push.example/b")), 409, "too_many_subscriptions")

@@ -55,6 +55,7 @@ class Device:
             self.gaps.append(frame["gap"])
         if "unread" in frame:
             self.state = {key: frame[key] for key in ("unread", "read")}
+            self.since = self.since or frame["read"]  # where it was before its first message
         if "error" in frame:
             assert frame["error"]["code"] == "unavailable", frame
         elif "ref" in frame:
@@ -90,8 +91,13 @@ class Devices:
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
-        with contextlib.suppress(RuntimeError):  # the loop was stopped
-            self._loop.run_until_complete(asyncio.gather(*(device.run() for device in self.devices)))
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._all())
+        self._loop.close()
+
+    async def _all(self):
+        self._task = asyncio.gather(*(device.run() for device in self.devices))
+        await self._task
 
     def __enter__(self):
         self._thread.start()
@@ -99,8 +105,13 @@ class Devices:
 
     def __exit__(self, *_):
         self.ended = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(20)
+
+    @property
+    def connected(self):
+        """Whether every device has been told a state."""
+        return all(device.state for device in self.devices)
 
     def marked(self, user, command):
         (kind, position), = [item for item in command.items() if item[0] != "ref"]
