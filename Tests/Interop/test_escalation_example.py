@@ -6,6 +6,7 @@ import pytest
 import yaml
 from harness.django_site import PROJECT, DjangoSite
 from harness.gateway import Gateway
+from harness.http_client import request
 from harness.waiting import wait_until
 
 ORIGIN = "http://localhost:8000"
@@ -48,7 +49,5 @@ def test_only_the_user_who_is_away_gets_an_e_mail(site, gateway, clients):
 
 
 def test_a_call_that_nobody_signed_sends_nothing(site):
-    from harness.http_client import request
-
     answer = request(site.port, "POST", "/unseen", b"{}", {"Content-Type": "application/json"})
     assert answer.status == 401 and "Subject:" not in site.log
