@@ -561,10 +561,9 @@ local function trim_by_age(log, oldest_ms)
   if keep then redis.call('XTRIM', log, 'MINID', '=', string.format('%d-0', tonumber(string.match(keep, '^%d+')) + 1)) end
 end
 
--- Django's consumers ----------------------------------------------------------------------------------------------
+-- Serializers ------------------------------------------------------------------------------------------------------
 
--- A consumer of Channels takes a map in its layer's serializer, with a `type` that names a method. Whatever else it is sent
--- ends it, with the page's connection (code 1011). So a message that cannot be one is not sent to it, and is counted.
+-- Between JSON and msgpack, the two serializers of Django's layer. Numbers of 64 bits are two halves of 32: Lua has doubles only.
 
 local function pack_text(text)
   local n = #text
@@ -793,6 +792,11 @@ local function json_of(s, i, out)
   end
   return put(is_object and '}' or ']', at)
 end
+
+-- Django's consumers ----------------------------------------------------------------------------------------------
+
+-- A consumer of Channels takes a map in its layer's serializer, with a `type` that names a method. Whatever else it is sent
+-- ends it, with the page's connection (code 1011). So a message that cannot be one is not sent to it, and is counted.
 
 -- The `type` of a msgpack map, or nil. The last of several counts, as in a dict.
 local function type_of_map(message)
@@ -3256,6 +3260,8 @@ local function tocsin_version(_, args)
   if args[1] == 'COMPATIBLE' then return { VERSION, COMPATIBLE_SINCE } end
   return VERSION
 end
+
+-- Registration -----------------------------------------------------------------------------------------------------
 
 redis.register_function('group_send', group_send)
 redis.register_function('channel_send', channel_send)

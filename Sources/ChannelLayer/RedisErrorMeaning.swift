@@ -3,14 +3,19 @@ import RedisClient
 
 /// Classifies Redis' errors.
 enum RedisErrorMeaning {
-    /// Converts the error to a `BackplaneError`.
+    /// What the functions' own errors begin with.
+    private static let ownError = "ERR tocsin: "
+
+    /// Converts the error to a `BackplaneError`. A function's own error is its text alone, which is meant for people.
     static func told(_ error: any Error) -> BackplaneError {
         guard let error = error as? RedisError else {
             return error as? BackplaneError ?? BackplaneError(.unavailable, "\(error)")
         }
         if error.kind == "CHANNELFULL" { return BackplaneError(.full, "\(error)") }
         let isRefusal = error.code == .unexpectedAnswer || error.code == .server && !isTransient(error)
-        return BackplaneError(isRefusal ? .refused : .unavailable, "\(error)")
+        guard isRefusal else { return BackplaneError(.unavailable, "\(error)") }
+        let isOwn = error.code == .server && error.message.hasPrefix(ownError)
+        return BackplaneError(.refused, isOwn ? String(error.message.dropFirst(ownError.count)) : "\(error)")
     }
 
     /// Whether the same command may succeed later, on this server or on its successor.

@@ -70,12 +70,3 @@ extension LayerAdministration {
             .unavailable, "Redis answered something else than a list: it has another version's function library")
     }
 }
-
-extension BackplaneError {
-    /// A function's own error as its text alone, without `Redis answered: ERR tocsin: `.
-    var withoutPrefix: BackplaneError {
-        let prefix = "Redis answered: ERR tocsin: "
-        guard code == .refused, message.hasPrefix(prefix) else { return self }
-        return BackplaneError(.refused, String(message.dropFirst(prefix.count)))
-    }
-}

@@ -67,7 +67,7 @@ final class LayerAdministration: Administration {
         do {
             return try await question(inspector)
         } catch {
-            throw LayerInspector.told(error).withoutPrefix
+            throw LayerInspector.told(error)
         }
     }
 }
