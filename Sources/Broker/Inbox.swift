@@ -28,11 +28,15 @@ public struct Confirmation: Sendable, Equatable {
     /// user, because the route let it in; elsewhere for nobody.
     public let user: String?
     public let position: Position
+    /// The device has the messages after this one, of the same epoch and history; nil: all since the user's last proof, as a
+    /// cursor says that a client brings back. A device that was not there says nothing of what was sent meanwhile.
+    public let after: UInt64?
 
-    public init(group: GroupName, user: String?, position: Position) {
+    public init(group: GroupName, user: String?, position: Position, after: UInt64? = nil) {
         self.group = group
         self.user = user
         self.position = position
+        self.after = after
     }
 }
 

@@ -179,3 +179,42 @@ def test_a_replica_moves_no_cursor_and_answers(redis, receipts, send, ask, deliv
         assert json.loads(redis.fcall_ro("receipts", 1, group_key("g"), str(position)))["users"][0]["delivered"]
     finally:
         redis.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def test_a_device_that_was_not_there_proves_nothing_of_what_was_sent_meanwhile(receipts, send, ask, deliver):
+    receipts("{user}.in")
+    positions = [send(group="42.in")[0] for _ in range(6)]
+
+    def delivered():
+        return [ask("receipts", position, group="42.in")["users"][0]["delivered"] for position in positions]
+
+    assert deliver("", positions[1], "42.in") == 1  # a device has 1 and 2, and goes
+    assert deliver("", f"{positions[4]}/1", "42.in") == 1  # another one comes, and gets 5
+    assert delivered() == [True, True, False, False, True, False]
+    assert deliver("", f"{positions[5]}/2", "42.in") == 1
+    assert deliver("", f"{positions[5]}/2", "42.in") == 0
+    assert deliver("", positions[4], "42.in") == 0, "a cursor that is known says nothing new"
+    assert delivered() == [True, True, False, False, True, True]
+    assert deliver("", f"{positions[3]}/2", "42.in") == 1  # the first one returns, and reads what it missed
+    assert delivered() == [True] * 6
+
+
+def test_what_was_read_was_delivered(redis, policy, send, ask, deliver):
+    policy({"match": "{user}.in", "inbox": True})
+    positions = [send(group="42.in")[0] for _ in range(4)]
+    redis.fcall("mark_read", 1, group_key("42.in"), "42", "ONE", str(positions[2]))
+    states = [ask("receipts", position, group="42.in")["users"][0]["delivered"] for position in positions]
+    assert states == [False, False, True, False]
+    redis.fcall("mark_read", 1, group_key("42.in"), "42", str(positions[1]))
+    states = [ask("receipts", position, group="42.in")["users"][0]["delivered"] for position in positions]
+    assert states == [True, True, True, False]
+
+
+def test_there_are_eight_ranges_and_the_oldest_gap_is_forgotten_first(redis, receipts, send, ask, deliver):
+    receipts("{user}.in")
+    positions = [send(group="42.in")[0] for _ in range(40)]
+    for position in positions[1::2]:
+        assert deliver("", f"{position}/1", "42.in") == 1
+    record = redis.hget(own("seen:42.in"), "42").decode().split()[2:]
+    assert [entry.split("@")[0] for entry in record] == [f"{n - 1}-{n}" for n in range(26, 41, 2)]
+    assert not ask("receipts", positions[1], group="42.in")["users"][0]["delivered"], "never too much"

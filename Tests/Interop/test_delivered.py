@@ -133,6 +133,15 @@ def test_a_client_in_another_user_s_group_confirms_nothing_for_that_user(gateway
     assert stranger.messages == []
 
 
+def test_who_comes_later_proves_nothing_of_what_was_sent_before(gateway, redis, clients):
+    missed = send(redis, "j")
+    (client,) = clients.open(gateway.url("/of/j"))
+    position = send(redis, "j", '{"n":2}')
+    client.wait(1)
+    wait_until(lambda: is_delivered(redis, "j", position), 1)
+    assert client.messages == ['{"n":2}'] and not is_delivered(redis, "j", missed)
+
+
 def test_a_frozen_client_is_not_confirmed_until_it_goes_on(gateway, redis):
     reader, writer = os.pipe()
     child = os.fork()

@@ -3,8 +3,9 @@
 -- What users have of a group (policy `receipts`) and what they have read (policy `inbox`).
 --
 -- `seen:G` has a record for each user: 'EPOCH READ OFFSET@MS …'. READ: everything up to there is read, except the offsets at or
--- below it in `reads:G:U`; those above it in that set are read singly. OFFSET@MS: up to where the user's devices had the messages,
--- and since when, for the last advances; the last one is the cursor. Both cursors only grow within an epoch.
+-- below it in `reads:G:U`; those above it in that set are read singly. OFFSET@MS: the user's devices have the messages after those
+-- of the range before, up to this one, since then. AFTER-OFFSET@MS: only those after AFTER, because no device was there for the
+-- others. Both only grow within an epoch.
 --
 -- `holes:G` has the offsets below the group's that the log does not have, although they were not trimmed, as intervals
 -- 'KIND A B' by B: 'h', known to readers (expired or collapsed), and 'l', a message that was sent live only. There are at most two
@@ -93,8 +94,12 @@ function track.record(place, group, user)
   local epoch, read, rest = string.match(text, '^(%x+) (%d+)(.*)$')
   if epoch ~= group.epoch then record.is_stale = true; return record end
   record.read = math.min(tonumber(read), group.offset)
-  for offset, ms in string.gmatch(rest, ' (%d+)@(%d+)') do
-    record.advances[#record.advances + 1] = { offset = math.min(tonumber(offset), group.offset), ms = tonumber(ms) }
+  local upto = 0
+  for range, ms in string.gmatch(rest, ' ([%d%-]+)@(%d+)') do
+    local after, offset = tonumber(string.match(range, '^(%d+)%-')) or upto, tonumber(string.match(range, '%d+$'))
+    offset = math.min(offset, group.offset)
+    if offset > after then record.advances[#record.advances + 1] = { after = after, offset = offset, ms = tonumber(ms) } end
+    upto = offset
   end
   return record
 end
@@ -104,25 +109,57 @@ function track.delivered(record)
   return last and last.offset or 0
 end
 
--- Since when the user has the message, in ms; nil: not yet. The oldest advance that is remembered is the answer for all before it.
+-- Since when the user has the message, in ms; nil: not yet. Ranges that were joined have the time of the last of them.
 function track.delivered_at(record, offset)
   for _, advance in ipairs(record.advances) do
-    if advance.offset >= offset then return advance.ms end
+    if advance.after < offset and offset <= advance.offset then return advance.ms end
   end
   return nil
 end
 
--- Whether the cursor moved.
-function track.advance(record, offset, ms)
-  if offset <= track.delivered(record) then return false end
-  record.advances[#record.advances + 1] = { offset = offset, ms = ms }
-  if #record.advances > track.ADVANCES then table.remove(record.advances, 1) end
-  return true
+-- The user's devices have the messages after `after`, up to `offset`. Whether that was news. What was known keeps its time.
+function track.advance(record, after, offset, ms)
+  local ranges, is_news = {}, false
+  local function add(from, upto, at)
+    if upto > from then ranges[#ranges + 1] = { after = from, offset = upto, ms = at } end
+  end
+  local function news(upto)
+    if upto > after then add(after, upto, ms); is_news = true end
+  end
+  for _, known in ipairs(record.advances) do
+    if after < offset and known.offset > after then
+      news(math.min(known.after, offset))
+      after = math.max(after, known.offset)
+    end
+    add(known.after, known.offset, known.ms)
+  end
+  news(offset)
+  table.sort(ranges, function(one, other) return one.after < other.after end)
+  while #ranges > track.ADVANCES do track.shorten(ranges) end
+  record.advances = ranges
+  return is_news
+end
+
+-- Joins the oldest two ranges between which nothing is missing; if there are none, forgets the oldest.
+function track.shorten(ranges)
+  for i = 1, #ranges - 1 do
+    if ranges[i].offset == ranges[i + 1].after then
+      ranges[i + 1].after = ranges[i].after
+      table.remove(ranges, i)
+      return
+    end
+  end
+  table.remove(ranges, 1)
 end
 
 function track.save(place, group, user, record)
   local parts = { group.epoch .. ' ' .. string.format('%d', record.read) }
-  for _, advance in ipairs(record.advances) do parts[#parts + 1] = string.format('%d@%.0f', advance.offset, advance.ms) end
+  local upto = 0
+  for _, advance in ipairs(record.advances) do
+    local after = advance.after == upto and '' or string.format('%d-', advance.after)
+    parts[#parts + 1] = after .. string.format('%d@%.0f', advance.offset, advance.ms)
+    upto = advance.offset
+  end
   local seen = track.key(place, 'seen')
   if record.is_stale or record.is_new then redis.call('DEL', track.reads(place, user)) end
   track.remember(place, user)

@@ -131,7 +131,7 @@ local function mark_read(keys, args)
   trim_by_age(place.log, (seconds - place.ttl) * 1000)
   local record, view = track.record(place, group, user), track.view(place, group, seconds)
   local changed = track.mark(place, view, user, record, kind, offset)
-  local advanced = kind ~= 'unread' and track.advance(record, offset, math.floor(seconds * 1000))
+  local advanced = kind ~= 'unread' and track.advance(record, kind == 'one' and offset - 1 or 0, offset, math.floor(seconds * 1000))
   if changed or advanced then track.save(place, group, user, record) end
   local state = track.state_text(group, view, record, track.singles(place, user, record), seconds)
   if changed then
@@ -211,8 +211,9 @@ local function inbox(keys, args)
   return '{' .. track.state_text(group, view, record, singles, seconds) .. ',"messages":[' .. table.concat(texts, ',') .. ']}'
 end
 
--- mark_delivered: a user and a position for each key. The number of cursors that moved: what is unknown or not the user's is
--- left out, because the rest of a gateway's batch is right.
+-- mark_delivered: a user and a position for each key: the user's devices have what came after their last proof, up to there; with
+-- '/N' after the position only the N messages up to there, because no device was there for others. The number of records that
+-- changed: what is unknown or not the user's is left out, because the rest of a gateway's batch is right.
 local function mark_delivered(keys, args)
   local groups = parse_group_keys(keys, 1)
   if not groups then return redis.error_reply(BAD_GROUP_KEY) end
@@ -227,11 +228,13 @@ local function mark_delivered(keys, args)
       local user = place.receipts and track.user(place, args[2 * i - 1])
       local group = user and track.group(place, clock)
       local offset, verdict = 0, nil
-      if group and not group.is_new then offset, verdict = track.offset(place, group, args[2 * i]) end
+      local position, count = string.match(args[2 * i], '^(.*)/(%d+)$')
+      if group and not group.is_new then offset, verdict = track.offset(place, group, position or args[2 * i]) end
       -- What was lost in a failover proves nothing about the messages that have its offsets now.
       if not offset or offset == 0 or verdict == 'rolled_back' then return end
       local record = track.record(place, group, user)
-      if not track.advance(record, offset, math.floor(seconds * 1000)) then return end
+      local after = count and math.max(offset - tonumber(count), 0) or track.delivered(record)
+      if not track.advance(record, after, offset, math.floor(seconds * 1000)) then return end
       track.save(place, group, user, record)
       moved = moved + 1
     end)

@@ -59,12 +59,17 @@ extension LayerFunctions {
         return call
     }
 
-    /// Moves the cursors of what is delivered. The answer is how many moved.
+    /// Records what is delivered. The answer is how many records changed.
     func markDelivered(_ confirmations: [Confirmation]) -> FunctionCall<Int> {
         var call = FunctionCall(.markDelivered, keys: confirmations.map { keys.group($0.group) }, read: \.int)
         for confirmation in confirmations {
             call.append(confirmation.user ?? "")
-            call.append(confirmation.position.description)
+            let position = confirmation.position
+            if let after = confirmation.after, after < position.offset {
+                call.append("\(position)/\(position.offset - after)")
+            } else {
+                call.append(position.description)
+            }
         }
         return call
     }

@@ -28,17 +28,24 @@ struct ConfirmationBatch {
         case refused
     }
 
-    /// A group and one of its users.
+    /// A group, one of its users, and where the proof begins: the same for all proofs of one connection.
     private struct Place: Hashable {
         let group: GroupName
         let user: String?
+        let after: UInt64?
+
+        init(_ confirmation: Confirmation) {
+            group = confirmation.group
+            user = confirmation.user
+            after = confirmation.after
+        }
     }
 
     static let interval = 100
     static let pause = 1000
     /// Confirmations in one call.
     static let limit = 1000
-    /// Users of groups that may wait. More are left out: their next confirmation says the same and more.
+    /// Proofs that may wait. More are left out: the next one of their connection says the same and more.
     static let capacity = 100_000
 
     private(set) var state = State.idle
@@ -50,7 +57,7 @@ struct ConfirmationBatch {
     var count: Int { waiting.count }
 
     mutating func add(_ confirmation: Confirmation) -> Action? {
-        let place = Place(group: confirmation.group, user: confirmation.user)
+        let place = Place(confirmation)
         guard waiting.count < Self.capacity || waiting[place] != nil else {
             leftOut += 1
             return nil
@@ -76,10 +83,11 @@ struct ConfirmationBatch {
         state = .sending
         var batch: [Confirmation] = []
         for (place, position) in waiting.prefix(Self.limit) {
-            batch.append(Confirmation(group: place.group, user: place.user, position: position))
+            batch.append(
+                Confirmation(group: place.group, user: place.user, position: position, after: place.after))
         }
         for confirmation in batch {
-            waiting[Place(group: confirmation.group, user: confirmation.user)] = nil
+            waiting[Place(confirmation)] = nil
         }
         inFlight = batch
         return .send(batch)
@@ -89,7 +97,7 @@ struct ConfirmationBatch {
         guard state == .sending else { return nil }
         if outcome == .unavailable {
             for confirmation in inFlight {
-                let place = Place(group: confirmation.group, user: confirmation.user)
+                let place = Place(confirmation)
                 // A slower device of the user may have confirmed less meanwhile.
                 if let newer = waiting[place] {
                     let isFurther =

@@ -8,6 +8,8 @@ final class DeliveryProver {
     private let shard: Shard
     private unowned let transport: any SessionTransport
     private var proof = DeliveryProof(salt: .random(in: .min ... .max))
+    /// The offset before the first message that was written to the client in a row, by group.
+    private var starts: [GroupName: Position] = [:]
     private var isEnded = false
 
     init(_ transport: any SessionTransport, shard: Shard) {
@@ -16,21 +18,42 @@ final class DeliveryProver {
     }
 
     /// Call for each message; after the last one of a batch call `batchEnded`.
-    func wrote(_ position: Position, in group: GroupName) { proof.wrote(position, in: group) }
+    func wrote(_ position: Position, in group: GroupName) {
+        if starts[group].map({ $0.isComparable(to: position) }) != true {
+            starts[group] = Position(
+                epoch: position.epoch, history: position.history, offset: max(position.offset, 1) - 1)
+        }
+        proof.wrote(position, in: group)
+    }
+
+    /// Call when messages of the group were not written: later proofs say nothing of them.
+    func missed(_ group: GroupName) { starts[group] = nil }
 
     /// Queues a ping behind the messages, if one is due.
     func batchEnded() { ping(proof.batchEnded()) }
 
-    func left(_ group: GroupName) { proof.left(group) }
+    func left(_ group: GroupName) {
+        starts[group] = nil
+        proof.left(group)
+    }
 
     func pong(_ payload: ByteBuffer) {
         guard let token = DeliveryProof.Token(payload), case .proven(let positions, let next) = proof.pong(token) else {
             return
         }
         for (group, position) in positions {
-            shard.state.backplane.confirm(Confirmation(group: group, user: transport.user, position: position))
+            shard.state.backplane.confirm(
+                Confirmation(group: group, user: transport.user, position: position, after: start(of: position, group)))
         }
         ping(next)
+    }
+
+    /// Where a proof begins. After a loss that came behind the ping only its last message is certain.
+    private func start(of position: Position, _ group: GroupName) -> UInt64 {
+        guard let start = starts[group], start.isComparable(to: position), start.offset < position.offset else {
+            return max(position.offset, 1) - 1
+        }
+        return start.offset
     }
 
     /// The ping frame for the keep-alive; nil: it needs no payload.

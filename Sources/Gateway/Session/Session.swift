@@ -243,6 +243,7 @@ final class Session {
     /// Reports a loss. A client that must subscribe again leaves the group, so that has to wait until the walk is over.
     private func tell(_ continuity: Continuity, _ index: Int) {
         let group = memberships[index].members.group
+        prover?.missed(group)
         if memberships[index].state == .left {
             shard.afterWalk(self, group, continuity)
         } else {
@@ -258,6 +259,7 @@ final class Session {
     /// Unlogged messages passed while the client, or the gateway, was away.
     private func tellMissed(_ count: UInt64, in members: GroupMembers) {
         guard count > 0 else { return }
+        prover?.missed(members.group)
         shard.state.metrics.dropped.add(Int(clamping: count))
         transport.tellDropped(members.group, Int(clamping: count))
     }

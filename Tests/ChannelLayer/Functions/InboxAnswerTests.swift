@@ -37,6 +37,17 @@ struct InboxAnswerTests {
         #expect(page.entries.map(\.position.offset) == [5, 2] && page.entries.map(\.isRead) == [true, false])
     }
 
+    @Test func `A proof says where it begins, by its number of messages`() {
+        var bytes = ByteBuffer()
+        let since = Position("1.2:9")!
+        functions.markDelivered([
+            Broker.Confirmation(group: group, user: "42", position: since, after: 4),
+            Broker.Confirmation(group: group, user: nil, position: since),
+        ]).command.write(to: &bytes)
+        let text = String(buffer: bytes)
+        #expect(text.contains("\r\n1.2:9/5\r\n") && text.hasSuffix("\r\n1.2:9\r\n"))
+    }
+
     @Test func `Singles are offsets`() throws {
         let call = functions.inbox(of: group, user: "42", before: nil, limit: 0)
         let answer = { (singles: [RedisValue]) in

@@ -79,7 +79,7 @@ struct LibraryContractTests {
         for mark in [ReadMark.upTo(position), .one(position), .unreadOne(position), .all] {
             add(functions.markRead(mark, in: group, user: "42"))
         }
-        add(functions.markDelivered([Confirmation(group: group, user: "42", position: position)]))
+        add(functions.markDelivered([Confirmation(group: group, user: "42", position: position, after: 1)]))
         add(
             functions.markDelivered([
                 Confirmation(group: group, user: nil, position: position),

@@ -30,9 +30,17 @@ struct DeliveryProverTests {
         let frames = client.takeRaw()
         #expect(frames.map(\.opcode) == [1, 1, 9] && house.backplane.confirmed.isEmpty)
         pong(client, frames[2].payload)
-        #expect(house.backplane.confirmed == [Confirmation(group: House.group, user: nil, position: House.at(2))])
+        #expect(
+            house.backplane.confirmed == [Confirmation(group: House.group, user: nil, position: House.at(2), after: 0)])
         pong(client, frames[2].payload)
         #expect(confirmed(house) == [2], "a pong counts once")
+    }
+
+    @Test func `A client that comes later proves nothing of what was sent before it came`() throws {
+        let house = try house(), client = house.webSocket()
+        house.deliver(House.publication(7))
+        pong(client, client.takeRaw()[1].payload)
+        #expect(house.backplane.confirmed.map(\.after) == [6])
     }
 
     @Test func `A pong that nobody asked for proves nothing`() throws {
