@@ -24,6 +24,7 @@ class Server(Process):
     own_session = True  # its own autogroup for the scheduler; Ctrl-C reaches only the bench, which ends it
     protocols = {PLAIN}
     keeps_history = False
+    keeps_receipts = False  # whether it knows which client has which message
     uses_redis = True
     # Its capacity, if lower than the shape's load: its figures are then those of the smaller load.
     most_clients: int | None = None

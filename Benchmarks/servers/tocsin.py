@@ -16,6 +16,7 @@ class Tocsin(Server):
     title = "Tocsin"
     protocols = {PLAIN, CENTRIFUGE, SSE}
     keeps_history = True
+    keeps_receipts = True
 
     def __init__(self, redis):
         super().__init__(redis)
@@ -40,7 +41,10 @@ class Tocsin(Server):
                 {"path": "/ws/{room}", "groups": ["{room}"]},
                 {"path": "/centrifuge/{room}", "protocol": "centrifuge", "groups": ["{room}"]},
             ],
-            "groups": [{"match": "*", "history": {"size": 100, "ttl": "1d"}}],
+            "groups": [
+                {"match": "{user}.tracked", "history": {"size": 100, "ttl": "1d"}, "receipts": True},
+                {"match": "*", "history": {"size": 100, "ttl": "1d"}},
+            ],
         }
         path = self.directory / "tocsin.yaml"
         path.write_text(json.dumps(configuration))

@@ -29,6 +29,7 @@ def all_shapes(scale: Scale) -> list[Shape]:
         FanOut("fan-out-10000-512", "Fan-out, 10,000 clients, 512 B", scale, **TEN, size=512, goal=FAR),
         FanOut("history", "Fan-out by group_send, 1,000 clients, 64 B", scale, **LOGGED, goal=NEAR_TOO),
         FanOut("history-10000", "Fan-out by group_send, 10,000 clients, 64 B", scale, **LOGGED, **TEN, goal=FAR_TOO),
+        FanOut("receipts", "Fan-out by group_send with receipts, 1,000 clients, 64 B", scale, history=True, receipts=True),
         FanOut("centrifuge", "Fan-out to centrifuge clients, 1,000, 64 B", scale, **SPOKEN, goal=NEAR_TOO),
         FanOut("centrifuge-10000", "Fan-out to centrifuge clients, 10,000, 64 B", scale, **SPOKEN, **TEN, goal=FAR_TOO),
         FanOut("sse", "Fan-out as server-sent events, 1,000 clients, 64 B", scale, **STREAMED, goal=NEAR_TOO),

@@ -10,6 +10,7 @@ from ..wsload import shown, wsload
 from .shape import Row, Run, Shape
 
 ROOM, USER = "news", "user.{u:5}"  # the channel of all clients, or one for each of them
+TRACKED = "news.tracked"  # all clients are one user's devices, and confirm what they get
 
 
 @dataclass
@@ -21,10 +22,15 @@ class Load(Shape):
     private: bool = False
     protocol: str = PLAIN
     history: bool = False
+    receipts: bool = False  # what each client has is proven and recorded
     reference: bool = False  # the floor is measured too, although it has neither history nor other protocols
 
     def fits(self, server: type[Server]) -> bool:
-        return self.protocol in server.protocols and (server.keeps_history or not self.history)
+        return (
+            self.protocol in server.protocols
+            and (server.keeps_history or not self.history)
+            and (server.keeps_receipts or not self.receipts)
+        )
 
     def rows(self, servers) -> list[Row]:
         rows = []
@@ -54,7 +60,7 @@ class Load(Shape):
         return Run(figures, shown(arguments), raw)
 
     def arguments(self, server, redis, protocol, history) -> list[str]:
-        channel = USER if self.private else ROOM
+        channel = USER if self.private else TRACKED if self.receipts else ROOM
         clients = self.clients_for(type(server))
         users = clients if self.private else 1
         return [
