@@ -8,6 +8,7 @@ extension BackplaneCore: GatewayLeaseDelegate {
     func leaseRenewed(living: [String], policies: Int) {
         relay.living = living
         outgoing.living = living
+        due.living = living
         policiesInForce(policies)
     }
 

@@ -85,7 +85,8 @@ final class BackplaneCore {
             configuration, functions: functions, client: client, metrics: metrics, logger: logger)
         outgoing = OutgoingRelay(configuration, functions: functions, client: client, logger: logger)
         receipts = ReceiptWriter(functions: functions, client: client, metrics: metrics, logger: logger)
-        due = DueRunner(functions: functions, client: client, metrics: metrics, logger: logger)
+        due = DueRunner(
+            gatewayID: configuration.gatewayID, functions: functions, client: client, metrics: metrics, logger: logger)
         reader = HistoryReader(functions: functions, client: client)
         probe = SubscriptionProbe(
             keys: keys, holder: lease.holder, client: client, subscriber: subscriber, logger: logger)

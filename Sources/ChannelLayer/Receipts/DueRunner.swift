@@ -14,10 +14,16 @@ final class DueRunner {
     private let logger: Logger
     private var turn = DueTurn()
     private var throttle = LogThrottle()
+    /// The living gateways, as of the last lease renewal.
+    var living: [String] = []
+    private let gatewayID: String
     /// Called when messages were escalated: there is work for those who deliver escalations.
     var onEscalation: (() -> Void)?
 
-    init(functions: LayerFunctions, client: RedisClient, metrics: LayerMetrics, logger: Logger) {
+    init(
+        gatewayID: String, functions: LayerFunctions, client: RedisClient, metrics: LayerMetrics, logger: Logger
+    ) {
+        self.gatewayID = gatewayID
         self.functions = functions
         self.client = client
         self.metrics = metrics
@@ -37,10 +43,14 @@ final class DueRunner {
                 self.perform(self.turn.checked(anythingWaits: reply.int == 1))
             }
         case .run: run()
-        case .startTimer(let milliseconds):
-            client.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(milliseconds))) {
-                self.perform(self.turn.timerFired())
-            }
+        case .startTimer(let milliseconds): wait(milliseconds) { $0.timerFired() }
+        case .startPause(let milliseconds): wait(milliseconds) { $0.pauseEnded() }
+        }
+    }
+
+    private func wait(_ milliseconds: Int, _ event: @escaping (inout DueTurn) -> DueTurn.Action?) {
+        client.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Int64(milliseconds))) {
+            self.perform(event(&self.turn))
         }
     }
 
@@ -51,7 +61,8 @@ final class DueRunner {
                 self.metrics.scheduledSent.add(answer.sent)
                 self.metrics.escalated.add(answer.escalated)
                 if answer.escalated > 0 { self.onEscalation?() }
-                self.perform(self.turn.ran(done: answer.done, wait: answer.wait))
+                let isFirst = Rendezvous.rank(of: self.gatewayID, for: "due", among: self.living) == 0
+                self.perform(self.turn.ran(done: answer.done, wait: answer.wait, isFirst: isFirst))
             case .failure(let error):
                 self.turn.failed()
                 if error.code == .server, !RedisErrorMeaning.isTransient(error), let held = self.throttle.pass() {

@@ -1,5 +1,7 @@
-/// Decides when to ask Redis for what is due: once a second, at the time that Redis named if it comes before that, and again
-/// at once while there is more than one call does.
+/// Decides when to ask Redis for what is due: once a second, and at the time that Redis named if it comes before that.
+///
+/// While more is due than one call does, one gateway of the fleet goes on, with a pause after each call, so that whoever else
+/// wants something of Redis waits for one short call at most. Others do one call a second.
 ///
 /// A value without I/O.
 struct DueTurn {
@@ -9,6 +11,8 @@ struct DueTurn {
         case idle
         /// A call is in flight.
         case running
+        /// More is due: the next call follows a pause.
+        case pausing
     }
 
     enum Action: Equatable {
@@ -18,10 +22,13 @@ struct DueTurn {
         case run
         /// Call `timerFired` after that many milliseconds.
         case startTimer(milliseconds: Int)
+        /// Call `pauseEnded` after that many milliseconds.
+        case startPause(milliseconds: Int)
     }
 
-    /// Entries in one call.
-    static let limit = 100
+    /// Entries in one call, which takes Redis one or two milliseconds; and the pause after it. 100,000 take 40 s.
+    static let limit = 30
+    static let pauseMilliseconds = 10
     private static let second = 1000
 
     private(set) var state = State.paused
@@ -48,9 +55,13 @@ struct DueTurn {
     /// - Parameters:
     ///   - done: entries of this call.
     ///   - wait: milliseconds until the next one is due; nil: none waits.
-    mutating func ran(done: Int, wait: Int?) -> Action? {
+    ///   - isFirst: this gateway is the one that goes on.
+    mutating func ran(done: Int, wait: Int?, isFirst: Bool) -> Action? {
         guard state == .running else { return nil }
-        if done >= Self.limit || wait == 0 && done > 0 { return .run }
+        if done >= Self.limit || wait == 0 && done > 0 {
+            state = isFirst ? .pausing : .idle
+            return isFirst ? .startPause(milliseconds: Self.pauseMilliseconds) : nil
+        }
         state = .idle
         guard let wait, wait < Self.second, !hasTimer else { return nil }
         hasTimer = true
@@ -59,6 +70,12 @@ struct DueTurn {
 
     /// The next tick tries again.
     mutating func failed() { if state == .running { state = .idle } }
+
+    mutating func pauseEnded() -> Action? {
+        guard state == .pausing else { return nil }
+        state = .running
+        return .run
+    }
 
     mutating func timerFired() -> Action? {
         hasTimer = false
