@@ -27,7 +27,7 @@ class Sender:
     """Sends to random users, each message until it is accepted: an idempotency key makes that once."""
 
     def __init__(self, server, users, count, seed=7):
-        self.server, self.random = server, random.Random(seed)
+        self.client, self.random = server.client(), random.Random(seed)
         self.targets = [self.random.choice(users) for _ in range(count)]
         self.sent = {user: {} for user in users}  # offset → when it was accepted
 
@@ -35,7 +35,7 @@ class Sender:
         user = self.targets[number]
         while True:
             try:
-                answer = self.server.client().fcall(
+                answer = self.client.fcall(
                     "group_send", 1, f"asgi:group:{user}.inbox", json.dumps({"n": number}), "KEY", str(number)
                 )
             except (RedisError, OSError):
@@ -66,6 +66,7 @@ def wait_for_silence(devices, sender):
 
 
 @pytest.mark.quick
+@pytest.mark.timeout(900)
 def test_unread_counts_receipts_and_escalations_survive_kills(scale):
     users = [f"u{n}" for n in range(scale.pick(20, 200))]
     count, rate = scale.pick(400, 20_000), scale.pick(60, 200)
