@@ -39,12 +39,14 @@ class Device:
             self.reconnects += 1
             for command in self.pending.values():  # a mark that was not answered may or may not have come through
                 await socket.send(json.dumps(command))
-            reading = asyncio.create_task(self._mark_at_random(socket))
+            self._refused = []
+            tasks = [asyncio.create_task(task(socket)) for task in (self._mark_at_random, self._repeat)]
             try:
                 async for text in socket:
                     self._received(json.loads(text))
             finally:
-                reading.cancel()
+                for task in tasks:
+                    task.cancel()
 
     def _received(self, frame):
         if "id" in frame and "message" in frame:
@@ -57,7 +59,8 @@ class Device:
             self.state = {key: frame[key] for key in ("unread", "read")}
             self.since = self.since or frame["read"]  # where it was before its first message
         if "error" in frame:
-            assert frame["error"]["code"] == "unavailable", frame
+            assert frame["error"]["code"] in ("unavailable", "busy"), frame
+            self._refused.append(frame["ref"])
         elif "ref" in frame:
             command = self.pending.pop(frame["ref"], None)
             if command:
@@ -73,8 +76,15 @@ class Device:
                 command = {kind: self.shown[offset], "ref": self._ref}
                 self.pending[self._ref] = command
                 await socket.send(json.dumps(command))
-            elif self.pending and self.random.random() < 0.2:  # what was answered with "unavailable"
-                await socket.send(json.dumps(self.random.choice(list(self.pending.values()))))
+
+    async def _repeat(self, socket):
+        """Sends again what could not be taken."""
+        while True:
+            await asyncio.sleep(0.5)
+            refused, self._refused = self._refused, []
+            for ref in refused:
+                if ref in self.pending:
+                    await socket.send(json.dumps(self.pending[ref]))
 
 
 class Devices:
