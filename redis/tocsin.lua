@@ -2742,13 +2742,13 @@ local function schedule_cancel(keys, args)
   return redis.call('HDEL', own(place.prefix, 'scheduled'), id)
 end
 
--- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first; `more`: there is more than a call may cost.
 function due.listed(prefix, id, group, at)
   local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
   local message = kept and track.json(cmsgpack.unpack(kept).args[1]) or 'null'
   return string.format('{"id":"%s","group":"%s","at":%.3f,"message":', id, group, at / 1000) .. message .. '}'
 end
 
+-- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first; `more`: there is more than a call may cost.
 local function schedule_list(_, args)
   byte = string.byte
   local prefix, limit = args[1], whole_number(args[2] or '', 1, 1000)
@@ -2774,15 +2774,6 @@ local function schedule_list(_, args)
 end
 
 -- Escalations -----------------------------------------------------------------------------------------------------
-
--- A task for a target.
-function due.add_task(prefix, target, task, seconds)
-  local key = own(prefix, 'task:' .. task.id)
-  redis.call('HSET', key, 'target', target, 'escalation', task.escalation, 'attempt', '0', 'since', string.format('%.3f', seconds),
-    'group', task.group, 'user', task.user, 'position', task.position, 'body', task.body,
-    'subscription', task.subscription or '', 'ttl', task.ttl or '', 'urgency', task.urgency or '', 'topic', task.topic or '')
-  redis.call('ZADD', own(prefix, 'tasks:' .. target), string.format('%.0f', seconds * 1000), task.id)
-end
 
 -- The tasks of an escalation: one for each webhook, and one for each browser of the user.
 function due.tasks(place, escalation, data, message, rest, user, seconds)

@@ -1,7 +1,7 @@
 /// The settings that `groups:` in the configuration gives to groups whose name matches: history and presence.
 public struct GroupPolicy: Sendable, Equatable {
-    /// A glob: `*` matches any run of characters, `?` a single one. `{user}`, once at most, matches one character or more: the
-    /// user whom the group belongs to. The first policy that matches is used.
+    /// A glob: `*` matches any run of characters, `?` a single one. `{user}`, once at most, matches one character or more and
+    /// names the group's owner. The first policy that matches is used.
     public var match: String
     /// Number of messages kept. 0: live only. Default 100.
     public var historySize: Int
@@ -41,7 +41,7 @@ public struct EscalationPolicy: Sendable, Equatable {
     }
 }
 
-/// What is told of an escalation.
+/// The kind of target that an escalation is delivered to.
 public enum TargetKind: String, Sendable, CaseIterable {
     case webhook
     case webPush = "web_push"

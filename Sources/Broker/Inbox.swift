@@ -72,6 +72,12 @@ public struct InboxState: Sendable, Equatable {
     public func hasRead(_ offset: UInt64) -> Bool {
         offset > read.offset ? readSingly.contains(offset) : !unreadSingly.contains(offset)
     }
+
+    /// The entries that clients and programs are told: `"unread":2,"read":POSITION`.
+    public func write(to json: inout JSONWriter) {
+        json.number("unread", unread)
+        json.string("read", read.description)
+    }
 }
 
 /// A change of a user's read state, for all of the user's devices.

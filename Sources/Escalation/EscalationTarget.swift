@@ -29,7 +29,7 @@ public enum EscalationTarget: Sendable {
     public struct WebPush: Sendable {
         /// Signs the gateway's requests; browsers subscribe with its public part.
         public var key: VAPIDKey
-        /// Whom a push service's operator can ask: `mailto:` or `https:`.
+        /// The contact address for operators of push services: `mailto:` or `https:`.
         public var subject: VAPIDSubject
         /// Requests at the same time, of which one push service gets at most half.
         public var maxInFlight: Int

@@ -15,7 +15,7 @@ public struct FunctionRefusal: Sendable, Equatable {
     private static let unknown = "refused"
 
     /// Errors that are about the state of a group or a user, and not about the request's form: the beginning of each text.
-    private static let known: [(text: String, status: HTTPResponseStatus, code: String, remedy: String)] = [
+    static let known: [(text: String, status: HTTPResponseStatus, code: String, remedy: String)] = [
         ("the group keeps no receipts", .conflict, "no_receipts", "set `receipts: true` in its policy"),
         ("the group keeps no inbox", .conflict, "no_inbox", "set `inbox: true` in its policy"),
         (

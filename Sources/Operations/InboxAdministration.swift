@@ -75,11 +75,3 @@ extension InboxPage {
         }
     }
 }
-
-extension InboxState {
-    /// The entries of the answer: `"unread":2,"read":P`.
-    public func write(to json: inout JSONWriter) {
-        json.number("unread", unread)
-        json.string("read", read.description)
-    }
-}

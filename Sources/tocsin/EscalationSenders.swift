@@ -10,13 +10,13 @@ struct EscalationSenders {
 
     /// - Throws: `ConfigurationError` when a file of a target cannot be used.
     init(
-        _ targets: [EscalationSettings], _ backplane: ShardedBackplane, on group: any EventLoopGroup, metrics: Metrics,
+        _ targets: [(EscalationSettings, EscalationTarget)], _ backplane: ShardedBackplane,
+        on group: any EventLoopGroup, metrics: Metrics,
         logger: Logger
     ) throws(ConfigurationError) {
         var senders: [EscalationSender] = []
-        for settings in targets {
+        for (settings, target) in targets {
             let queue = LayerEscalationQueue(backplane.escalationTasks, most: settings.maxInFlight, settings.policy)
-            let target = try settings.escalationTarget()
             do throws(EscalationError) {
                 senders.append(
                     try EscalationSender(

@@ -64,13 +64,13 @@ local function schedule_cancel(keys, args)
   return redis.call('HDEL', own(place.prefix, 'scheduled'), id)
 end
 
--- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first; `more`: there is more than a call may cost.
 function due.listed(prefix, id, group, at)
   local kept = redis.call('HGET', own(prefix, 'scheduled'), id)
   local message = kept and track.json(cmsgpack.unpack(kept).args[1]) or 'null'
   return string.format('{"id":"%s","group":"%s","at":%.3f,"message":', id, group, at / 1000) .. message .. '}'
 end
 
+-- schedule_list: prefix, limit [group]. JSON of what is scheduled, soonest first; `more`: there is more than a call may cost.
 local function schedule_list(_, args)
   byte = string.byte
   local prefix, limit = args[1], whole_number(args[2] or '', 1, 1000)

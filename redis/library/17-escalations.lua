@@ -1,14 +1,5 @@
 -- Escalations -----------------------------------------------------------------------------------------------------
 
--- A task for a target.
-function due.add_task(prefix, target, task, seconds)
-  local key = own(prefix, 'task:' .. task.id)
-  redis.call('HSET', key, 'target', target, 'escalation', task.escalation, 'attempt', '0', 'since', string.format('%.3f', seconds),
-    'group', task.group, 'user', task.user, 'position', task.position, 'body', task.body,
-    'subscription', task.subscription or '', 'ttl', task.ttl or '', 'urgency', task.urgency or '', 'topic', task.topic or '')
-  redis.call('ZADD', own(prefix, 'tasks:' .. target), string.format('%.0f', seconds * 1000), task.id)
-end
-
 -- The tasks of an escalation: one for each webhook, and one for each browser of the user.
 function due.tasks(place, escalation, data, message, rest, user, seconds)
   local all, tasks = policies(place.prefix, redis.call('GET', place.policy)).targets, {}

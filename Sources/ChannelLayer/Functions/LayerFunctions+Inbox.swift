@@ -51,7 +51,7 @@ extension ReadStateChange {
 extension LayerFunctions {
     /// Changes a user's read state.
     ///
-    /// - Parameter user: nil: the user whom the group belongs to.
+    /// - Parameter user: nil means the group's owner.
     func markRead(_ mark: ReadMark, in group: GroupName, user: String?) -> FunctionCall<InboxState> {
         var call = FunctionCall(.markRead, keys: [keys.group(group)], read: InboxState.init)
         call.append(user ?? "")

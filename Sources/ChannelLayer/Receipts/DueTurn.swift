@@ -1,7 +1,7 @@
 /// Decides when to ask Redis for what is due: once a second, and at the time that Redis named if it comes before that.
 ///
-/// While more is due than one call does, one gateway of the fleet goes on, with a pause after each call, so that whoever else
-/// wants something of Redis waits for one short call at most. Others do one call a second.
+/// While more is due than one call handles, one gateway of the fleet keeps calling and pauses after each call, so that other
+/// clients of Redis wait for one short call at most. The other gateways make one call a second.
 ///
 /// A value without I/O.
 struct DueTurn {

@@ -25,7 +25,7 @@ extension SlotMap {
         /// - Parameters:
         ///   - message: an error's text.
         ///   - source: the server that answered. A redirect without a host is to another port of its host.
-        /// - Returns: nil: it is no redirect.
+        /// - Returns: nil when the error is not a redirect.
         public init?(_ message: String, from source: RedisEndpoint) {
             let words = message.split(separator: " ")
             guard words.count == 3, let kind = Kind(rawValue: String(words[0])), let slot = Int(words[1]),

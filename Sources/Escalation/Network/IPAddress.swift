@@ -45,7 +45,7 @@ public struct AddressBlock: Hashable, Sendable, CustomStringConvertible {
     public init(_ text: String) throws(EscalationError) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard (1...2).contains(parts.count), let address = IPAddress(String(parts[0])) else {
-            throw EscalationError("\"\(text)\" is no block of addresses like 10.0.0.0/8 or fc00::/7")
+            throw EscalationError("\"\(text)\" is not a block of addresses like 10.0.0.0/8 or fc00::/7")
         }
         let length = address.bytes.count * 8
         guard let bits = parts.count == 2 ? Int(parts[1]) : length, (0...length).contains(bits) else {

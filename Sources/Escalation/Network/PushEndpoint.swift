@@ -1,5 +1,5 @@
-/// The address of a push subscription (RFC 8030 section 5): whoever knows it can send to the browser, so its description is its
-/// origin only.
+/// The address of a push subscription (RFC 8030 section 5). It is a secret, because it is all that is needed to send to the browser:
+/// its description is its origin only.
 ///
 /// It comes from a browser, that is, from anybody: without checks it would have the gateway send requests into the operator's
 /// own network. Its text is checked here; the addresses that its name resolves to are checked when connecting.
@@ -54,7 +54,7 @@ public struct PushEndpoint: Sendable, Hashable, CustomStringConvertible {
         guard !tail.isEmpty else { return (host, 443) }
         guard tail.hasPrefix(":"), tail.dropFirst().allSatisfy(\.isWholeNumber), let port = Int(tail.dropFirst()),
             (1...65535).contains(port)
-        else { throw EscalationError("the endpoint's port is no number of 1 to 65535") }
+        else { throw EscalationError("the endpoint's port is not a number from 1 to 65535") }
         return (host, port)
     }
 

@@ -52,9 +52,7 @@ public struct PushSubscription: Sendable, Equatable, CustomStringConvertible {
 
     /// The id of a subscription with this endpoint.
     public static func id(of endpoint: String) -> String {
-        SHA256.hash(data: Array(endpoint.utf8)).prefix(8).map { byte in
-            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-        }.joined()
+        SHA256.hash(data: Array(endpoint.utf8)).prefix(8).map { $0.hex(count: 2) }.joined()
     }
 
     /// The entries that are needed, in a fixed order: the same subscription gives the same bytes.

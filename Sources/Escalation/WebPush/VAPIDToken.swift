@@ -2,7 +2,7 @@ import Broker
 import Crypto
 import NIOCore
 
-/// Whom a push service can ask about the sender (RFC 8292 section 2.1, claim `sub`).
+/// The sender's contact address for operators of push services (RFC 8292 section 2.1, claim `sub`).
 public struct VAPIDSubject: Sendable, Equatable, CustomStringConvertible {
     public let description: String
 

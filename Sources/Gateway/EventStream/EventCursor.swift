@@ -31,9 +31,7 @@ enum EventCursor {
     static func starts(
         _ cursor: String?, _ groups: [GroupName], _ entries: [GroupEntry]
     ) -> ([Session.Start], unreadable: [GroupName]) {
-        let now = entries.map {
-            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
-        }
+        let now = entries.map { Session.Start($0) }
         guard let cursor else { return (now, []) }
         guard let known = parse(cursor, groups: groups.count) else { return (now, groups) }
         let starts = zip(known, now).map { known, now in

@@ -52,18 +52,11 @@ final class EventStreamClient: ConnectedClient, SessionTransport {
         for group in unreadable { tellLost(group, .reset) }
         // Even a client that never receives a message must know where it was.
         write(EventWriter.cursor(EventCursor.text(starts.map(\.position))))
-        confirmCursor()
+        session.confirm(starts)
         if let joining { session.open(joining.take(), at: starts) }
         joining = nil
         followInboxes()
         flush()
-    }
-
-    /// The cursor that a client brings back proves that it has everything up to there.
-    private func confirmCursor() {
-        for (group, start) in zip(session.groups, starts) where start.isResumption && start.tracking != .none {
-            shard.state.backplane.confirm(Confirmation(group: group, user: user, position: start.position))
-        }
     }
 
     private func followInboxes() {

@@ -57,10 +57,7 @@ final class InboxDialect: ClientDialect {
     // MARK: Opening
 
     func opened() {
-        for (group, start) in zip(session.groups, starts) where start.isResumption && start.tracking != .none {
-            // What a client goes on from, it has.
-            desk.backplane.confirm(Confirmation(group: group, user: desk.user, position: start.position))
-        }
+        session.confirm(starts)
         if input.forwards { input.connected { [unowned self] in answer($0, reference: nil) } }
         states.begin { [unowned self] in openSession() }
     }

@@ -31,7 +31,7 @@ enum InboxFrame {
         _ state: InboxState, _ mark: ReadMark? = nil, of group: GroupName?, reference: ByteBuffer? = nil
     ) -> ByteBuffer {
         frame(of: group, reference) { json in
-            write(state, to: &json)
+            state.write(to: &json)
             switch mark {
             case .one(let position): json.string("read_one", position.description)
             case .unreadOne(let position): json.string("unread_one", position.description)
@@ -48,7 +48,7 @@ enum InboxFrame {
                     json.raw(message(entry.json, id: entry.position, of: nil, isRead: entry.isRead))
                 }
             }
-            write(page.state, to: &json)
+            page.state.write(to: &json)
         }
     }
 
@@ -96,11 +96,6 @@ enum InboxFrame {
                 json.string("answer", String(buffer: text))
             }
         }
-    }
-
-    private static func write(_ state: InboxState, to json: inout JSONWriter) {
-        json.number("unread", state.unread)
-        json.string("read", state.read.description)
     }
 
     private static func frame(

@@ -14,19 +14,15 @@ enum SinceCursor {
     static func starts(
         _ text: String?, _ groups: [GroupName], _ entries: [GroupEntry]
     ) -> (starts: [Session.Start], unreadable: [GroupName]) {
-        var starts = entries.map {
-            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
-        }
-        guard let text else { return (starts, []) }
+        let now = entries.map { Session.Start($0) }
+        guard let text else { return (now, []) }
+        var starts = now
         var unreadable: [GroupName] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let pair = part.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
             let name = pair.count == 2 ? String(pair[0]) : groups.count == 1 ? groups[0].text : nil
             guard let index = groups.firstIndex(where: { $0.text == name }) else {
-                return (
-                    entries.map { Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking) },
-                    groups
-                )
+                return (now, groups)
             }
             if let position = Position(pair[pair.count - 1]) {
                 starts[index] = Session.Start(

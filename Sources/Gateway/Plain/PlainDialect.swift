@@ -35,10 +35,7 @@ final class PlainDialect: ClientDialect {
     var isEstablished: Bool { true }
 
     func opened() {
-        let starts = entries.lazy.map {
-            Session.Start(position: $0.position, isResumption: false, tracking: $0.tracking)
-        }
-        if let joining { session.open(joining.take(), at: starts) }
+        if let joining { session.open(joining.take(), at: entries.lazy.map { Session.Start($0) }) }
         joining = nil
         if input.forwards { input.connected(answer) }
     }

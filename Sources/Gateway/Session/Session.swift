@@ -25,12 +25,12 @@ final class Session {
         self.transport = transport
     }
 
-    /// Where a session starts in a group.
-    struct Start {
-        var position: Position
-        /// The client was connected before, and wants what came since.
-        var isResumption: Bool
-        var tracking = Tracking.none
+    /// The cursors that a client brings back prove that it has everything up to there. Call when the transport is open.
+    func confirm(_ starts: [Start]) {
+        for (group, start) in zip(groups, starts) where start.isResumption && start.tracking != .none {
+            shard.state.backplane.confirm(
+                Confirmation(group: group, user: transport.user, position: start.position))
+        }
     }
 
     /// Call when the transport is open and every group has been joined.

@@ -67,7 +67,7 @@ struct GatewayCommand: AsyncParsableCommand {
         logger[metadataKey: "gateway"] = "\(gatewayID)"
         let access = try AdminAccess(key: try configuration.adminKey(), host: configuration.gateway.admin.host)
         // A file that cannot be used prevents the start.
-        for settings in configuration.escalations { _ = try settings.escalationTarget() }
+        let targets = try configuration.escalations.map { ($0, try $0.escalationTarget()) }
         FileLimit.raise()
         let end = Signals.End()
         let lesser = LesserSignals()
@@ -118,7 +118,7 @@ struct GatewayCommand: AsyncParsableCommand {
         let senders: EscalationSenders
         do {
             senders = try EscalationSenders(
-                configuration.escalations, backplane, on: group, metrics: metrics, logger: logger)
+                targets, backplane, on: group, metrics: metrics, logger: logger)
         } catch {
             await backplane.stop()
             throw error

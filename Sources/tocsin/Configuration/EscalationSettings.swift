@@ -2,7 +2,7 @@ import Broker
 import Escalation
 import NIOCore
 
-/// One entry of `escalations:`: who is told of what a user has not seen in time.
+/// One entry of `escalations:`: a target for messages that a user has not seen in time.
 struct EscalationSettings {
     private enum Kind {
         case webhook(WebhookURL, secrets: [String], file: String?)
@@ -27,14 +27,10 @@ struct EscalationSettings {
 
     /// - Throws: `ConfigurationError`, which never repeats a secret.
     init(_ name: String, _ reader: ConfigurationReader) throws(ConfigurationError) {
-        let isName = name.utf8.allSatisfy { byte in
-            Character(UnicodeScalar(byte)).isASCII
-                && (Character(UnicodeScalar(byte)).isLetter || Character(UnicodeScalar(byte)).isNumber
-                    || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_"))
-        }
-        guard isName, (1...64).contains(name.utf8.count) else {
+        // The characters of a group's name without the period.
+        guard (try? GroupName(name)) != nil, !name.utf8.contains(UInt8(ascii: ".")), name.utf8.count <= 64 else {
             throw ConfigurationError(
-                "escalations: \"\(name)\" is no name of a target: 1 to 64 ASCII letters, digits, \"-\" or \"_\"")
+                "escalations: \"\(name)\" cannot name a target: use 1 to 64 ASCII letters, digits, \"-\" or \"_\"")
         }
         self.name = name
         switch try reader.text("kind") {
